@@ -1,0 +1,62 @@
+"""What can go wrong between a device and us, split by what the caller can do about it.
+
+DriverError
+├── RetryLater            the same call may succeed later
+│   ├── NoAnswer          silence until the time-out; on a serial line the quarantine has been kept
+│   ├── LineDown          the port or the connection is not there; it is being reopened
+│   └── ProtocolFault     an answer came that is not the answer to this request: never a value
+├── GiveUpPoint           this point, in this form, will not work: configuration or device must change
+│   ├── DeviceRefused     Modbus exception answer (code in `.code`)
+│   └── CannotDecode      the registers do not hold a value of the stated type
+└── ProfileFault          a profile or device entry is wrong: the service must not start with it
+"""
+
+
+class DriverError(Exception):
+    """Root of everything the drivers raise."""
+
+
+class RetryLater(DriverError):  # noqa: N818 - names say what to do, not that they are errors
+    """The same call may succeed later."""
+
+
+class NoAnswer(RetryLater):
+    """The device was silent until its time-out."""
+
+
+class LineDown(RetryLater):
+    """The serial port or the TCP connection is not there."""
+
+
+class ProtocolFault(RetryLater):
+    """An answer arrived that does not belong to the request, or is damaged."""
+
+
+class GiveUpPoint(DriverError):  # noqa: N818 - as above
+    """The point as configured will not work."""
+
+
+class DeviceRefused(GiveUpPoint):
+    """The device answered with a Modbus exception."""
+
+    def __init__(self, message: str, *, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class CannotDecode(GiveUpPoint):
+    """Registers that hold no value of the stated type."""
+
+
+class ProfileFault(DriverError):
+    """A profile or a device entry that cannot be used.
+
+    Attributes:
+        at: path of keys to the faulty entry, for the reader that knows file and line.
+        code: stable code of the text in `edge_agent/texts`.
+    """
+
+    def __init__(self, message: str, *, code: str, at: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.at = at

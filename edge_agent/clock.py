@@ -1,0 +1,101 @@
+"""The only place that reads time: the site's clock (real, or shared with the simulated plant) and the stop-watch.
+
+The site's clock drives scans, control, minimum times, rollups and plans. The stop-watch (`elapsed_s`) drives what belongs to the
+machine: time-outs, serial gaps, solver deadlines. On a real site both run at the same rate.
+
+A simulated clock is a small file that the simulator writes and every process of the site maps into memory: it says which
+simulated instant belongs to which reading of the machine's monotonic clock, and how fast simulated time runs. Layout, little-endian:
+8 bytes mark `HILCLK01`, u64 sequence (odd while being written), f64 anchor on the monotonic clock [s], f64 simulated instant at the
+anchor [s since 1970 UTC], f64 speed [simulated s per s].
+"""
+
+import asyncio
+import mmap
+import struct
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from edge_agent.errors import ConfigurationFault
+
+CLOCK_MARK = b"HILCLK01"
+CLOCK_LAYOUT = struct.Struct("<8sQddd")
+LONGEST_NAP_S = 0.2
+"""Wall time after which a sleeper looks at the clock again: a change of speed is followed within this time."""
+
+
+def elapsed_s() -> float:
+    """Reading of the machine's monotonic clock [s]; only differences mean something."""
+    return time.monotonic()
+
+
+class Clock(Protocol):
+    """What the service needs to know about time."""
+
+    def now_utc(self) -> datetime:
+        """The present instant on the site's clock."""
+        ...
+
+    def speed_ratio(self) -> float:
+        """Site seconds per wall second; 1 on a real site."""
+        ...
+
+
+class RealClock:
+    """The machine's own clock."""
+
+    def now_utc(self) -> datetime:
+        """The present instant."""
+        return datetime.now(UTC)
+
+    def speed_ratio(self) -> float:
+        """Always 1."""
+        return 1.0
+
+
+class SimulatedClock:
+    """Reads the clock that the simulator keeps in a shared file."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                self._view = mmap.mmap(file.fileno(), CLOCK_LAYOUT.size, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise ConfigurationFault(f"{path}: 没有仿真时钟,hil-sim 在运行吗? / no simulated clock; is hil-sim running?") from error
+        if self._view[: len(CLOCK_MARK)] != CLOCK_MARK:
+            raise ConfigurationFault(f"{path}: 不是仿真时钟文件 / not a simulated clock file")
+
+    def _read(self) -> tuple[float, float, float]:
+        while True:
+            _, before, anchor_s, simulated_s, speed_ratio = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
+            _, after, *_ = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
+            if before == after and before % 2 == 0:
+                return anchor_s, simulated_s, speed_ratio
+
+    def now_utc(self) -> datetime:
+        """The present simulated instant."""
+        anchor_s, simulated_s, speed_ratio = self._read()
+        return datetime.fromtimestamp(simulated_s + (time.monotonic() - anchor_s) * speed_ratio, UTC)
+
+    def speed_ratio(self) -> float:
+        """Simulated seconds per wall second; 0 while the simulator holds the clock."""
+        return self._read()[2]
+
+
+async def sleep_until(clock: Clock, instant_utc: datetime) -> None:
+    """Waits until the site's clock has reached an instant, following changes of its speed."""
+    while True:
+        remaining_s = (instant_utc - clock.now_utc()).total_seconds()
+        if remaining_s <= 0:
+            return
+        speed_ratio = clock.speed_ratio()
+        wall_s = remaining_s / speed_ratio if speed_ratio > 0 else LONGEST_NAP_S
+        await asyncio.sleep(min(wall_s, LONGEST_NAP_S))
+
+
+def stopwatch(read_s: Callable[[], float] = elapsed_s) -> Callable[[], float]:
+    """A function that returns the wall time since this call [s]."""
+    start_s = read_s()
+    return lambda: read_s() - start_s

@@ -1,0 +1,37 @@
+"""What can go wrong in the service, split by what the caller can do about it.
+
+EdgeAgentError
+├── ConfigurationFault    a file must be mended before the service starts
+├── ServiceUnreachable    no service is running here, or it does not answer on its socket
+├── StoreFault            the disk or the database refuses; nothing counts as accepted
+├── RetryUplink           the platform or the broker is not reachable now; records stay in the outbox
+└── RefusedByInterlock    a mode, a guard or a missing signature forbids it (exit status 5)
+"""
+
+
+class EdgeAgentError(Exception):
+    """Root of everything the service raises."""
+
+
+class ConfigurationFault(EdgeAgentError):
+    """Configuration that cannot be used; `findings` name file, line and column."""
+
+    def __init__(self, message: str, *, findings: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class ServiceUnreachable(EdgeAgentError):
+    """The running service cannot be asked."""
+
+
+class StoreFault(EdgeAgentError):
+    """The store cannot keep its promise."""
+
+
+class RetryUplink(EdgeAgentError):  # noqa: N818 - the name says what to do
+    """The link to the platform is down; try again later."""
+
+
+class RefusedByInterlock(EdgeAgentError):  # noqa: N818 - a refusal is an answer, not an error
+    """Not allowed now; the message gives the reason in words."""

@@ -1,0 +1,46 @@
+"""What the simulated devices really put on the wires, and when: the truth against which every exported value is judged.
+
+It knows no agent: device and quantity names are those of the simulator's own register maps.
+"""
+
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class WireLog:
+    """Values served and frames seen, kept in memory for one run.
+
+    Attributes:
+        served: per (device, quantity): instants [simulated s since 1970] and the values that the registers held, decoded by the
+            simulator itself into kW, kWh, degC, m3 ..., in the order of serving. None: the registers held an "invalid" mark.
+        frames: number of requests per (device, function code).
+    """
+
+    served: dict[tuple[str, str], tuple[list[float], list[float | None]]] = field(
+        default_factory=lambda: defaultdict(lambda: ([], []))
+    )
+    frames: Counter[tuple[str, int]] = field(default_factory=Counter)
+    last_request_s: dict[str, float] = field(default_factory=dict)
+
+    def request(self, device: str, *, function: int, instant_s: float) -> None:
+        """Notes a request frame that reached a device."""
+        self.frames[device, function] += 1
+        self.last_request_s[device] = instant_s
+
+    def serve(self, device: str, quantity: str, *, instant_s: float, value: float | None) -> None:
+        """Notes what an answer carried; called before its first byte leaves, so that no reader can have it earlier."""
+        instants_s, values = self.served[device, quantity]
+        instants_s.append(instant_s)
+        values.append(value)
+
+    def latest(self, device: str, quantity: str, *, until_s: float) -> tuple[bool, float | None]:
+        """(True, value) of the last answer served at or before an instant; (False, None) if there was none."""
+        instants_s, values = self.served.get((device, quantity), ([], []))
+        position = bisect_right(instants_s, until_s)
+        return (True, values[position - 1]) if position else (False, None)
+
+    def write_frames(self) -> int:
+        """How many frames with a write function code (5, 6, 15, 16, 22, 23) were seen."""
+        return sum(count for (_, function), count in self.frames.items() if function in (5, 6, 15, 16, 22, 23))

@@ -1,0 +1,1 @@
+"""Turns prices, loads and the plant into a plan; pure, knows no clock, disk or network."""
