@@ -16,7 +16,7 @@ class DriverError(Exception):
     """Root of everything the drivers raise."""
 
 
-class RetryLater(DriverError):  # noqa: N818 - names say what to do, not that they are errors
+class RetryLater(DriverError):
     """The same call may succeed later."""
 
 
@@ -32,7 +32,7 @@ class ProtocolFault(RetryLater):
     """An answer arrived that does not belong to the request, or is damaged."""
 
 
-class GiveUpPoint(DriverError):  # noqa: N818 - as above
+class GiveUpPoint(DriverError):
     """The point as configured will not work."""
 
 

@@ -29,9 +29,9 @@ class StoreFault(EdgeAgentError):
     """The store cannot keep its promise."""
 
 
-class RetryUplink(EdgeAgentError):  # noqa: N818 - the name says what to do
+class RetryUplink(EdgeAgentError):
     """The link to the platform is down; try again later."""
 
 
-class RefusedByInterlock(EdgeAgentError):  # noqa: N818 - a refusal is an answer, not an error
+class RefusedByInterlock(EdgeAgentError):
     """Not allowed now; the message gives the reason in words."""

@@ -1,0 +1,39 @@
+"""The process image: the last sample of every point. Control reads only this."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from drivers.sample import Quality, Sample
+
+
+class ProcessImage:
+    """Last sample of each point; a failed reading replaces a good one, because an old value is not a present one."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, Sample] = {}
+
+    def put(self, samples: Iterable[Sample]) -> None:
+        """Takes new samples; one that is older than the sample held is left out."""
+        for sample in samples:
+            held = self._samples.get(sample.point)
+            if held is None or held.instant_utc <= sample.instant_utc:
+                self._samples[sample.point] = sample
+
+    def get(self, point: str) -> Sample | None:
+        """The last sample of a point, or None if there never was one."""
+        return self._samples.get(point)
+
+    def value(self, point: str, *, now_utc: datetime, age_s_max: float) -> float | None:
+        """The value of a GOOD sample that is young enough, else None."""
+        sample = self._samples.get(point)
+        if sample is None or sample.quality is not Quality.GOOD:
+            return None
+        if (now_utc - sample.instant_utc).total_seconds() > age_s_max:
+            return None
+        return sample.value
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(sorted(self._samples.values(), key=lambda sample: sample.point))
+
+    def __len__(self) -> int:
+        return len(self._samples)

@@ -1,0 +1,463 @@
+"""What site.yaml, devices.yaml and uplink.yaml may say, key by key; the tariff's model lives with the tariff.
+
+Each field's docstring is the text of the JSON Schema. Checks that look across fields or files are in `check.py`, so that
+an operator meets all errors in one round.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _tuples(value: object) -> object:
+    """Lists from YAML become tuples, at any depth: strict models refuse a list for a tuple."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _as_path(value: object) -> object:
+    """YAML knows no paths."""
+    return Path(value) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_tuples)]
+Pairs = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_tuples)]
+FilePath = Annotated[Path, BeforeValidator(_as_path)]
+
+
+class Entry(BaseModel):
+    """One mapping of a configuration file: unknown keys, wrong types, NaN and infinity are errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Site(Entry):
+    """Who and where."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{1,62}$")
+    """Short name used in topics and file names: small letters, digits, hyphens."""
+    name: str
+    """Name shown to people."""
+    timezone: str
+    """IANA name, e.g. Asia/Shanghai: tariff calendar, screen and platform records use it, never the host's zone."""
+    area_code: str | None = None
+    """GB/T 2260 code of the district, six digits, quoted."""
+    plant_type: Literal["ground_source", "reclaimed_water", "waste_heat", "deep_geothermal", "air_source"]
+    """Decides which points the city platform requires."""
+    heated_area_m2: float = Field(gt=0)
+    """Heated floor area [m2]."""
+    simulated: bool = False
+    """True only under hil_sim: allows a simulated clock."""
+    simulated_clock: FilePath | None = None
+    """File of the simulated clock; only with `simulated: true`."""
+
+
+class Commissioning(Entry):
+    """Nothing writes to a device before this is signed, except attended `prove`."""
+
+    signed_by: str | None = None
+    """Name of the engineer who signed."""
+    signed_on: str | None = None
+    """Date of the signature, YYYY-MM-DD."""
+    start_mode: Literal["monitor", "advise", "auto"] = "monitor"
+    """Mode at the very first start; afterwards the last mode is kept."""
+
+
+class Loop(Entry):
+    """What must be served."""
+
+    medium: Literal["heat", "cold"]
+    """Heat or cold."""
+    meter: str
+    """Device: heat meter of the user side."""
+    supply_degc_min: float
+    """Below this supply temperature [degC] people feel it: heat before everything."""
+    supply_degc_max: float
+    """Never above this supply temperature [degC]."""
+    supply_setpoint_degc: Pairs
+    """Heating curve: pairs of outdoor temperature [degC] and supply temperature [degC], outdoor rising."""
+    supply_point: str
+    """Point of the supply header's temperature: one that always sees water, e.g. io1.supply_temperature."""
+    return_point: str
+    """Point of the return header's temperature."""
+    design_kw: float = Field(gt=0)
+    """Load [kW] at the design outdoor temperature; the forecast's last resort while there is no history."""
+    design_outdoor_degc: float = -12.0
+    """Outdoor temperature [degC] of the design load."""
+    balance_outdoor_degc: float = 17.0
+    """Outdoor temperature [degC] above which there is no load."""
+
+
+class Source(Entry):
+    """What units draw from or reject to."""
+
+    kind: Literal["ground", "groundwater", "reclaimed_water", "sewage", "waste_heat", "deep_geothermal", "air"]
+    """Kind of source."""
+    meter: str | None = None
+    """Device: heat meter of the source side."""
+    inlet_degc_min: float | None = None
+    """Lowest temperature [degC] of the water coming from the source."""
+    outlet_degc_max: float | None = None
+    """Highest temperature [degC] of the water going back."""
+    heat_kw_max: float | None = Field(default=None, gt=0)
+    """Most heat drawn or rejected [kW]."""
+    balance_cny_per_kwh: float = 0.0
+    """Price of each kWh drawn [CNY/kWh], to keep the ground in balance."""
+
+
+class Storage(Entry):
+    """A tank."""
+
+    kind: Literal["hot_water", "chilled_water", "ice", "pcm"]
+    """Kind of storage."""
+    loop: str
+    """Loop that it discharges into."""
+    volume_m3: float = Field(gt=0)
+    """Water volume [m3]."""
+    degc_min: float
+    """Water at this temperature [degC] counts as empty."""
+    degc_max: float
+    """Water at this temperature [degC] counts as full."""
+    meter: str | None = None
+    """Device: heat meter of the tank, positive while charging."""
+    layers: Names
+    """Points of the layer temperatures, from top to bottom, equal volumes."""
+    charge_kw_max: float = Field(gt=0)
+    """Most heat into the tank [kW]."""
+    discharge_kw_max: float = Field(gt=0)
+    """Most heat out of the tank [kW]."""
+    charge_setpoint_degc: float
+    """Leaving temperature [degC] asked of a unit that charges."""
+    loss_ratio_per_day: float = Field(default=0.01, ge=0, lt=1)
+    """Share of the stored heat lost in a day, until identified."""
+    isolating_valve: str
+    """Valve that must be open to charge or discharge."""
+    discharge_valve: str
+    """Modulating valve that lets the tank feed the loop."""
+
+
+class Unit(Entry):
+    """A heat-pump unit."""
+
+    device: str
+    """Device entry that speaks to it."""
+    source: str
+    """Source it draws from."""
+    loop: str
+    """Loop it serves."""
+    storage: str | None = None
+    """Storage that it can charge; needed for mode `charge`."""
+    modes: Names
+    """Modes it can run in: direct, charge."""
+    identical_to: str | None = None
+    """Name of a unit that is the same in everything: planned together, which is much quicker."""
+    heat_kw_rated: float = Field(gt=0)
+    """Rated heat [kW]."""
+    performance: str
+    """A map in config/performance/, or `nameplate`."""
+    actuation: Literal["capacity_ratio", "stages", "supply_setpoint", "contacts"]
+    """What the unit can really be told."""
+    min_on_s: float = Field(ge=0)
+    """Shortest run [s]."""
+    min_off_s: float = Field(ge=0)
+    """Shortest rest [s]."""
+    starts_per_hour_max: int = Field(default=2, ge=1)
+    """Most starts in any hour."""
+    starts_per_day_max: int = Field(default=6, ge=1)
+    """Most starts in a civil day."""
+    source_pump: str
+    """Pump of the source side."""
+    user_pump: str
+    """Pump of the user side."""
+    pump_owner: Literal["agent", "unit", "plc", "hand"]
+    """Who commands its pumps; we command only what we own."""
+    start_cost_cny: float = Field(default=15.0, ge=0)
+    """Wear of a start [CNY], weighed by the plan."""
+
+
+class Auxiliary(Entry):
+    """Another source of heat."""
+
+    kind: Literal["gas_boiler", "electric_boiler", "heat_network", "solar"]
+    """Kind."""
+    loop: str
+    """Loop it serves."""
+    device: str
+    """Device entry that speaks to it."""
+    heat_kw_min: float = Field(default=0.0, ge=0)
+    """Lowest output while on [kW]."""
+    heat_kw_max: float = Field(gt=0)
+    """Highest output [kW]."""
+    heat_cny_per_kwh: float
+    """Cost of its heat [CNY/kWh]."""
+
+
+class Pump(Entry):
+    """A pump: where it is commanded and where it says that it runs."""
+
+    device: str
+    """Device entry."""
+    command: str = "run_command"
+    """Point written: 1 on, 0 off."""
+    feedback: str = "running"
+    """Point read: 1 while it runs."""
+
+
+class Valve(Entry):
+    """A valve."""
+
+    device: str
+    """Device entry."""
+    point: str
+    """Point written: 0 closed .. 1 open."""
+    feedback: str | None = None
+    """Point read: position 0..1."""
+    travel_s: float = Field(gt=0)
+    """Time from closed to open [s]."""
+
+
+class OperatingMode(Entry):
+    """A hydraulic mode: what must stand how."""
+
+    name: str
+    """Name shown to operators."""
+    valves: Mapping[str, Literal["open", "closed", "modulating"]]
+    """Where each valve must stand."""
+    units_in: Names
+    """Unit modes that may run."""
+
+
+class Meters(Entry):
+    """Which device measures what."""
+
+    electricity: str
+    """Main electricity meter (device)."""
+    units: Mapping[str, str] = {}
+    """Electricity meter of each unit (unit name: device)."""
+    weather: str
+    """Point of the outdoor temperature."""
+
+
+class Limits(Entry):
+    """Limits of the connection."""
+
+    grid_kw_max: float | None = Field(default=None, gt=0)
+    """Most power drawn [kW]."""
+    contract_demand_kw: float | None = Field(default=None, gt=0)
+    """Contracted maximum demand [kW]."""
+    demand_window_min: int = Field(default=15, ge=1, le=60)
+    """Metering window of the demand [min]."""
+
+
+class Control(Entry):
+    """Pace of control and the times of the sequences; each default is cautious and can be set on site.
+
+    Source of the defaults: maker manuals, one each (pump lead >= 60 s, overrun 60-180 s), else our own.
+    """
+
+    cycle_s: float = Field(default=10.0, gt=0)
+    """Control cycle [s]."""
+    replan_min: int = Field(default=15, ge=1)
+    """A new plan this often [min]."""
+    horizon_h: int = Field(default=48, ge=12, le=168)
+    """How far the plan looks [h]."""
+    solve_s_max: float = Field(default=10.0, gt=0)
+    """Wall time allowed to the solver [s]."""
+    solve_gap_ratio: float = Field(default=0.003, ge=0, lt=1)
+    """Proven distance to the optimum at which the solver may stop."""
+    valve_margin_s: float = Field(default=30.0, ge=0)
+    """Added to a valve's travel time before it counts as stuck [s]."""
+    pump_proof_s: float = Field(default=120.0, gt=0)
+    """Time for a pump's run feedback [s]."""
+    flow_proof_s: float = Field(default=120.0, gt=0)
+    """Time for both flows to be proven [s]."""
+    pump_lead_s: float = Field(default=60.0, ge=0)
+    """Pumps run this long before the unit is asked to start [s]."""
+    unit_start_s: float = Field(default=600.0, gt=0)
+    """Time for the unit to report starting or running [s]; its own anti-recycle timer included."""
+    unit_stop_s: float = Field(default=600.0, gt=0)
+    """Time for the unit to report off before an alarm [s]; pumps stay on whatever happens."""
+    pump_overrun_s: float = Field(default=120.0, ge=0)
+    """Pumps run on after the unit reports off [s]."""
+    stagger_s: float = Field(default=120.0, ge=0)
+    """Least time between the starts of two units [s]."""
+    start_retries: int = Field(default=2, ge=0)
+    """Tries after a start that was not proven, each after the minimum rest."""
+    stage_up_s: float = Field(default=600.0, ge=0)
+    """A lack of heat must last this long before one more unit than planned is started [s]."""
+    charge_end_margin_min: float = Field(default=10.0, ge=0)
+    """Charging ends this long before a peak begins [min]."""
+    stale_s: float = Field(default=180.0, gt=0)
+    """A reading older than this is not used for control [s]."""
+    handover_s: float = Field(default=300.0, gt=0)
+    """After a planned restart the units are held as they are for at most this long [s]."""
+    heartbeat_s: float = Field(default=60.0, gt=0)
+    """The units' watchdogs are refreshed this often [s]."""
+
+
+class StorageMedia(Entry):
+    """Where records are kept."""
+
+    state_dir: FilePath = Path("/var/lib/edge-agent")
+    """Folder of the databases."""
+    quota_mb: int = Field(default=2000, ge=16)
+    """Most disk space used [MB]."""
+    raw_days: int = Field(default=90, ge=1)
+    """Raw frames are kept this long [d]."""
+
+
+class Web(Entry):
+    """The operator's screen."""
+
+    listen: str = "127.0.0.1:8080"
+    """Address and port."""
+    language: Literal["zh", "en"] = "zh"
+    """Language shown first."""
+
+
+class SiteFile(Entry):
+    """site.yaml."""
+
+    site: Site
+    """Who and where."""
+    commissioning: Commissioning = Commissioning()
+    """Signature."""
+    seasons: Mapping[str, str] = {}
+    """Season name: MM-DD..MM-DD."""
+    loops: Mapping[str, Loop]
+    """What must be served."""
+    sources: Mapping[str, Source] = {}
+    """What units draw from."""
+    storages: Mapping[str, Storage] = {}
+    """Tanks."""
+    units: Mapping[str, Unit]
+    """Heat-pump units."""
+    auxiliaries: Mapping[str, Auxiliary] = {}
+    """Boilers, networks, solar."""
+    pumps: Mapping[str, Pump] = {}
+    """Pumps."""
+    valves: Mapping[str, Valve] = {}
+    """Valves."""
+    operating_modes: Mapping[str, OperatingMode] = {}
+    """Hydraulic modes."""
+    meters: Meters
+    """Which device measures what."""
+    limits: Limits = Limits()
+    """Limits of the connection."""
+    control: Control = Control()
+    """Pace and times."""
+    storage_media: StorageMedia = StorageMedia()
+    """Where records are kept."""
+    web: Web = Web()
+    """The screen."""
+
+
+class BusEntry(Entry):
+    """A wire: exactly one of serial, tcp, rtu_over_tcp."""
+
+    serial: str | None = None
+    """Path of the serial port, best under /dev/serial/by-id."""
+    baud: int = Field(default=9600, ge=300)
+    """Bits per second."""
+    framing: Literal["8N1", "8E1", "8O1", "8N2"] = "8N1"
+    """Character framing."""
+    tcp: str | None = None
+    """host:port of a Modbus TCP device or gateway."""
+    rtu_over_tcp: str | None = None
+    """host:port of a serial server."""
+    depth: int = Field(default=1, ge=1, le=8)
+    """Requests in flight at once (TCP)."""
+
+
+class DeviceEntry(Entry):
+    """A unit on a bus."""
+
+    bus: str
+    """Name of the bus."""
+    unit: int = Field(ge=0, le=255)
+    """Modbus unit number."""
+    profile: str
+    """Register map: a profile shipped with the product or in profiles/ beside this file."""
+    period_s: float = Field(gt=0)
+    """Read this often [s]."""
+    points: Mapping[str, Mapping[str, object]] = {}
+    """Points that differ from the profile."""
+
+
+class DevicesFile(Entry):
+    """devices.yaml."""
+
+    buses: Mapping[str, BusEntry]
+    """Wires."""
+    devices: Mapping[str, DeviceEntry]
+    """Units on them."""
+
+
+class Uplink(Entry):
+    """One receiver of records."""
+
+    transport: Literal["mqtt_json", "mohurd_tcp", "https_json"]
+    """How it is spoken to."""
+    period_min: int = Field(ge=1, le=1440)
+    """Length of a record's period [min]; divides a day."""
+    plant: str | None = None
+    """mqtt_json: plant name in topics."""
+    broker: str | None = None
+    """mqtt_json: mqtt://host:port or mqtts://host:port."""
+    credentials: str | None = None
+    """Name of a credential file."""
+    profile: str | None = None
+    """mohurd_tcp: dialect."""
+    servers: Names = ()
+    """mohurd_tcp: host:port of each server."""
+    project_id: str | None = None
+    """mohurd_tcp: project number."""
+    gateway_id: str | None = None
+    """mohurd_tcp: collector number."""
+    keys: str | None = None
+    """mohurd_tcp: name of the credential file with the keys."""
+    resend_s: float = Field(default=30.0, gt=0)
+    """No acknowledgement within this wall time [s]: send again."""
+
+
+class ReportedPoint(Entry):
+    """A point that is reported."""
+
+    point: str
+    """device.point."""
+    code: str = Field(pattern=r"^[0-9A-Za-z_.-]{1,32}$")
+    """Code on the platform."""
+    aggregate: Literal["mean", "last", "min", "max"] = "mean"
+    """What of the period is reported."""
+
+
+class UplinkFile(Entry):
+    """uplink.yaml."""
+
+    uplinks: Mapping[str, Uplink] = {}
+    """Receivers."""
+    points: Annotated[tuple[ReportedPoint, ...], BeforeValidator(_tuples)] = ()
+    """What is reported under which code."""
+
+
+class PerformanceMode(Entry):
+    """One mode of a unit at its usual temperatures."""
+
+    heat_kw: float = Field(gt=0)
+    """Output at full load [kW]."""
+    curve: Pairs
+    """Pairs of load ratio and electricity [kW], convex; first = lowest load."""
+
+
+class Performance(Entry):
+    """config/performance/NAME.yaml: what a unit needs for what it gives."""
+
+    name: str
+    """Name shown."""
+    source: str
+    """Where the figures come from."""
+    modes: Mapping[str, PerformanceMode]
+    """By unit mode."""
