@@ -1,12 +1,12 @@
 """The only place that reads time: the site's clock (real, or shared with the simulated plant) and the stop-watch.
 
-The site's clock drives scans, control, minimum times, rollups and plans. The stop-watch (`elapsed_s`) drives what belongs
-to the machine: time-outs, serial gaps, solver deadlines. On a real site both run at the same rate.
+The site's clock drives scans, control, minimum times, rollups and plans. The stop-watch (`elapsed_s`) drives what
+belongs to the machine: time-outs, serial gaps, solver deadlines. On a real site both run at the same rate.
 
-A simulated clock is a small file that the simulator writes and every process of the site maps into memory: it says which
-simulated instant belongs to which reading of the machine's monotonic clock, and how fast simulated time runs. Layout,
-little-endian: 8 bytes mark `HILCLK01`, u64 sequence (odd while being written), f64 anchor on the monotonic clock [s], f64
-simulated instant at the anchor [s since 1970 UTC], f64 speed [simulated s per s].
+A simulated clock is a small file that the simulator writes and every process of the site maps into memory: it says
+which simulated instant belongs to which reading of the machine's monotonic clock, and how fast simulated time runs.
+Layout, little-endian: 8 bytes mark `HILCLK01`, u64 sequence (odd while being written), f64 anchor on the monotonic
+clock [s], f64 simulated instant at the anchor [s since 1970 UTC], f64 speed [simulated s per s].
 """
 
 import asyncio

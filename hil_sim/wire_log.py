@@ -13,8 +13,9 @@ class WireLog:
     """Values served and frames seen, kept in memory for one run.
 
     Attributes:
-        served: per (device, quantity): instants [simulated s since 1970] and the values that the registers held, decoded by
-            the simulator itself into kW, kWh, degC, m3 ..., in the order of serving. None: an "invalid" mark was served.
+        served: per (device, quantity): instants [simulated s since 1970] and the values that the registers held,
+            decoded by the simulator itself into kW, kWh, degC, m3 ..., in the order of serving. None: an "invalid"
+            mark was served.
         frames: number of requests per (device, function code).
         last_request_s: when each device was last asked [simulated s since 1970].
     """

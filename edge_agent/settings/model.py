@@ -1,7 +1,7 @@
 """What site.yaml, devices.yaml and uplink.yaml may say, key by key; the tariff's model lives with the tariff.
 
-Each field's docstring is the text of the JSON Schema. Checks that look across fields or files are in `check.py`, so that
-an operator meets all errors in one round.
+Each field's docstring is the text of the JSON Schema. Checks that look across fields or files are in `check.py`, so
+that an operator meets all errors in one round.
 """
 
 from collections.abc import Mapping
