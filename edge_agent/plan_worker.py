@@ -1,0 +1,49 @@
+"""The solver's own process: reads a planning task a line, writes a plan a line. A crash or a hang here never touches the service.
+
+Started by `planner.py` as `python -m edge_agent.plan_worker`. A task is {"request": PlanRequest, "limit_s": number, "gap_ratio":
+number, "hint": Plan or null}; the answer is {"plan": Plan} or {"fault": text}.
+"""
+
+import json
+import os
+import sys
+from typing import TextIO
+
+from edge_agent.clock import elapsed_s
+from scheduling.errors import SchedulingError
+from scheduling.plan import Plan
+from scheduling.request import read_request
+from scheduling.solve import solve
+
+NICENESS = 5
+"""The solver yields to polling and control, which have deadlines of seconds."""
+
+
+def answer(task_line: str) -> str:
+    """Solves one task; every fault of the task itself becomes an answer."""
+    try:
+        task = json.loads(task_line)
+        hint = task.get("hint")
+        plan = solve(
+            read_request(json.dumps(task["request"])),
+            limit_s=float(task["limit_s"]),
+            gap_ratio=float(task["gap_ratio"]),
+            method="auto",
+            hint=None if hint is None else Plan.model_validate_json(json.dumps(hint)),
+            elapsed_s=elapsed_s,
+        )
+    except (SchedulingError, ValueError, KeyError) as error:
+        return json.dumps({"fault": f"{type(error).__name__}: {error}"}, ensure_ascii=False)
+    return json.dumps({"plan": json.loads(plan.model_dump_json())}, ensure_ascii=False)
+
+
+def main(source: TextIO = sys.stdin, sink: TextIO = sys.stdout) -> None:
+    """Answers tasks until the input ends, which is how the service stops it."""
+    for line in source:
+        sink.write(answer(line) + "\n")
+        sink.flush()
+
+
+if __name__ == "__main__":
+    os.nice(NICENESS)
+    main()
