@@ -32,7 +32,7 @@ def need_program() -> Callable[[str], str]:
 
 @pytest.fixture
 def shared_data() -> Callable[[str], Path]:
-    """Returns a function: path of a measured data set, or a skip that names it; the sets are not part of the project."""
+    """Returns a function: path of a measured data set, or a skip that names it; the sets never enter the project."""
 
     def find(name: str) -> Path:
         path = SHARED_DATA / name
