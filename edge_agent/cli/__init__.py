@@ -1,0 +1,82 @@
+"""The command line `edge-agent`: one file a verb, each loaded only when it is asked for.
+
+`edge-agent --help` prints the table below and imports no verb, so that help answers at once and never pulls in the
+solver or a bus library.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import click
+from typing_extensions import override
+
+from edge_agent.cli.common import Exit, default_language
+
+# Verb -> what it does (zh, en). The order is that of the help page: service, files, bus, money, proof.
+VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "run": ("运行服务 (systemd 启动的就是它)", "run the service (what systemd starts)"),
+        "status": ("正在运行的服务在做什么", "what the running service is doing"),
+        "mode": ("切换运行方式: monitor / advise / auto", "change the mode: monitor / advise / auto"),
+        "init": ("写出一套带注释的配置", "write a commented configuration"),
+        "check": ("检查全部配置文件", "check all configuration files"),
+        "schema": ("输出配置文件的 JSON Schema", "print the JSON Schema of a file"),
+        "read": ("读取设备或测点的当前值", "read devices or points now"),
+        "tariff": ("查看电价时段和价格", "show bands and prices"),
+        "plan": ("制定蓄能与机组计划", "make a plan"),
+        "upload": ("上传情况、核对、补传", "uploads: status, verify, retry"),
+        "export": ("导出原始采样", "export raw samples"),
+    }
+)
+
+
+def _module(verb: str) -> str:
+    return f"edge_agent.cli.{verb}"
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb's module (its attribute `command`) only when the verb is called."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the verbs whose module is there."""
+        return [verb for verb in VERBS if importlib.util.find_spec(_module(verb)) is not None]
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one verb, or None when there is no such verb."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = importlib.import_module(_module(cmd_name)).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{_module(cmd_name)}.command is no click command: {command!r}")
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the verbs from the table, importing none of them."""
+        language = default_language()
+        verbs = self.list_commands(ctx)
+        if not verbs:
+            return
+        with formatter.section("命令" if language == "zh" else "Verbs"):
+            formatter.write_dl([(verb, VERBS[verb][0 if language == "zh" else 1]) for verb in verbs])
+
+    @override
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; Ctrl-C while a verb is still being loaded ends with status 130 as well."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(Exit.INTERRUPTED)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="heat-pump-edge-agent", prog_name="edge-agent")
+def main() -> None:
+    """热泵机房边缘控制器 / edge controller for heat-pump plants.
+
+    只有 run 会向设备写入 / only `run` may write to a device.
+    """
