@@ -174,6 +174,8 @@ class Unit(Entry):
     """Pump of the user side."""
     pump_owner: Literal["agent", "unit", "plc", "hand"]
     """Who commands its pumps; we command only what we own."""
+    pump_kw: float = Field(default=0.0, ge=0)
+    """Electricity of its two pumps [kW], planned with each running unit."""
     start_cost_cny: float = Field(default=15.0, ge=0)
     """Wear of a start [CNY], weighed by the plan."""
 

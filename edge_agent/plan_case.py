@@ -1,0 +1,261 @@
+"""Builds the planning task from the site file and the state of the plant: pure, so that any plan of the past can be asked again.
+
+It knows how the site's words (units, tanks, curves) become the planner's words; it reads no clock, image or store.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edge_agent.settings.model import Performance, SiteFile, Storage, Unit
+from scheduling.request import (
+    Demand,
+    Grid,
+    GridCap,
+    Group,
+    Loop,
+    Mode,
+    PlanRequest,
+    Source,
+    Terminal,
+    UnitState,
+)
+from scheduling.request import Storage as StorageTask
+from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
+
+WATER_KWH_PER_M3_K = 1.149
+"""Heat held by a cubic metre of water a kelvin [kWh/(m3 K)]: 4.186 kJ/(kg K) x 988 kg/m3 (50 degC) / 3600."""
+UNMET_CNY_PER_KWH = 5.0
+"""Price of heat not delivered: above any way of making it. Ours."""
+DUMP_CNY_PER_KWH = 0.5
+"""Price of heat nobody can take. Ours."""
+GRID_EXCESS_CNY_PER_KWH = 20.0
+"""Price of power above the connection's limit. Ours: dearer than unmet heat is worth in electricity."""
+MODE_CHANGE_CNY = 4.0
+"""Price of moving a running unit between loop and tank: a nuisance, not a start. Ours."""
+CHARGE_TAPER_RATIO = 0.875
+"""Above this share of its energy a tank takes less and less: the thermocline reaches the bottom port. Ours, as in the cases."""
+DISCHARGE_TAPER_RATIO = 0.12
+"""Below this share a tank gives less and less. Ours, as in the cases."""
+DISCHARGE_EMPTY_RATIO = 0.05
+"""Share of the full rate that an almost empty tank still gives. Ours."""
+TERMINAL_TARGET_RATIO = 0.3
+"""Energy wanted at the end of the plan, as share of the capacity. Ours."""
+TANK_PUMP_KW_PER_KW = 0.01
+"""Pumping for each kW into or out of the tank. Ours, as in the cases."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitNow:
+    """Present state of a unit as the planner needs it."""
+
+    on: bool
+    mode: str | None
+    minutes_in_state: float
+    starts_today: int
+    available: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DemandNow:
+    """A demand charge in force.
+
+    Attributes:
+        cny_per_kw_month: price.
+        peak_so_far_kw: greatest window mean of the month, or what the month will need anyway, whichever is more.
+    """
+
+    cny_per_kw_month: float
+    peak_so_far_kw: float
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """The plant now and what is expected.
+
+    Attributes:
+        units: by unit name.
+        storage_kwh: usable energy of each tank now [kWh].
+        load_kw: expected load of each loop, one value a step.
+        price_cny_per_kwh: all components in, one value a step.
+        valley_cny_per_kwh: cheapest price of the grid's day, for the value of heat left over.
+        flat_cny_per_kwh: usual price, for the cost of heat missing at the end.
+        other_load_kw: electricity behind the meter that the plan cannot move.
+        demand: the demand charge, or None.
+        caps: (from step, to step, kW, reason) of called limits.
+    """
+
+    units: Mapping[str, UnitNow]
+    storage_kwh: Mapping[str, float]
+    load_kw: Mapping[str, Sequence[float]]
+    price_cny_per_kwh: Sequence[float]
+    valley_cny_per_kwh: float
+    flat_cny_per_kwh: float
+    other_load_kw: float
+    demand: DemandNow | None = None
+    caps: Sequence[tuple[int, int, float, str]] = ()
+
+
+def storage_capacity_kwh(storage: Storage) -> float:
+    """Usable energy of a full water tank [kWh], between its two temperatures."""
+    return storage.volume_m3 * WATER_KWH_PER_M3_K * (storage.degc_max - storage.degc_min)
+
+
+def build_request(
+    site: SiteFile, performance: Mapping[str, Performance], *, grid: TimeGrid, live: LiveState
+) -> PlanRequest:
+    """The planning task of this moment.
+
+    Args:
+        site: the site file.
+        performance: performance map of each unit.
+        grid: the steps to plan.
+        live: present state and expectation; series have one value a step of the grid.
+
+    Raises:
+        RequestFault, ValidationError: the site's figures do not make a possible task (checked at configuration time).
+    """
+    return PlanRequest(
+        schema_id="plan-request/1",
+        name=f"{site.site.id} {grid.start_utc:%Y-%m-%dT%H:%MZ}",
+        title=site.site.name,
+        timezone=site.site.timezone,
+        grid=Grid(
+            start_utc=grid.start_utc,
+            step_minutes=tuple(length_s / SECONDS_PER_MINUTE for length_s in grid.lengths_s),
+            steps=grid.count,
+        ),
+        price_cny_per_kwh=tuple(live.price_cny_per_kwh),
+        other_load_kw=live.other_load_kw,
+        demand=_demand(live, grid),
+        grid_caps=_caps(site, live, grid),
+        loops=tuple(
+            Loop(
+                name=name,
+                medium=loop.medium,
+                load_kw=tuple(live.load_kw[name]),
+                unmet_cny_per_kwh=UNMET_CNY_PER_KWH,
+                dump_cny_per_kwh=DUMP_CNY_PER_KWH,
+            )
+            for name, loop in site.loops.items()
+        ),
+        storages=tuple(
+            _storage(site, performance, name=name, storage=storage, live=live)
+            for name, storage in site.storages.items()
+        ),
+        sources=tuple(
+            Source(
+                name=name, kind=source.kind, limit_kw=source.heat_kw_max, balance_cny_per_kwh=source.balance_cny_per_kwh
+            )
+            for name, source in site.sources.items()
+        ),
+        groups=tuple(
+            _group(site, performance, names=names, live=live) for names in identical_groups(site.units).values()
+        ),
+    )
+
+
+def identical_groups(units: Mapping[str, Unit]) -> dict[str, list[str]]:
+    """Units that are the same in everything but their state: first unit's name -> names, in the order of the file."""
+    groups: dict[str, list[str]] = {}
+    for name, unit in units.items():
+        groups.setdefault(unit.identical_to or name, []).append(name)
+    return groups
+
+
+def _demand(live: LiveState, grid: TimeGrid) -> tuple[Demand, ...]:
+    if live.demand is None:
+        return ()
+    return (
+        Demand(
+            from_step=0,
+            to_step=grid.count,
+            cny_per_kw_month=live.demand.cny_per_kw_month,
+            peak_so_far_kw=live.demand.peak_so_far_kw,
+        ),
+    )
+
+
+def _caps(site: SiteFile, live: LiveState, grid: TimeGrid) -> tuple[GridCap, ...]:
+    limit_kw = site.limits.grid_kw_max
+    standing = [] if limit_kw is None else [(0, grid.count, limit_kw, "grid")]
+    return tuple(
+        GridCap(name=reason, from_step=start, to_step=end, cap_kw=cap_kw, penalty_cny_per_kwh=GRID_EXCESS_CNY_PER_KWH)
+        for start, end, cap_kw, reason in (*standing, *live.caps)
+    )
+
+
+def _storage(
+    site: SiteFile, performance: Mapping[str, Performance], *, name: str, storage: Storage, live: LiveState
+) -> StorageTask:
+    capacity_kwh = storage_capacity_kwh(storage)
+    users = [unit for unit in site.units if site.units[unit].storage == name]
+    cop_charge = max((_cop(performance[unit], "charge") for unit in users), default=1.0)
+    cop_direct = max((_cop(performance[unit], "direct") for unit in users), default=1.0)
+    return StorageTask(
+        name=name,
+        kind=storage.kind,
+        loop=storage.loop,
+        capacity_kwh=capacity_kwh,
+        soc_kwh=min(max(live.storage_kwh[name], 0.0), capacity_kwh),
+        loss_fraction_per_h=1.0 - (1.0 - storage.loss_ratio_per_day) ** (1.0 / 24.0),
+        charge_limit_kw=(
+            (0.0, storage.charge_kw_max),
+            (CHARGE_TAPER_RATIO * capacity_kwh, storage.charge_kw_max),
+            (capacity_kwh, 0.0),
+        ),
+        discharge_limit_kw=(
+            (0.0, DISCHARGE_EMPTY_RATIO * storage.discharge_kw_max),
+            (DISCHARGE_TAPER_RATIO * capacity_kwh, storage.discharge_kw_max),
+            (capacity_kwh, storage.discharge_kw_max),
+        ),
+        pump_kw_per_kw=TANK_PUMP_KW_PER_KW,
+        # A missing kWh will be made in ordinary hours; a spare one saves a valley kWh of charging, less its losses.
+        terminal=Terminal(
+            target_kwh=TERMINAL_TARGET_RATIO * capacity_kwh,
+            short_cny_per_kwh=1.2 * live.flat_cny_per_kwh / cop_direct,
+            surplus_cny_per_kwh=0.9 * live.valley_cny_per_kwh / cop_charge,
+        ),
+    )
+
+
+def _group(site: SiteFile, performance: Mapping[str, Performance], *, names: Sequence[str], live: LiveState) -> Group:
+    unit = site.units[names[0]]
+    return Group(
+        name="+".join(names),
+        units=tuple(
+            UnitState(
+                name=name,
+                on=live.units[name].on,
+                mode=live.units[name].mode,
+                minutes_in_state=live.units[name].minutes_in_state,
+                starts_today=live.units[name].starts_today,
+                available=live.units[name].available,
+            )
+            for name in names
+        ),
+        pump_kw=unit.pump_kw,
+        min_up_minutes=unit.min_on_s / SECONDS_PER_MINUTE,
+        min_down_minutes=unit.min_off_s / SECONDS_PER_MINUTE,
+        max_starts_per_day=unit.starts_per_day_max,
+        start_cost_cny=unit.start_cost_cny,
+        modes=tuple(_mode(unit, performance[names[0]], mode) for mode in unit.modes),
+    )
+
+
+def _mode(unit: Unit, performance: Performance, mode: str) -> Mode:
+    figures = performance.modes[mode]
+    return Mode(
+        name=mode,
+        loop=unit.loop,
+        storage=unit.storage if mode == "charge" else None,
+        source=unit.source,
+        capacity_kw=figures.heat_kw,
+        change_cost_cny=MODE_CHANGE_CNY if mode == "charge" else 0.0,
+        curve=figures.curve,
+    )
+
+
+def _cop(performance: Performance, mode: str) -> float:
+    """Heat for electricity at full load, without pumps; of mode `direct` when the unit does not know the other."""
+    figures = performance.modes.get(mode) or performance.modes["direct"]
+    return figures.heat_kw / figures.curve[-1][1]
