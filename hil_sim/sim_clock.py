@@ -1,0 +1,83 @@
+"""The clock of a simulated site: hil-sim says what time it is and how fast it runs, all processes read it.
+
+The file's layout belongs to its reader, `edge_agent.clock`. No process of the site but this one writes it.
+"""
+
+import mmap
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_agent.clock import CLOCK_LAYOUT, CLOCK_MARK
+
+_SEQUENCE = struct.Struct("<Q")
+_SEQUENCE_OFFSET = len(CLOCK_MARK)
+_BODY = struct.Struct("<ddd")
+_BODY_OFFSET = _SEQUENCE_OFFSET + _SEQUENCE.size
+assert _BODY_OFFSET + _BODY.size == CLOCK_LAYOUT.size, "layout differs from edge_agent.clock"
+
+
+class SimClock:
+    """Simulated time that can be held, sped up and slowed down without ever jumping.
+
+    A change is written between two increments of the sequence number, and the anchor is read while that number is odd:
+    a reader that takes its own reading of the monotonic clock between two equal even numbers sees time go on without
+    a step, however the change falls.
+    """
+
+    def __init__(self, path: Path, *, start_s: float, wall_s: Callable[[], float]) -> None:
+        """Makes the file; time is held at the start.
+
+        Args:
+            path: the clock file, new or to be overwritten.
+            start_s: simulated instant at the start [s since 1970 UTC].
+            wall_s: the machine's monotonic clock [s], the one that the readers use.
+        """
+        self.path = path
+        self._wall_s = wall_s
+        self._sequence = 0
+        self._anchor_s = wall_s()
+        self._simulated_s = start_s
+        self._speed_ratio = 0.0
+        path.write_bytes(CLOCK_LAYOUT.pack(CLOCK_MARK, 0, self._anchor_s, start_s, 0.0))
+        with path.open("r+b") as file:
+            self._view = mmap.mmap(file.fileno(), CLOCK_LAYOUT.size, access=mmap.ACCESS_WRITE)
+
+    @property
+    def speed_ratio(self) -> float:
+        """Simulated seconds per wall second; 0 while time is held."""
+        return self._speed_ratio
+
+    def now_s(self) -> float:
+        """The present simulated instant [s since 1970 UTC]."""
+        return self._simulated_s + (self._wall_s() - self._anchor_s) * self._speed_ratio
+
+    def set_speed(self, speed_ratio: float) -> None:
+        """Lets time run at another speed from now on; 0 holds it.
+
+        Raises:
+            ValueError: a speed below 0.
+        """
+        if not speed_ratio >= 0.0:
+            raise ValueError(f"simulated time cannot run at {speed_ratio}x")
+        if speed_ratio == self._speed_ratio:
+            return
+        self._put_sequence()
+        anchor_s = self._wall_s()
+        self._simulated_s += (anchor_s - self._anchor_s) * self._speed_ratio
+        self._anchor_s = anchor_s
+        self._speed_ratio = speed_ratio
+        self._view[_BODY_OFFSET:] = _BODY.pack(anchor_s, self._simulated_s, speed_ratio)
+        self._put_sequence()
+
+    def hold(self) -> None:
+        """Stops time."""
+        self.set_speed(0.0)
+
+    def close(self) -> None:
+        """Lets go of the file; a reader keeps the last speed that was set, so hold first."""
+        self._view.close()
+
+    def _put_sequence(self) -> None:
+        self._sequence += 1
+        self._view[_SEQUENCE_OFFSET:_BODY_OFFSET] = _SEQUENCE.pack(self._sequence)

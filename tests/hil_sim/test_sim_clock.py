@@ -1,0 +1,105 @@
+"""The simulated clock: its reader in the agent sees what the simulator sets, without a jump, even during a change."""
+
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge_agent.clock import CLOCK_LAYOUT, SimulatedClock, elapsed_s
+from hil_sim.sim_clock import SimClock
+
+START_S = 1_799_769_600.0  # 2027-01-13 00:00 in Beijing
+TICK_TOLERANCE_S = 2e-6  # a double near 1.8e9 s resolves 0.24 us
+
+
+class HandClock:
+    """A monotonic clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.wall_s = 5_000.0
+
+    def __call__(self) -> float:
+        """The reading."""
+        return self.wall_s
+
+
+@given(
+    changes=st.lists(
+        st.tuples(st.floats(0.0, 900.0), st.sampled_from([0.0, 0.5, 1.0, 60.0, 240.0, 1000.0])), min_size=1, max_size=20
+    )
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_time_is_the_sum_of_speed_times_wall(tmp_path: Path, changes: list[tuple[float, float]]) -> None:
+    wall = HandClock()
+    clock = SimClock(tmp_path / "clock", start_s=START_S, wall_s=wall)
+    expected_s, speed_ratio = START_S, 0.0
+    for wait_s, next_speed_ratio in changes:
+        wall.wall_s += wait_s
+        expected_s += wait_s * speed_ratio
+        before_s = clock.now_s()
+        clock.set_speed(next_speed_ratio)
+        assert clock.now_s() == pytest.approx(before_s, abs=TICK_TOLERANCE_S)  # no jump
+        assert before_s == pytest.approx(expected_s, abs=1e-3)
+        _, sequence, anchor_s, simulated_s, written_ratio = CLOCK_LAYOUT.unpack((tmp_path / "clock").read_bytes())
+        assert sequence % 2 == 0
+        assert (written_ratio, clock.speed_ratio) == (next_speed_ratio, next_speed_ratio)
+        assert simulated_s + (wall.wall_s - anchor_s) * written_ratio == pytest.approx(clock.now_s(), abs=1e-9)
+        speed_ratio = next_speed_ratio
+    clock.close()
+
+
+def test_a_held_clock_stands_still_and_the_agent_reads_the_same_instant(tmp_path: Path) -> None:
+    clock = SimClock(tmp_path / "clock", start_s=START_S, wall_s=elapsed_s)
+    reader = SimulatedClock(tmp_path / "clock")
+    assert reader.now_utc().timestamp() == START_S == clock.now_s()
+    assert reader.speed_ratio() == 0.0
+    clock.set_speed(240.0)
+    assert reader.speed_ratio() == 240.0
+    before_s = clock.now_s()
+    read_s = reader.now_utc().timestamp()
+    assert before_s - TICK_TOLERANCE_S <= read_s <= clock.now_s() + TICK_TOLERANCE_S
+    clock.hold()
+    assert clock.now_s() == clock.now_s()
+    clock.close()
+
+
+def test_time_cannot_run_backwards(tmp_path: Path) -> None:
+    clock = SimClock(tmp_path / "clock", start_s=START_S, wall_s=elapsed_s)
+    for wrong_ratio in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="cannot run"):
+            clock.set_speed(wrong_ratio)
+    clock.close()
+
+
+def test_a_concurrent_reader_never_sees_a_torn_clock(tmp_path: Path) -> None:
+    """Every triple that a reader gets was written as one; an old anchor with a new speed would be hours away."""
+    clock = SimClock(tmp_path / "clock", start_s=START_S, wall_s=elapsed_s)
+    reader = SimulatedClock(tmp_path / "clock")
+    written = {(clock._anchor_s, clock._simulated_s, clock.speed_ratio)}
+    seen: set[tuple[float, float, float]] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(reader._read())
+
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the threads change between any two of the writer's three steps
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        for change_number in range(200_000):
+            if len(seen) > 300:
+                break
+            clock.set_speed(1e6 if change_number % 2 == 0 else 1.0)
+            written.add((clock._anchor_s, clock._simulated_s, clock.speed_ratio))
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(usual_s)
+    assert len(seen) > 300
+    assert seen <= written
+    clock.close()
