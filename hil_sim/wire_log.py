@@ -34,8 +34,8 @@ class WireLog:
     def serve(self, device: str, quantity: str, *, instant_s: float, value: float | None) -> None:
         """Notes what an answer carried; called before its first byte leaves, so that no reader can have it earlier."""
         instants_s, values = self.served[device, quantity]
+        values.append(value)  # first the value: the line writes in its own thread, and a reader looks instants up
         instants_s.append(instant_s)
-        values.append(value)
 
     def latest(self, device: str, quantity: str, *, until_s: float) -> tuple[bool, float | None]:
         """(True, value) of the last answer served at or before an instant; (False, None) if there was none."""
@@ -45,4 +45,4 @@ class WireLog:
 
     def write_frames(self) -> int:
         """How many frames with a write function code (5, 6, 15, 16, 22, 23) were seen."""
-        return sum(count for (_, function), count in self.frames.items() if function in (5, 6, 15, 16, 22, 23))
+        return sum(count for (_, function), count in list(self.frames.items()) if function in (5, 6, 15, 16, 22, 23))
