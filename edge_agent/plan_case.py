@@ -1,4 +1,4 @@
-"""Builds the planning task from the site file and the state of the plant: pure, so that any plan of the past can be asked again.
+"""Builds the planning task from the site file and the state of the plant: pure, so any past plan can be asked again.
 
 It knows how the site's words (units, tanks, curves) become the planner's words; it reads no clock, image or store.
 """
@@ -33,7 +33,7 @@ GRID_EXCESS_CNY_PER_KWH = 20.0
 MODE_CHANGE_CNY = 4.0
 """Price of moving a running unit between loop and tank: a nuisance, not a start. Ours."""
 CHARGE_TAPER_RATIO = 0.875
-"""Above this share of its energy a tank takes less and less: the thermocline reaches the bottom port. Ours, as in the cases."""
+"""Above this share of its energy a tank takes less and less: the thermocline nears the port. Ours."""
 DISCHARGE_TAPER_RATIO = 0.12
 """Below this share a tank gives less and less. Ours, as in the cases."""
 DISCHARGE_EMPTY_RATIO = 0.05

@@ -1,7 +1,8 @@
-"""The solver's own process: reads a planning task a line, writes a plan a line. A crash or a hang here never touches the service.
+"""The solver's own process: reads a planning task a line, writes a plan a line.
 
-Started by `planner.py` as `python -m edge_agent.plan_worker`. A task is {"request": PlanRequest, "limit_s": number, "gap_ratio":
-number, "hint": Plan or null}; the answer is {"plan": Plan} or {"fault": text}.
+A crash or a hang here never touches the service. Started by `planner.py` as `python -m edge_agent.plan_worker`. A task:
+{"request": PlanRequest, "limit_s": number, "gap_ratio": number, "hint": Plan or null}; the answer is {"plan": Plan} or
+{"fault": text}.
 """
 
 import json

@@ -1,0 +1,22 @@
+"""`edge-agent mode`: asks the running service to change its mode."""
+
+import click
+
+from edge_agent import local_api
+from edge_agent.cli.common import Common, emit, shared_options
+
+
+@click.command(help="切换运行方式 / ask the running service to change mode.")
+@click.argument("mode", type=click.Choice(["monitor", "advise", "auto"]))
+@click.option("--by", required=True, help="谁 / who asks.")
+@click.option("--reason", required=True, help="为什么 / why.")
+@shared_options
+def command(common: Common, mode: str, by: str, reason: str) -> None:
+    """Prints the mode now in force; a refusal ends with exit status 5 and the reason."""
+    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - only to find the state folder
+
+    state_dir = load_configuration(common.config).site.storage_media.state_dir
+    answer = local_api.ask(state_dir, "mode", mode=mode, by=by, reason=reason)
+    if common.as_json:
+        emit("mode/1", answer)
+    common.say(f"运行方式: {answer['mode']}", f"mode: {answer['mode']}")

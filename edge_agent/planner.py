@@ -1,0 +1,206 @@
+"""When to plan, and who solves: a worker process with a deadline, the rule plan when that fails.
+
+What the task says is built in `plan_case.py`; how it is solved is the business of `scheduling`. A crash or a hang of
+the solver costs its process and a log line, nothing else.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from edge_agent.clock import Clock, sleep_until
+from scheduling.errors import SchedulingError, SolverFault
+from scheduling.plan import Plan
+from scheduling.request import PlanRequest
+from scheduling.rule import plan_by_rule
+
+LOG = logging.getLogger(__name__)
+
+ANSWER_BYTES_MAX = 32 * 1024 * 1024
+"""Longest answer of the worker."""
+WORKER_START_S_MAX = 30.0
+"""Added to the solver's deadline for starting the worker, building the model and writing the plan [s, wall]."""
+SOLVE_SECONDS_KEPT = 1000
+"""Solve times kept for the median."""
+AFTER_EDGE_S = 20.0
+"""A plan is made this long after the edge of a quarter of an hour [s, site], so that the quarter's readings are in."""
+
+
+class SolverProcess:
+    """The worker process: started when first needed, ended when it overruns, started again for the next task."""
+
+    def __init__(self) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Plan:
+        """Has a task solved.
+
+        Args:
+            request: the task.
+            limit_s: wall time for the solver [s].
+            gap_ratio: proven distance at which it may stop.
+            hint: the last plan.
+
+        Raises:
+            SolverFault: the worker crashed, overran its deadline, or answered with a fault.
+        """
+        task = {
+            "request": request.model_dump(mode="json", by_alias=True),
+            "limit_s": limit_s,
+            "gap_ratio": gap_ratio,
+            "hint": None if hint is None else hint.model_dump(mode="json", by_alias=True),
+        }
+        try:
+            async with asyncio.timeout(limit_s + WORKER_START_S_MAX):
+                line = await self._exchange(json.dumps(task).encode() + b"\n")
+        except (OSError, TimeoutError, ValueError) as error:
+            await self.stop()
+            raise SolverFault(f"the solver process failed: {type(error).__name__} {error}") from error
+        if not line:
+            await self.stop()
+            raise SolverFault("the solver process ended without an answer")
+        answer = json.loads(line)
+        if "fault" in answer:
+            raise SolverFault(answer["fault"])
+        return Plan.model_validate_json(json.dumps(answer["plan"]))
+
+    async def _exchange(self, task: bytes) -> bytes:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "edge_agent.plan_worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={**os.environ, "PYTHONSAFEPATH": "1"},
+                limit=ANSWER_BYTES_MAX,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(task)
+        await self._process.stdin.drain()
+        return await self._process.stdout.readline()
+
+    async def stop(self) -> None:
+        """Ends the worker at once."""
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+class Planner:
+    """Makes a plan every quarter of an hour, or when told, and keeps the last one."""
+
+    def __init__(
+        self,
+        *,
+        solver: SolverProcess,
+        build: Callable[[datetime], Awaitable[PlanRequest | None]],
+        keep: Callable[[Plan], Awaitable[None]],
+        limit_s: float,
+        gap_ratio: float,
+        last_plan: Plan | None = None,
+    ) -> None:
+        """Wires the planner.
+
+        Args:
+            solver: the worker process.
+            build: the task of an instant; None while the plant is not known well enough.
+            keep: stores a plan.
+            limit_s: wall time for the solver [s].
+            gap_ratio: proven distance to the optimum at which it may stop.
+            last_plan: the plan of the run before, kept over a restart.
+        """
+        self._solver = solver
+        self._build = build
+        self._keep = keep
+        self._limit_s = limit_s
+        self._gap_ratio = gap_ratio
+        self._again = asyncio.Event()
+        self.plan = last_plan
+        self.request: PlanRequest | None = None
+        self.method_count: Counter[str] = Counter()
+        self.solve_seconds: list[float] = []
+        self._solver_failing = False
+
+    def ask_again(self) -> None:
+        """Wants a new plan now: a unit was lost, a price changed."""
+        self._again.set()
+
+    async def make(self, now_utc: datetime) -> Plan | None:
+        """Makes, stores and returns a plan; None when the plant is not known well enough yet.
+
+        Raises:
+            SchedulingError: no method gave a usable plan; the last one stays.
+        """
+        request = await self._build(now_utc)
+        if request is None:
+            return None
+        try:
+            plan = await self._solver.solve(request, limit_s=self._limit_s, gap_ratio=self._gap_ratio, hint=self.plan)
+            if self._solver_failing:
+                LOG.warning("solver works again")
+            self._solver_failing = False
+        except SolverFault as fault:
+            if not self._solver_failing:
+                LOG.error("solver failed, planning by rule: %s", fault)  # noqa: TRY400 - said once, no trace
+            self._solver_failing = True
+            plan = await asyncio.to_thread(plan_by_rule, request)
+        self.plan, self.request = plan, request
+        self.method_count[plan.method] += 1
+        self.solve_seconds.append(plan.solve_seconds)
+        del self.solve_seconds[:-SOLVE_SECONDS_KEPT]
+        await self._keep(plan)
+        LOG.info(
+            "plan made method=%s cost_cny=%.0f bound_cny=%s seconds=%.2f",
+            plan.method,
+            plan.objective_cny,
+            plan.bound_cny,
+            plan.solve_seconds,
+        )
+        return plan
+
+    async def run(self, *, clock: Clock, replan_min: int, retry_s: float, progress: Callable[[], None]) -> None:
+        """Plans for ever: after each edge of the re-planning grid, at once when asked, soon again after a failure.
+
+        Args:
+            clock: the site's clock.
+            replan_min: distance of the edges [min]; they lie on the clock.
+            retry_s: after a failure or while the plant is not known, try again after this time [s, site].
+            progress: called after each try.
+        """
+        while True:
+            self._again.clear()
+            now_utc = clock.now_utc()
+            plan: Plan | None = None
+            try:
+                plan = await self.make(now_utc)
+            except SchedulingError as error:
+                LOG.error("no plan, the last one stays: %s", error)  # noqa: TRY400 - the reason is the message
+            progress()
+            next_utc = _next_edge_utc(now_utc, replan_min) if plan is not None else now_utc + timedelta(seconds=retry_s)
+            await self._wait(clock, next_utc)
+
+    async def _wait(self, clock: Clock, instant_utc: datetime) -> None:
+        """Until the instant or until somebody asks for a plan."""
+        async with asyncio.TaskGroup() as group:
+            due = group.create_task(sleep_until(clock, instant_utc), name="next plan due")
+            asked = group.create_task(self._again.wait(), name="new plan asked")
+            await asyncio.wait((due, asked), return_when=asyncio.FIRST_COMPLETED)
+            due.cancel()
+            asked.cancel()
+
+
+def _next_edge_utc(now_utc: datetime, replan_min: int) -> datetime:
+    """A little after the next multiple of the re-planning interval on the clock."""
+    step_s = replan_min * 60
+    gone_s = now_utc.timestamp() % step_s
+    return now_utc + timedelta(seconds=step_s - gone_s + AFTER_EDGE_S)
