@@ -69,21 +69,23 @@ class SimulatedClock:
         if self._view[: len(CLOCK_MARK)] != CLOCK_MARK:
             raise ConfigurationFault(f"{path}: 不是仿真时钟文件 / not a simulated clock file")
 
-    def _read(self) -> tuple[float, float, float]:
+    def _read(self) -> tuple[float, float]:
+        """The present simulated instant [s since 1970] and the speed, both from one undisturbed look at the file."""
         while True:
             _, before, anchor_s, simulated_s, speed_ratio = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
+            now_s = time.monotonic()
             _, after, *_ = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
+            # The simulator takes its anchor while the sequence is odd: a reading between two equal even ones is continuous.
             if before == after and before % 2 == 0:
-                return anchor_s, simulated_s, speed_ratio
+                return simulated_s + (now_s - anchor_s) * speed_ratio, speed_ratio
 
     def now_utc(self) -> datetime:
         """The present simulated instant."""
-        anchor_s, simulated_s, speed_ratio = self._read()
-        return datetime.fromtimestamp(simulated_s + (time.monotonic() - anchor_s) * speed_ratio, UTC)
+        return datetime.fromtimestamp(self._read()[0], UTC)
 
     def speed_ratio(self) -> float:
         """Simulated seconds per wall second; 0 while the simulator holds the clock."""
-        return self._read()[2]
+        return self._read()[1]
 
 
 async def sleep_until(clock: Clock, instant_utc: datetime) -> None:

@@ -12,7 +12,8 @@ from typing import TextIO
 
 from edge_agent.clock import elapsed_s
 from scheduling.errors import SchedulingError
-from scheduling.plan import Plan
+from scheduling.explain import with_reasons
+from scheduling.plan import read_plan
 from scheduling.request import read_request
 from scheduling.solve import solve
 
@@ -25,17 +26,18 @@ def answer(task_line: str) -> str:
     try:
         task = json.loads(task_line)
         hint = task.get("hint")
+        request = read_request(json.dumps(task["request"]))
         plan = solve(
-            read_request(json.dumps(task["request"])),
+            request,
             limit_s=float(task["limit_s"]),
             gap_ratio=float(task["gap_ratio"]),
             method="auto",
-            hint=None if hint is None else Plan.model_validate_json(json.dumps(hint)),
+            hint=None if hint is None else read_plan(json.dumps(hint)),
             elapsed_s=elapsed_s,
         )
     except (SchedulingError, ValueError, KeyError) as error:
         return json.dumps({"fault": f"{type(error).__name__}: {error}"}, ensure_ascii=False)
-    return json.dumps({"plan": json.loads(plan.model_dump_json())}, ensure_ascii=False)
+    return json.dumps({"plan": json.loads(with_reasons(request, plan).to_json())}, ensure_ascii=False)
 
 
 def main(source: TextIO = sys.stdin, sink: TextIO = sys.stdout) -> None:

@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 
 from edge_agent.clock import Clock, sleep_until
 from scheduling.errors import SchedulingError, SolverFault
-from scheduling.plan import Plan
+from scheduling.explain import with_reasons
+from scheduling.plan import Plan, read_plan
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
 
@@ -54,7 +55,7 @@ class SolverProcess:
             "request": request.model_dump(mode="json", by_alias=True),
             "limit_s": limit_s,
             "gap_ratio": gap_ratio,
-            "hint": None if hint is None else hint.model_dump(mode="json", by_alias=True),
+            "hint": None if hint is None else json.loads(hint.to_json()),
         }
         try:
             async with asyncio.timeout(limit_s + WORKER_START_S_MAX):
@@ -68,7 +69,7 @@ class SolverProcess:
         answer = json.loads(line)
         if "fault" in answer:
             raise SolverFault(answer["fault"])
-        return Plan.model_validate_json(json.dumps(answer["plan"]))
+        return read_plan(json.dumps(answer["plan"]))
 
     async def _exchange(self, task: bytes) -> bytes:
         if self._process is None or self._process.returncode is not None:
@@ -153,7 +154,7 @@ class Planner:
             if not self._solver_failing:
                 LOG.error("solver failed, planning by rule: %s", fault)  # noqa: TRY400 - said once, no trace
             self._solver_failing = True
-            plan = await asyncio.to_thread(plan_by_rule, request)
+            plan = with_reasons(request, await asyncio.to_thread(plan_by_rule, request))
         self.plan, self.request = plan, request
         self.method_count[plan.method] += 1
         self.solve_seconds.append(plan.solve_seconds)

@@ -15,7 +15,7 @@ from edge_agent.cli.common import Common, Exit, shared_options
     "--promise-fd",
     type=int,
     default=None,
-    help="仅仿真: 每帧提交后写出其序号 / simulated sites only: each frame's sequence number is written there after its commit.",
+    help="仅仿真: 每帧提交后写出其序号 / simulated sites only: sequence numbers of committed frames go there.",
 )
 @shared_options
 def command(common: Common, promise_fd: int | None) -> None:
