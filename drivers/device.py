@@ -1,0 +1,394 @@
+"""A unit on a bus: reads its points when they are due, with their quality, and writes to it so that success is proven.
+
+It decides when a silent unit is left alone for a while, so that it does not cost its neighbours their turn. How bytes
+travel is the business of `drivers.bus`; what the numbers are good for, that of the service.
+"""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from drivers.bus.base import Bus, Span
+from drivers.codec import PointCodec
+from drivers.errors import DeviceRefused, DriverError, GiveUpPoint, LineDown, NoAnswer, ProtocolFault
+from drivers.profile import Access, PointSpec, Profile, WriteRule
+from drivers.read_plan import Read, Want, read_plan
+from drivers.sample import Cause, Quality, Sample, bad
+
+log = logging.getLogger(__name__)
+
+DEAD_AFTER = 3
+"""Unanswered requests in a row after which a unit is taken for dead."""
+PROBE_MIN_S = 10.0
+"""A dead unit is tried again after this wall time at the earliest ..."""
+PROBE_TIMEOUTS = 20
+"""... and after this many of its time-outs: it then costs its line at most a twentieth."""
+DUE_SLACK_RATIO = 0.25
+"""A point is due when all but this share of the device's period has passed: callers wake a little early or late."""
+TOLERANCE_FLOOR = 1e-6
+"""Written and read back values are equal if they differ by less than this, whatever the rule says: float arithmetic."""
+PLANS_MAX = 64
+"""Read plans kept; different sets of due points beyond that mean an odd mixture of periods."""
+HOUR = timedelta(hours=1)
+
+
+class Reason(StrEnum):
+    """Why a write is not verified; empty when it is. Stable codes, worded in `edge_agent/texts`."""
+
+    NONE = ""
+    UNKNOWN_POINT = "unknown_point"
+    NOT_WRITABLE = "not_writable"
+    NOT_A_NUMBER = "not_a_number"
+    OUT_OF_BOUNDS = "out_of_bounds"
+    RATE_LIMIT = "rate_limit"
+    NO_ANSWER = "no_answer"
+    LINE_DOWN = "line_down"
+    PROTOCOL = "protocol"
+    REFUSED = "refused"
+    READ_BACK_FAILED = "read_back_failed"
+    READ_BACK_DIFFERS = "read_back_differs"
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """What became of a write. Silence is not success.
+
+    Attributes:
+        verified: the device's own state point shows what was written.
+        wrote: the value sent, rounded to step and register, in the inside unit; the wanted value when nothing was sent.
+        read_back: what the state point showed; None if it was not read.
+        reason: code of `Reason`, empty when verified.
+    """
+
+    verified: bool
+    wrote: float
+    read_back: float | None
+    reason: str
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What one poll got for one point, before it becomes a sample."""
+
+    instant_utc: datetime
+    value: float | None
+    cause: Cause
+
+
+class Device:
+    """A unit on a bus.
+
+    Args:
+        name: as in devices.yaml.
+        bus: the wire it hangs on.
+        unit: its Modbus address.
+        profile: its register map.
+        period_s: how often its points are read, on the site's clock [s].
+        now_utc: site's clock.
+        elapsed_s: stop-watch of the machine [s].
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        bus: Bus,
+        unit: int,
+        profile: Profile,
+        period_s: float,
+        now_utc: Callable[[], datetime],
+        elapsed_s: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.unit = unit
+        self.profile = profile
+        self.period_s = period_s
+        self.points: Mapping[str, PointSpec] = MappingProxyType(
+            {f"{name}.{key}": spec for key, spec in profile.points.items()}
+        )
+        self._bus = bus
+        self._now_utc = now_utc
+        self._elapsed_s = elapsed_s
+        self._codecs = {key: PointCodec(spec) for key, spec in profile.points.items()}
+        self._readable = [key for key, spec in profile.points.items() if spec.access is not Access.WRITE]
+        self._due_utc: dict[str, datetime] = {}
+        self._plans: dict[tuple[str, ...], list[Read]] = {}
+        self._ratio_names = {word for spec in profile.points.values() for word in spec.times}
+        self._ratios: dict[str, float] = {}
+        self._written: dict[str, deque[datetime]] = {}
+        self._missed = 0
+        self._probe_at_s = float("-inf")
+        self._failing: dict[str, Cause] = {}
+        self._failing_since_s = 0.0
+        self._told = False
+
+    @property
+    def fault(self) -> Cause:
+        """Why points of this device cannot be fetched at present; NONE when all can."""
+        return next(iter(self._failing.values()), Cause.NONE)
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has been silent so long that it is only probed now and then."""
+        return self._missed >= DEAD_AFTER
+
+    # ----------------------------------------------------------------------------------------------------- reading
+
+    async def poll(self) -> list[Sample]:
+        """Reads all points that are due.
+
+        Returns:
+            One sample per due point; a point that could not be read is BAD with its cause. Empty when nothing is due.
+        """
+        names = self._take_due()
+        readings: dict[str, _Reading] = {}
+        for read in self._plan(names):
+            registers, cause = await self._fetch(read)
+            instant_utc = self._now_utc()
+            for name in read.names:
+                value = None
+                why = cause
+                if registers is not None:
+                    codec = self._codecs[name]
+                    offset = codec.first - read.span.address
+                    value, why = codec.decode(registers[offset : offset + codec.count])
+                readings[name] = _Reading(instant_utc, value, why)
+            self._note(read.names, cause)
+        if self.dead:
+            self._ratios.clear()  # whatever answers next may be another meter with another ratio
+        for name in self._ratio_names & readings.keys():
+            reading = readings[name]
+            if reading.value is not None and self._plausible(name, reading.value):
+                self._ratios[name] = reading.value
+        return [self._sample(name, readings) for name in names]
+
+    def _take_due(self) -> tuple[str, ...]:
+        """Names the due points, with those that they hang on, and sets when they are due again."""
+        now_utc = self._now_utc()
+        due = {name for name in self._readable if self._is_due(name, now_utc)}
+        for name in due:
+            period = self._period(name)
+            planned_utc = self._due_utc.get(name, now_utc) + period
+            # On the grid of the first reading, so that jitter does not add up; anew if periods were missed.
+            self._due_utc[name] = planned_utc if now_utc < planned_utc <= now_utc + 2 * period else now_utc + period
+        for name in tuple(due):
+            spec = self.profile.points[name]
+            if spec.needs_flow is not None:
+                due.add(spec.needs_flow.point)  # flow and temperature must be of one instant
+            due.update(word for word in spec.times if word not in self._ratios)
+        return tuple(name for name in self._readable if name in due)
+
+    def _is_due(self, name: str, now_utc: datetime) -> bool:
+        """Whether a point is to be read now; a due time too far ahead means that the clock was set back."""
+        if name not in self._due_utc:
+            return True
+        ahead = self._due_utc[name] - now_utc
+        return ahead <= timedelta(seconds=DUE_SLACK_RATIO * self.period_s) or ahead > 2 * self._period(name)
+
+    def _period(self, name: str) -> timedelta:
+        return timedelta(seconds=self.profile.points[name].period_s or self.period_s)
+
+    def _plan(self, names: tuple[str, ...]) -> list[Read]:
+        """The cheapest reads for these points; remembered, because the same sets come again and again."""
+        if names not in self._plans:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            groups: dict[str, list[PointSpec]] = {}
+            for name in names:
+                spec = self.profile.points[name]
+                groups.setdefault(f"group {spec.atomic}" if spec.atomic else name, []).append(spec)
+            wants = []
+            for specs in groups.values():
+                first = min(spec.first for spec in specs)
+                end = max(spec.first + spec.count for spec in specs)
+                wants.append(Want(tuple(spec.name for spec in specs), Span(specs[0].function, first, end - first)))
+            self._plans[names] = read_plan(wants, cost=self._bus.cost, limits=self.profile.limits)
+        return self._plans[names]
+
+    async def _fetch(self, read: Read) -> tuple[Sequence[int] | None, Cause]:
+        """One request of a poll, repeated once if the unit was answering until now."""
+        if self.dead and self._elapsed_s() < self._probe_at_s:
+            return None, Cause.NO_ANSWER
+        again = self._missed == 0
+        while True:
+            try:
+                registers = await self._ask(read.span)
+            except (NoAnswer, ProtocolFault) as error:
+                log.debug("no reading device=%s span=%s error=%s", self.name, read.span, error)
+                if not again:
+                    return None, Cause.PROTOCOL if isinstance(error, ProtocolFault) else Cause.NO_ANSWER
+                again = False
+            except DriverError as error:
+                log.debug("no reading device=%s span=%s error=%s", self.name, read.span, error)
+                return None, _cause(error)
+            else:
+                return registers, Cause.NONE
+
+    async def _ask(self, span: Span) -> Sequence[int]:
+        """One read on the wire; keeps count of what the unit left unanswered."""
+        try:
+            registers = await self._bus.read(span, unit=self.unit)
+        except (NoAnswer, ProtocolFault):
+            self._miss()
+            raise
+        except DeviceRefused:
+            self._missed = 0  # a refusal is a sign of life
+            raise
+        self._missed = 0
+        return registers
+
+    def _miss(self) -> None:
+        self._missed += 1
+        self._probe_at_s = self._elapsed_s() + max(PROBE_MIN_S, PROBE_TIMEOUTS * self._bus.timeout_s)
+
+    def _note(self, names: Sequence[str], cause: Cause) -> None:
+        """Logs the begin and the end of a fault, once each."""
+        if not self._failing:
+            self._failing_since_s = self._elapsed_s()
+        for name in names:
+            if cause is Cause.NONE:
+                self._failing.pop(name, None)
+            else:
+                self._failing[name] = cause
+        # A line that is down has been reported by the line itself, once for all its devices.
+        if not self._told and cause not in (Cause.NONE, Cause.LINE_DOWN):
+            self._told = True
+            log.warning(
+                "device cannot be read device=%s bus=%s unit=%d cause=%s", self.name, self._bus.name, self.unit, cause
+            )
+        elif self._told and not self._failing:
+            self._told = False
+            down_s = self._elapsed_s() - self._failing_since_s
+            log.warning(
+                "device is read again device=%s bus=%s unit=%d down_s=%.1f",
+                self.name,
+                self._bus.name,
+                self.unit,
+                down_s,
+            )
+
+    def _sample(self, name: str, readings: Mapping[str, _Reading]) -> Sample:
+        """Judges one reading: ratio, flow, range."""
+        spec = self.profile.points[name]
+        reading = readings[name]
+        point = f"{self.name}.{name}"
+        value, cause = reading.value, reading.cause
+        if value is None:
+            return bad(point, reading.instant_utc, spec.unit, cause)
+        for word in spec.times:
+            if word not in self._ratios:
+                missing = readings[word].cause if word in readings else Cause.NONE
+                return bad(
+                    point, reading.instant_utc, spec.unit, missing if missing is not Cause.NONE else Cause.CANNOT_DECODE
+                )
+            value *= self._ratios[word]
+        if not math.isfinite(value):
+            return bad(point, reading.instant_utc, spec.unit, Cause.CANNOT_DECODE)
+        if spec.needs_flow is not None:
+            flow = readings[spec.needs_flow.point].value
+            if flow is None or abs(flow) < spec.needs_flow.value_min:
+                return bad(point, reading.instant_utc, spec.unit, Cause.NO_FLOW)
+        if not self._plausible(name, value):
+            return Sample(point, reading.instant_utc, value, spec.unit, Quality.UNCERTAIN, Cause.OUT_OF_RANGE)
+        return Sample(point, reading.instant_utc, value, spec.unit, Quality.GOOD)
+
+    def _plausible(self, name: str, value: float) -> bool:
+        limits = self.profile.points[name].value_range
+        return limits is None or limits[0] <= value <= limits[1]
+
+    # ----------------------------------------------------------------------------------------------------- writing
+
+    async def write(self, point: str, value: float) -> WriteOutcome:
+        """Writes one value and proves it: bounds, step, echo, read back of the state point, comparison.
+
+        A write is sent once. If its echo is lost, the state point alone tells what became of it.
+
+        Args:
+            point: name in the profile, with or without the device in front.
+            value: in the inside unit.
+        """
+        name = point.removeprefix(f"{self.name}.")
+        spec = self.profile.points.get(name)
+        if spec is None:
+            return WriteOutcome(verified=False, wrote=value, read_back=None, reason=Reason.UNKNOWN_POINT)
+        reason = self._refusal(spec, value)
+        if reason is not Reason.NONE:
+            return WriteOutcome(verified=False, wrote=value, read_back=None, reason=reason)
+        assert spec.write is not None
+        codec = self._codecs[name]
+        step = spec.write.step
+        wanted = min(max(round(value / step) * step, spec.write.value_min), spec.write.value_max) if step else value
+        try:
+            registers = codec.encode(wanted)
+        except GiveUpPoint:
+            return WriteOutcome(verified=False, wrote=wanted, read_back=None, reason=Reason.OUT_OF_BOUNDS)
+        wrote = codec.decode(registers)[0]
+        assert wrote is not None
+        if spec.write.per_hour is not None:
+            self._written.setdefault(name, deque(maxlen=spec.write.per_hour)).append(self._now_utc())
+        try:
+            await self._bus.write(spec.first, registers, unit=self.unit, function=spec.write.function)
+        except (NoAnswer, ProtocolFault) as error:
+            self._miss()
+            outcome = await self._prove(spec.write, wrote)
+            if outcome.verified:
+                return outcome
+            return WriteOutcome(verified=False, wrote=wrote, read_back=outcome.read_back, reason=_reason(error))
+        except DriverError as error:
+            return WriteOutcome(verified=False, wrote=wrote, read_back=None, reason=_reason(error))
+        self._missed = 0
+        return await self._prove(spec.write, wrote)
+
+    def _refusal(self, spec: PointSpec, value: float) -> Reason:
+        """Why this write does not reach the wire; NONE if it may."""
+        rule = spec.write
+        if rule is None:
+            return Reason.NOT_WRITABLE
+        if not math.isfinite(value):
+            return Reason.NOT_A_NUMBER
+        if not rule.value_min - TOLERANCE_FLOOR <= value <= rule.value_max + TOLERANCE_FLOOR:
+            return Reason.OUT_OF_BOUNDS
+        if rule.per_hour is not None:
+            sent = self._written.setdefault(spec.name, deque(maxlen=rule.per_hour))
+            while sent and self._now_utc() - sent[0] >= HOUR:
+                sent.popleft()
+            if len(sent) >= rule.per_hour:
+                return Reason.RATE_LIMIT
+        if self.dead and self._elapsed_s() < self._probe_at_s:
+            return Reason.NO_ANSWER
+        return Reason.NONE
+
+    async def _prove(self, rule: WriteRule, wrote: float) -> WriteOutcome:
+        """Reads the state point and compares."""
+        codec = self._codecs[rule.state_point]
+        span = Span(codec.spec.function, codec.first, codec.count)
+        try:
+            registers = await self._ask(span)
+        except DriverError:
+            return WriteOutcome(verified=False, wrote=wrote, read_back=None, reason=Reason.READ_BACK_FAILED)
+        seen, _ = codec.decode(registers)
+        if seen is None:
+            return WriteOutcome(verified=False, wrote=wrote, read_back=None, reason=Reason.READ_BACK_FAILED)
+        proofs = rule.state_values.get(wrote, (wrote,))
+        close = any(abs(seen - proof) <= rule.tolerance + TOLERANCE_FLOOR for proof in proofs)
+        return WriteOutcome(
+            verified=close, wrote=wrote, read_back=seen, reason=Reason.NONE if close else Reason.READ_BACK_DIFFERS
+        )
+
+
+def _cause(error: DriverError) -> Cause:
+    if isinstance(error, LineDown):
+        return Cause.LINE_DOWN
+    return Cause.REFUSED if isinstance(error, DeviceRefused) else Cause.PROTOCOL
+
+
+def _reason(error: DriverError) -> Reason:
+    for kind, reason in ((NoAnswer, Reason.NO_ANSWER), (LineDown, Reason.LINE_DOWN), (DeviceRefused, Reason.REFUSED)):
+        if isinstance(error, kind):
+            return reason
+    return Reason.PROTOCOL
