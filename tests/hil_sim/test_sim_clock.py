@@ -74,32 +74,31 @@ def test_time_cannot_run_backwards(tmp_path: Path) -> None:
     clock.close()
 
 
-def test_a_concurrent_reader_never_sees_a_torn_clock(tmp_path: Path) -> None:
-    """Every triple that a reader gets was written as one; an old anchor with a new speed would be hours away."""
+def test_for_a_concurrent_reader_time_never_goes_back(tmp_path: Path) -> None:
+    """Speeds 1e6 apart: a reader that mixed an old anchor with a new speed would be off by minutes and then return."""
     clock = SimClock(tmp_path / "clock", start_s=START_S, wall_s=elapsed_s)
     reader = SimulatedClock(tmp_path / "clock")
-    written = {(clock._anchor_s, clock._simulated_s, clock.speed_ratio)}
-    seen: set[tuple[float, float, float]] = set()
+    seen_s: list[float] = []
     done = threading.Event()
 
     def read() -> None:
         while not done.is_set():
-            seen.add(reader._read())
+            seen_s.append(reader.now_utc().timestamp())
 
     usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # the threads change between any two of the writer's three steps
+    sys.setswitchinterval(1e-6)  # the threads change between any two of the writer's steps
     thread = threading.Thread(target=read)
     thread.start()
     try:
-        for change_number in range(200_000):
-            if len(seen) > 300:
-                break
+        for change_number in range(20_000):
             clock.set_speed(1e6 if change_number % 2 == 0 else 1.0)
-            written.add((clock._anchor_s, clock._simulated_s, clock.speed_ratio))
+            if len(seen_s) > 2000 and change_number > 2000:
+                break
     finally:
         done.set()
         thread.join()
         sys.setswitchinterval(usual_s)
-    assert len(seen) > 300
-    assert seen <= written
+    assert len(set(seen_s)) > 300
+    assert seen_s == sorted(seen_s)
+    assert seen_s[-1] <= clock.now_s() + TICK_TOLERANCE_S
     clock.close()
