@@ -1,0 +1,62 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from edge_agent.clock import CLOCK_LAYOUT, CLOCK_MARK, RealClock, SimulatedClock, elapsed_s, sleep_until, stopwatch
+from edge_agent.errors import ConfigurationFault
+
+JANUARY = datetime(2026, 1, 12, tzinfo=UTC)
+
+
+def write_clock(path: Path, *, speed_ratio: float, sequence: int = 2) -> None:
+    path.write_bytes(CLOCK_LAYOUT.pack(CLOCK_MARK, sequence, elapsed_s(), JANUARY.timestamp(), speed_ratio))
+
+
+def test_simulated_clock_runs_at_its_speed(tmp_path: Path) -> None:
+    write_clock(tmp_path / "clock", speed_ratio=1000.0)
+    clock = SimulatedClock(tmp_path / "clock")
+    watch = stopwatch()
+    first = clock.now_utc()
+    while watch() < 0.02:
+        pass
+    gone_s = (clock.now_utc() - first).total_seconds()
+    assert 19.9 < gone_s < 1000.0
+    assert clock.speed_ratio() == 1000.0
+
+
+def test_held_clock_stands_still(tmp_path: Path) -> None:
+    write_clock(tmp_path / "clock", speed_ratio=0.0)
+    clock = SimulatedClock(tmp_path / "clock")
+    assert clock.now_utc() == clock.now_utc() == JANUARY
+
+
+@pytest.mark.parametrize("content", [b"", b"HILCLK01", b"not a clock at all, but long enough to be one......"])
+def test_what_is_no_clock_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "clock").write_bytes(content)
+    with pytest.raises(ConfigurationFault, match="clock"):
+        SimulatedClock(tmp_path / "clock")
+
+
+def test_missing_clock_asks_for_the_simulator(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationFault, match="hil-sim"):
+        SimulatedClock(tmp_path / "none")
+
+
+async def test_sleeper_follows_a_change_of_speed(tmp_path: Path) -> None:
+    path = tmp_path / "clock"
+    write_clock(path, speed_ratio=1.0)
+    clock = SimulatedClock(path)
+    async with asyncio.timeout(5.0), asyncio.TaskGroup() as group:
+        sleeper = group.create_task(sleep_until(clock, JANUARY + timedelta(hours=1)))
+        await asyncio.sleep(0)
+        with path.open("r+b") as file:  # in place: the reader has mapped this very file
+            file.write(CLOCK_LAYOUT.pack(CLOCK_MARK, 4, elapsed_s(), JANUARY.timestamp(), 36_000.0))
+        await sleeper
+    assert clock.now_utc() >= JANUARY + timedelta(hours=1)
+
+
+def test_real_clock_is_aware() -> None:
+    assert RealClock().now_utc().tzinfo is UTC
+    assert RealClock().speed_ratio() == 1.0
