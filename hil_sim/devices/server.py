@@ -83,14 +83,13 @@ class _Measured:
 
 
 class _Commanded:
-    """A writable register: what the plant has in it until the first write, then what was written."""
+    """A writable register. The plant keeps its content: the panel of a unit writes there as well as the wire."""
 
-    __slots__ = ("_command", "_order", "_stored", "address", "inside", "name", "words")
+    __slots__ = ("_command", "_order", "address", "inside", "name", "words")
 
     def __init__(self, command: Command, *, order: WordOrder) -> None:
         self._command = command
         self._order = order
-        self._stored = False
         self.name = command.name
         self.address = command.number.address
         self.words: Words = ()
@@ -98,9 +97,8 @@ class _Commanded:
 
     def measure(self, _instant_s: float, truth: Callable[[str], float]) -> None:
         """Brings `words` and `inside` up to date."""
-        if not self._stored:
-            self.words = self._command.number.to_words(truth(self.name), self._order)
-            self.inside = self._command.number.to_inside(self.words, self._order)
+        self.words = self._command.number.to_words(truth(self.name), self._order)
+        self.inside = self._command.number.to_inside(self.words, self._order)
 
     def words_on_wire(self) -> Words:
         """The words for one more answer."""
@@ -109,11 +107,9 @@ class _Commanded:
     def value_of(self, raw: int) -> Inside | None:
         """The inside value of a raw one that is to be written; None if the device does not take it."""
         inside = self._command.number.to_inside((raw,), self._order)
-        return inside if inside is not None and self._command.accepts(inside) else None
-
-    def store(self, raw: int, inside: Inside) -> None:
-        """Keeps a written value."""
-        self._stored, self.words, self.inside = True, (raw,), inside
+        if inside is None or not self._command.accepts(inside):
+            return None
+        return min(max(inside, self._command.low), self._command.high)  # counts times scale may miss a limit by a hair
 
 
 _Content = _Measured | _Commanded
@@ -148,8 +144,8 @@ class DeviceServer:
             name: name of the device.
             unit: unit number, 1..247.
             model: a name of `hil_sim.devices.catalogue.MODELS`.
-            truth: true value [inside unit] of a quantity of this device, by name.
-            command: takes an accepted write: name, value [inside unit].
+            truth: true value [inside unit] of a quantity or command of this device, by name.
+            command: takes an accepted write: name, value [inside unit]; `truth` then returns that value.
             seed: of the instrument errors; the same seed gives the same meters.
             now_s: simulated time [s since 1970].
             log: where every served value is noted.
@@ -285,7 +281,7 @@ class DeviceServer:
         )
 
     def _write(self, address: int, values: Sequence[int]) -> ExcCodes | None:
-        accepted: list[tuple[_Commanded, int, Inside]] = []
+        accepted: list[tuple[str, Inside]] = []
         for place, raw in enumerate(values, address):
             commanded = self._commanded.get(place)
             if commanded is None:
@@ -293,10 +289,9 @@ class DeviceServer:
             inside = commanded.value_of(raw)
             if inside is None:
                 return ExcCodes.ILLEGAL_VALUE
-            accepted.append((commanded, raw, inside))
-        for commanded, raw, inside in accepted:  # all or none: a refused frame changes nothing
-            commanded.store(raw, inside)
-            self._command(commanded.name, inside)
+            accepted.append((commanded.name, inside))
+        for name, inside in accepted:  # all or none: a refused frame changes nothing
+            self._command(name, inside)
         return None
 
     def _table(self, function: int) -> list[SimData]:

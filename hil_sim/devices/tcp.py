@@ -18,6 +18,8 @@ from hil_sim.devices.server import DeviceServer
 
 START_S_MAX: Final = 10.0
 """Longest wait [s] for the server thread to listen or to end."""
+LAST_ANSWERS_S_MAX: Final = 1.0
+"""Longest wait [s] at the end for answers that are under way."""
 UNIT_PLACE: Final = 6
 """Place of the unit number in a frame. Source: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3."""
 EVERY_OTHER_UNIT: Final = 0
@@ -91,7 +93,11 @@ class TcpServer:
         self.port = listener.sockets[0].getsockname()[1]
         self._ready.set()
         await self._end.wait()
-        await server.shutdown()  # type: ignore[no-untyped-call] # pymodbus leaves it bare
+        deadline_s = self._loop.time() + LAST_ANSWERS_S_MAX
+        # A connection that is just being accepted would escape the closing below.
+        while (under_way := asyncio.all_tasks() - {asyncio.current_task()}) and self._loop.time() < deadline_s:
+            await asyncio.wait(under_way, timeout=deadline_s - self._loop.time())
+        await server.shutdown()  # type: ignore[no-untyped-call] # pymodbus
         await asyncio.sleep(0)  # closed connections say goodbye in the loop's next round
 
     def _on_pdu(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:  # noqa: FBT001 - pymodbus' signature

@@ -1,0 +1,285 @@
+"""The paced line: real terminals, raw frames, exact wire time, silence where silence belongs."""
+
+import statistics
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import serial
+from pymodbus.client import ModbusSerialClient
+from pymodbus.framer import FramerRTU
+
+from edge_agent.clock import elapsed_s
+from hil_sim.devices.catalogue import MODELS
+from hil_sim.devices.server import DeviceServer
+from hil_sim.line import SerialLine, request_bytes, with_crc
+from hil_sim.wire_log import WireLog
+
+FAST_BAUD = 115200
+NOW_S = 1.7e9
+LONG_S = 5.0
+"""Time-out [s] of a read that will be answered."""
+
+LineMaker = Callable[..., SerialLine]
+
+
+def device(model: str, unit: int, log: WireLog) -> DeviceServer:
+    written: dict[str, float] = {}
+    return DeviceServer(
+        f"{model}_{unit}",
+        unit,
+        model,
+        truth=lambda name: written.get(name, 42.0),
+        command=written.__setitem__,
+        seed=1,
+        now_s=lambda: NOW_S,
+        log=log,
+    )
+
+
+@pytest.fixture
+def log() -> WireLog:
+    return WireLog()
+
+
+@pytest.fixture
+def make_line(log: WireLog) -> Iterator[LineMaker]:
+    lines: list[SerialLine] = []
+
+    def make(devices: Sequence[DeviceServer], **options: object) -> SerialLine:
+        settings: dict[str, object] = {"baud": FAST_BAUD, "turnaround_s": 0.002} | options
+        line = SerialLine("rs485_1", devices, now_s=lambda: NOW_S, wall_s=elapsed_s, log=log, **settings)  # type: ignore[arg-type] # test options
+        line.start()
+        lines.append(line)
+        return line
+
+    yield make
+    for line in lines:
+        line.stop()
+
+
+def keep_silent_s(duration_s: float) -> None:
+    """Lets the line be silent: the silence is what is being tested, there is no condition to wait for."""
+    end_s = elapsed_s() + duration_s
+    while elapsed_s() < end_s:
+        pass
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end_s = elapsed_s() + LONG_S
+    while not condition():
+        assert elapsed_s() < end_s, "the condition did not come true"
+
+
+def read_request(unit: int, function: int, address: int, *, count: int) -> bytes:
+    return with_crc(struct.pack(">BBHH", unit, function, address, count))
+
+
+def exchange(port: serial.Serial, request: bytes, answer_bytes: int) -> bytes:
+    port.write(request)
+    return port.read(answer_bytes)
+
+
+def test_the_check_sum_is_the_one_of_the_standard() -> None:
+    for frame in (b"\x01\x03\x00\x00\x00\x24", b"\x28\x10\x00\x00\x00\x02\x04\x00\x01\x00\x02", b"\x00"):
+        assert with_crc(frame)[len(frame) :] == FramerRTU.compute_CRC(frame).to_bytes(2, "big")
+
+
+@pytest.mark.parametrize(
+    ("frame", "length"),
+    [
+        (b"\x01\x03\x00\x00\x00\x02\xc4\x0b", 8),
+        (b"\x01\x06\x00\x00", 8),
+        (b"\x01\x10\x00\x00\x00\x02\x04", 13),
+        (b"\x01\x10\x00\x00", None),
+        (b"\x01\x0f\x00\x00\x00\x09\x02", 11),
+        (b"\x01", None),
+        (b"\x01\x2b\x0e\x01\x00", None),
+    ],
+)
+def test_requests_tell_their_length(frame: bytes, length: int | None) -> None:
+    assert request_bytes(frame) == length
+
+
+def test_every_map_is_served_on_one_line_to_raw_frames(make_line: LineMaker, log: WireLog) -> None:
+    devices = [device(model, unit, log) for unit, model in enumerate(sorted(MODELS), 1)]
+    line = make_line(devices, baud=921600, turnaround_s=0.0)
+    with serial.Serial(line.path, 921600, timeout=LONG_S) as port:
+        for served in devices:
+            for quantity in served.map.quantities:
+                layout = quantity.layout
+                keep_silent_s(0.0022)
+                request = read_request(served.unit, quantity.function, layout.address, count=layout.count)
+                answer = exchange(port, request, 5 + 2 * layout.count)
+                assert with_crc(answer[:-2]) == answer
+                assert answer[:3] == bytes((served.unit, quantity.function, 2 * layout.count))
+                words = struct.unpack(f">{layout.count}H", answer[3:-2])
+                logged = log.latest(served.name, quantity.name, until_s=NOW_S)
+                assert logged == (True, layout.to_inside(words, served.map.order))
+    asked = sum(len(served.map.quantities) for served in devices)
+    assert (line.statistics.requests, line.statistics.answers) == (asked, asked)
+    assert line.statistics.crc_errors == line.statistics.failures == 0
+
+
+def test_a_client_that_we_did_not_write_reads_and_writes(make_line: LineMaker, log: WireLog) -> None:
+    line = make_line([device("generic_ground_unit", 11, log), device("eastron_sdm630", 12, log)])
+    client = ModbusSerialClient(line.path, baudrate=FAST_BAUD, timeout=LONG_S, retries=0)
+    assert client.connect()
+    assert not client.write_registers(0, [1, 2, 550], device_id=11).isError()
+    assert client.read_holding_registers(0, count=3, device_id=11).registers == [1, 2, 550]
+    assert client.write_register(2, 600, device_id=11).exception_code == 3
+    words = client.read_input_registers(52, count=2, device_id=12).registers
+    watts = client.convert_from_registers(words, client.DATATYPE.FLOAT32)
+    assert watts == pytest.approx(42e3, rel=0.02)
+    client.close()
+    assert log.write_frames() == 2
+
+
+def test_no_answer_to_strangers_and_damaged_requests(make_line: LineMaker, log: WireLog) -> None:
+    line = make_line([device("tuf2000m", 1, log)])
+    good = read_request(1, 3, 0, count=2)
+    with serial.Serial(line.path, FAST_BAUD, timeout=LONG_S) as port:
+        port.write(read_request(77, 3, 0, count=2))
+        wait_until(lambda: line.statistics.unknown_unit == 1)
+        keep_silent_s(0.003)
+        port.write(good[:-1] + bytes((good[-1] ^ 1,)))
+        wait_until(lambda: line.statistics.crc_errors == 1)
+        keep_silent_s(0.003)
+        port.write(good[:5])  # half a request, then silence
+        wait_until(lambda: line.statistics.crc_errors == 2)
+        keep_silent_s(0.003)
+        answer = exchange(port, good, 9)
+    assert with_crc(answer[:-2]) == answer  # so nothing had been answered before
+    assert log.frames["rs485_1/77", 3] == 1
+    assert log.frames["tuf2000m_1", 3] == 1
+    assert line.statistics.requests == 4
+    assert line.statistics.gap_violations == 0
+
+
+def test_a_request_may_come_in_pieces(make_line: LineMaker, log: WireLog) -> None:
+    line = make_line([device("generic_station_io", 40, log)], baud=9600)
+    request = with_crc(struct.pack(">BBHHB2H", 40, 16, 0, 2, 4, 1, 1))
+    with serial.Serial(line.path, 9600, timeout=LONG_S) as port:
+        for piece in (request[:1], request[1:6], request[6:]):
+            port.write(piece)
+        assert port.read(8)[:6] == request[:6]
+    assert line.statistics.crc_errors == 0
+
+
+def test_a_line_keeps_wire_time(make_line: LineMaker, log: WireLog) -> None:
+    """36 registers at 9600 8N1: 8 + 77 characters and the turnaround, no less, and not much more on a busy machine."""
+    line = make_line([device("tuf2000m", 1, log)], baud=9600, turnaround_s=0.01)
+    ideal_s = (8 + 77) * 10 / 9600 + 0.01
+    took_s = []
+    with serial.Serial(line.path, 9600, timeout=LONG_S) as port:
+        for _ in range(7):
+            keep_silent_s(0.005)
+            start_s = elapsed_s()
+            assert len(exchange(port, read_request(1, 3, 0, count=36), 77)) == 77
+            took_s.append(elapsed_s() - start_s)
+    assert min(took_s) > 0.99 * ideal_s
+    assert statistics.median(took_s) < 1.25 * ideal_s
+    assert line.statistics.gap_violations == 0
+    assert line.statistics.bytes == 7 * 85
+    assert line.statistics.busy_s == pytest.approx(7 * ideal_s, rel=0.25)
+
+
+def test_values_are_stamped_before_the_first_byte_can_be_read(make_line: LineMaker, log: WireLog) -> None:
+    line = make_line([device("tuf2000m", 1, log)], baud=9600)
+    with serial.Serial(line.path, 9600, timeout=LONG_S) as port:
+        port.write(read_request(1, 3, 0, count=36))
+        assert port.read(1)
+        assert log.latest("tuf2000m_1", "return_temperature", until_s=NOW_S)[0]
+        assert len(port.read(76)) == 76
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_broken_gap_is_counted_and_a_strict_line_drops_the_request(
+    make_line: LineMaker, log: WireLog, *, strict: bool
+) -> None:
+    line = make_line([device("tuf2000m", 1, log)], baud=2400, turnaround_s=0.0, strict=strict)  # a gap of 14.6 ms
+    request = read_request(1, 3, 0, count=2)
+    with serial.Serial(line.path, 2400, timeout=LONG_S) as port:
+        assert len(exchange(port, request, 9)) == 9
+        port.write(request)  # at once
+        if strict:
+            wait_until(lambda: line.statistics.ignored == 1)
+        else:
+            assert len(port.read(9)) == 9
+        assert line.statistics.gap_violations == 1
+        keep_silent_s(0.06)
+        assert len(exchange(port, request, 9)) == 9
+    assert line.statistics.gap_violations == 1
+    assert line.statistics.answers == (2 if strict else 3)
+
+
+def test_a_muted_unit_is_silent_its_neighbour_is_not(make_line: LineMaker, log: WireLog) -> None:
+    first, second = device("tuf2000m", 1, log), device("wb_m1w2", 2, log)
+    line = make_line([first, second])
+    first.mute(on=True)
+    with serial.Serial(line.path, FAST_BAUD, timeout=LONG_S) as port:
+        port.write(read_request(1, 3, 0, count=2))
+        wait_until(lambda: log.frames["tuf2000m_1", 3] == 1)
+        keep_silent_s(0.005)
+        assert exchange(port, read_request(2, 4, 7, count=1), 7)[0] == 2
+    assert line.statistics.answers == 1
+
+
+def test_a_late_unit_answers_late(make_line: LineMaker, log: WireLog) -> None:
+    meter = device("tuf2000m", 1, log)
+    line = make_line([meter])
+    meter.delay(0.1)
+    with serial.Serial(line.path, FAST_BAUD, timeout=LONG_S) as port:
+        start_s = elapsed_s()
+        assert len(exchange(port, read_request(1, 3, 0, count=2), 9)) == 9
+        assert elapsed_s() - start_s > 0.1
+
+
+def test_the_wire_may_damage_answers(make_line: LineMaker, log: WireLog) -> None:
+    line = make_line([device("tuf2000m", 1, log)])
+    line.disturbance = lambda _name, frame: b"\x00" + frame
+    with serial.Serial(line.path, FAST_BAUD, timeout=LONG_S) as port:
+        answer = exchange(port, read_request(1, 3, 0, count=2), 10)
+    assert answer[0] == 0
+    assert with_crc(answer[1:-2]) == answer[1:]
+
+
+def test_a_device_that_breaks_does_not_end_the_line(
+    make_line: LineMaker, log: WireLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(name: str) -> float:
+        raise LookupError(name)
+
+    bad = DeviceServer("bad", 1, "tuf2000m", truth=broken, command=print, seed=1, now_s=lambda: NOW_S, log=log)
+    line = make_line([bad, device("wb_m1w2", 2, log)])
+    with serial.Serial(line.path, FAST_BAUD, timeout=LONG_S) as port:
+        port.write(read_request(1, 3, 0, count=2))
+        wait_until(lambda: line.statistics.failures == 1)
+        keep_silent_s(0.003)
+        assert exchange(port, read_request(2, 4, 7, count=1), 7)[0] == 2
+    assert "cannot answer" in caplog.text
+
+
+def test_a_terminal_can_have_a_fixed_name_and_come_back(make_line: LineMaker, log: WireLog, tmp_path: Path) -> None:
+    link = tmp_path / "ttyRS485_1"
+    line = make_line([device("tuf2000m", 1, log)], link=link)
+    for _ in range(2):
+        assert line.path == str(link)
+        with serial.Serial(line.path, FAST_BAUD, timeout=LONG_S) as port:
+            assert len(exchange(port, read_request(1, 3, 0, count=2), 9)) == 9
+        line.stop()
+        assert not link.exists()
+        line.start()
+
+
+def test_two_devices_with_one_unit_number_are_refused(log: WireLog) -> None:
+    with pytest.raises(ValueError, match="are not different"):
+        SerialLine(
+            "rs485_1",
+            [device("tuf2000m", 1, log), device("wb_m1w2", 1, log)],
+            baud=9600,
+            now_s=lambda: NOW_S,
+            wall_s=elapsed_s,
+            log=log,
+        )
