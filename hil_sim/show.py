@@ -55,6 +55,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "running": ("运行", "running"),
     "stopping": ("停机", "stopping"),
     "tripped": ("故障", "tripped"),
+    "standby": ("温控待机", "standby"),
     "direct": ("直供", "direct"),
     "charge": ("蓄热", "charge"),
     "discharge": ("放热", "discharge"),
@@ -352,7 +353,7 @@ def _units(snapshot: Snapshot, screen: Screen) -> Iterable[str]:
     )
     yield screen.paint(head, "dim")
     for unit in snapshot.units:
-        idle = unit.state in {"off", "tripped"}
+        idle = unit.state in {"off", "tripped", "standby"}
         state = screen.paint(screen.word(unit.state), _STATE_STYLE.get(unit.state, "warn"))
         load = screen.paint(bar(unit.load_ratio, 14), unit.mode if unit.mode in _STYLES else "dim")
         yield (
