@@ -5,6 +5,7 @@ that an operator meets all errors in one round.
 """
 
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +17,14 @@ def _tuples(value: object) -> object:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
+def _as_date(value: object) -> object:
+    """Dates are text in the file; strict models take only dates."""
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
 def _as_path(value: object) -> object:
     """YAML knows no paths."""
     return Path(value) if isinstance(value, str) else value
@@ -23,6 +32,7 @@ def _as_path(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_tuples)]
 Pairs = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_tuples)]
+Date = Annotated[date, BeforeValidator(_as_date)]
 FilePath = Annotated[Path, BeforeValidator(_as_path)]
 
 
@@ -60,7 +70,7 @@ class Commissioning(Entry):
 
     signed_by: str | None = None
     """Name of the engineer who signed."""
-    signed_on: str | None = None
+    signed_on: Date | None = None
     """Date of the signature, YYYY-MM-DD."""
     start_mode: Literal["monitor", "advise", "auto"] = "monitor"
     """Mode at the very first start; afterwards the last mode is kept."""

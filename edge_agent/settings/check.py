@@ -1,0 +1,610 @@
+"""Checks across fields and files: names that must exist, curves, limits, signatures, and what this version cannot do.
+
+They work on the files as they were read, not on the models: a wrong type in one line must not hide a misspelt name in
+another, so that an operator meets all errors in one round. Where a value has not even the right form they stay silent.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from drivers.profile import Access, Profile
+from edge_agent.settings.finding import Finding
+from edge_agent.settings.form import nearest
+from edge_agent.settings.model import Performance
+from edge_agent.settings.yaml_file import Document, Path_
+
+DAY_MIN = 24 * 60
+HOUR_MIN = 60
+LEAP_YEAR = 2024
+"""A year that has every date, for dates without a year."""
+NAMEPLATE = "nameplate"
+
+# Kind of name -> what it is called (zh, en); the key of the texts' placeholder.
+KINDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "device": ("设备", "device"),
+        "bus": ("总线", "bus"),
+        "pump": ("水泵", "pump"),
+        "valve": ("阀门", "valve"),
+        "loop": ("环路", "loop"),
+        "storage": ("蓄能装置", "storage"),
+        "source": ("热源", "source"),
+        "unit": ("机组", "unit"),
+        "profile": ("设备型号文件", "profile"),
+        "performance": ("性能曲线", "performance map"),
+        "point": ("测点", "point"),
+    }
+)
+
+# Where names stand; `*` is any key or index. File, path, kind of the name that stands there.
+REFERENCES: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("site", ("loops", "*", "meter"), "device"),
+    ("site", ("loops", "*", "supply_point"), "point"),
+    ("site", ("loops", "*", "return_point"), "point"),
+    ("site", ("sources", "*", "meter"), "device"),
+    ("site", ("storages", "*", "loop"), "loop"),
+    ("site", ("storages", "*", "meter"), "device"),
+    ("site", ("storages", "*", "layers", "*"), "point"),
+    ("site", ("storages", "*", "isolating_valve"), "valve"),
+    ("site", ("storages", "*", "discharge_valve"), "valve"),
+    ("site", ("units", "*", "device"), "device"),
+    ("site", ("units", "*", "source"), "source"),
+    ("site", ("units", "*", "loop"), "loop"),
+    ("site", ("units", "*", "storage"), "storage"),
+    ("site", ("units", "*", "identical_to"), "unit"),
+    ("site", ("units", "*", "source_pump"), "pump"),
+    ("site", ("units", "*", "user_pump"), "pump"),
+    ("site", ("auxiliaries", "*", "loop"), "loop"),
+    ("site", ("auxiliaries", "*", "device"), "device"),
+    ("site", ("pumps", "*", "device"), "device"),
+    ("site", ("valves", "*", "device"), "device"),
+    ("site", ("meters", "electricity"), "device"),
+    ("site", ("meters", "units", "*"), "device"),
+    ("site", ("meters", "weather"), "point"),
+    ("devices", ("devices", "*", "bus"), "bus"),
+    ("uplink", ("points", "*", "point"), "point"),
+)
+# Mappings whose keys are names of something else.
+KEY_REFERENCES: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("site", ("operating_modes", "*", "valves"), "valve"),
+    ("site", ("meters", "units"), "unit"),
+)
+# Devices that must have a certain point: path to the device's name, point, what it is for.
+NEEDED_POINTS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("loops", "*", "meter"), "heat_power"),
+    (("sources", "*", "meter"), "heat_power"),
+    (("storages", "*", "meter"), "heat_power"),
+    (("meters", "electricity"), "electric_power"),
+    (("meters", "units", "*"), "electric_power"),
+)
+UNIT_COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "capacity_ratio": ("run_request", "mode_request", "supply_setpoint", "capacity_limit"),
+        "supply_setpoint": ("run_request", "mode_request", "supply_setpoint"),
+    }
+)
+"""What the sequences write to a unit, by its actuation."""
+UNIT_READINGS = ("state", "mode_actual", "remote", "alarm_code")
+"""What the sequences read from a unit, whatever its actuation."""
+# What the configuration can say but this version cannot do: file, path, values.
+NOT_BUILT: tuple[tuple[str, tuple[str, ...], frozenset[str]], ...] = (
+    ("uplink", ("uplinks", "*", "transport"), frozenset({"mohurd_tcp", "https_json"})),
+    ("site", ("units", "*", "actuation"), frozenset({"stages", "contacts"})),
+    ("site", ("units", "*", "performance"), frozenset({NAMEPLATE})),
+)
+NOT_BUILT_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (("devices", ("buses", "*", "rtu_over_tcp")),)
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What could be read of a configuration.
+
+    Attributes:
+        documents: file without its ending (site, devices, tariff, uplink) -> what it says; absent when unreadable.
+        profiles: device -> register map; absent when its profile could not be used.
+        profile_names: profiles that exist.
+        performance: performance maps that could be read.
+        performance_names: performance maps that exist.
+    """
+
+    documents: Mapping[str, Document]
+    profiles: Mapping[str, Profile]
+    profile_names: tuple[str, ...]
+    performance: Mapping[str, Performance]
+    performance_names: tuple[str, ...]
+
+
+def check(files: Files) -> list[Finding]:
+    """Make every check that the readable files allow."""
+    found: list[Finding] = []
+    site, devices, uplink = (files.documents.get(name) for name in ("site", "devices", "uplink"))
+    found.extend(_names(files))
+    found.extend(_not_built(files))
+    if devices is not None:
+        found.extend(_buses(devices))
+        found.extend(_device_entries(devices))
+    if site is not None:
+        for rule in (_identity, _loops, _storages, _seasons, _limits):
+            found.extend(rule(site))
+        found.extend(_units(site, files))
+        found.extend(_points_needed(site, files))
+        found.extend(_actuators(site, files))
+        found.extend(_stale(site, devices))
+    if uplink is not None:
+        found.extend(_uplinks(uplink))
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- walking through files
+
+
+def _walk(node: object, pattern: tuple[str, ...], at: Path_ = ()) -> Iterator[tuple[Path_, object]]:
+    """Every place that fits a pattern, and what stands there."""
+    if not pattern:
+        yield at, node
+    elif pattern[0] == "*":
+        members: Iterable[tuple[Any, object]] = ()
+        if isinstance(node, Mapping):
+            members = node.items()
+        elif isinstance(node, list):
+            members = enumerate(node)
+        for key, value in members:
+            if isinstance(key, (str, int)):
+                yield from _walk(value, pattern[1:], (*at, key))
+    elif isinstance(node, Mapping) and pattern[0] in node:
+        yield from _walk(node[pattern[0]], pattern[1:], (*at, pattern[0]))
+
+
+def _entries(document: Document, section: str) -> dict[str, Mapping[str, Any]]:
+    """The entries of a section that are mappings, by name."""
+    members = document.data.get(section)
+    if not isinstance(members, Mapping):
+        return {}
+    return {name: entry for name, entry in members.items() if isinstance(name, str) and isinstance(entry, Mapping)}
+
+
+def _keys(document: Document | None, section: str) -> tuple[str, ...] | None:
+    """Names in a section; None when the file could not be read."""
+    if document is None:
+        return None
+    members = document.data.get(section)
+    return tuple(str(name) for name in members) if isinstance(members, Mapping) else ()
+
+
+def _number(entry: Mapping[str, Any], key: str) -> float | None:
+    value = entry.get(key)
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _pairs(value: object) -> list[tuple[float, float]] | None:
+    """A curve, if it has the form of one."""
+    if not isinstance(value, list):
+        return None
+    points: list[tuple[float, float]] = []
+    for item in value:
+        if not isinstance(item, list) or [isinstance(n, (int, float)) for n in item] != [True, True]:
+            return None
+        points.append((float(item[0]), float(item[1])))
+    return points
+
+
+# -------------------------------------------------------------------------------------------------------------- names
+
+
+def _names(files: Files) -> Iterator[Finding]:
+    """Names that stand for something: does it exist?"""
+    documents = files.documents
+    site, devices = documents.get("site"), documents.get("devices")
+    known: dict[str, tuple[str, ...] | None] = {
+        "device": _keys(devices, "devices"),
+        "bus": _keys(devices, "buses"),
+        **{
+            kind: _keys(site, section)
+            for kind, section in {
+                "pump": "pumps", "valve": "valves", "loop": "loops", "storage": "storages", "source": "sources",
+                "unit": "units",
+            }.items()
+        },
+    }  # fmt: skip
+    for file, pattern, kind in REFERENCES:
+        document = documents.get(file)
+        if document is None:
+            continue
+        for at, value in _walk(document.data, pattern):
+            if not isinstance(value, str):
+                continue
+            if kind == "point":
+                yield from _point(document, at, value, known["device"], files)
+            else:
+                yield from _name(document, at, value, kind=kind, known=known[kind])
+    for file, pattern, kind in KEY_REFERENCES:
+        document = documents.get(file)
+        if document is None:
+            continue
+        for at, members in _walk(document.data, pattern):
+            for key in members if isinstance(members, Mapping) else ():
+                yield from _name(document, (*at, key), str(key), kind=kind, known=known[kind], at_key=True)
+
+
+def _name(
+    document: Document, at: Path_, name: str, *, kind: str, known: tuple[str, ...] | None, at_key: bool = False
+) -> Iterator[Finding]:
+    if known is None or name in known:
+        return
+    zh, en = KINDS[kind]
+    close = nearest(name, known)
+    code = "unknown_name_near" if close else "unknown_name"
+    yield document.finding(
+        code, at, at_key=at_key, name=name, kind_zh=zh, kind_en=en, close=close, known=", ".join(known) or "-"
+    )
+
+
+def _point(
+    document: Document, at: Path_, name: str, devices: tuple[str, ...] | None, files: Files
+) -> Iterator[Finding]:
+    """A point is `device.point`: both halves must exist."""
+    device, dot, point = name.partition(".")
+    if not dot or not point:
+        yield document.finding("point_form", at, name=name)
+        return
+    if devices is not None and device not in devices:
+        yield from _name(document, at, device, kind="device", known=devices)
+        return
+    profile = files.profiles.get(device)
+    if profile is not None and point not in profile.points:
+        known = [f"{device}.{key}" for key in profile.points]
+        yield from _name(document, at, name, kind="point", known=tuple(known))
+
+
+# ---------------------------------------------------------------------------------------------------------- not built
+
+
+def _not_built(files: Files) -> Iterator[Finding]:
+    for file, pattern, values in NOT_BUILT:
+        document = files.documents.get(file)
+        if document is None:
+            continue
+        for at, value in _walk(document.data, pattern):
+            if isinstance(value, str) and value in values:
+                yield document.finding("not_built", at, what=f"{pattern[-1]}: {value}")
+    for file, pattern in NOT_BUILT_KEYS:
+        document = files.documents.get(file)
+        if document is None:
+            continue
+        for at, value in _walk(document.data, pattern):
+            if value is not None:
+                yield document.finding("not_built", at, at_key=True, what=pattern[-1])
+
+
+# --------------------------------------------------------------------------------------------------------- devices.yaml
+
+
+def _buses(devices: Document) -> Iterator[Finding]:
+    ports: dict[str, str] = {}
+    for name, entry in _entries(devices, "buses").items():
+        kinds = [key for key in ("serial", "tcp", "rtu_over_tcp") if entry.get(key) is not None]
+        if len(kinds) != 1:
+            yield devices.finding("bus_kind", ("buses", name), at_key=True, name=name, kinds=", ".join(kinds) or "-")
+        for key in ("tcp", "rtu_over_tcp"):
+            address = entry.get(key)
+            if isinstance(address, str) and not _is_host_port(address):
+                yield devices.finding("host_port", ("buses", name, key), given=address, example="192.0.2.10:502")
+        port = entry.get("serial")
+        if isinstance(port, str):
+            if port in ports:
+                yield devices.finding("port_twice", ("buses", name, "serial"), given=port, other=ports[port])
+            ports.setdefault(port, name)
+
+
+def _is_host_port(address: str) -> bool:
+    host, colon, port = address.rpartition(":")
+    return bool(host and colon) and port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF  # noqa: PLR2004 - 16 bit
+
+
+def _device_entries(devices: Document) -> Iterator[Finding]:
+    taken: dict[tuple[str, int], str] = {}
+    buses = _entries(devices, "buses")
+    for name, entry in _entries(devices, "devices").items():
+        bus, unit = entry.get("bus"), entry.get("unit")
+        if not isinstance(bus, str) or not isinstance(unit, int):
+            continue
+        if (bus, unit) in taken:
+            yield devices.finding("unit_twice", ("devices", name, "unit"), bus=bus, unit=unit, other=taken[bus, unit])
+        taken.setdefault((bus, unit), name)
+        if unit == 0 and buses.get(bus, {}).get("serial") is not None:
+            yield devices.finding("unit_broadcast", ("devices", name, "unit"))
+
+
+# ------------------------------------------------------------------------------------------------------------ site.yaml
+
+
+def _identity(site: Document) -> Iterator[Finding]:
+    identity = site.data.get("site")
+    identity = identity if isinstance(identity, Mapping) else {}
+    zone = identity.get("timezone")
+    if isinstance(zone, str) and not _zone_exists(zone):
+        close = nearest(zone, available_timezones()) or "Asia/Shanghai"
+        yield site.finding("unknown_zone", ("site", "timezone"), given=zone, close=close)
+    if identity.get("simulated_clock") is not None and identity.get("simulated") is not True:
+        yield site.finding("clock_not_simulated", ("site", "simulated_clock"), at_key=True)
+    signature = site.data.get("commissioning")
+    if not isinstance(signature, Mapping):
+        return
+    if signature.get("start_mode") == "auto" and not (signature.get("signed_by") and signature.get("signed_on")):
+        yield site.finding("unsigned", ("commissioning", "start_mode"))
+    elif bool(signature.get("signed_by")) != bool(signature.get("signed_on")):
+        yield site.finding("half_signed", ("commissioning",), at_key=True)
+
+
+def _zone_exists(zone: str) -> bool:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _loops(site: Document) -> Iterator[Finding]:
+    for name, loop in _entries(site, "loops").items():
+        low, high = _number(loop, "supply_degc_min"), _number(loop, "supply_degc_max")
+        if low is not None and high is not None and low >= high:
+            at = ("loops", name, "supply_degc_max")
+            yield site.finding("min_above_max", at, low=f"{low:g}", high=f"{high:g}", low_key="supply_degc_min")
+        at = ("loops", name, "supply_setpoint_degc")
+        curve = _pairs(loop.get("supply_setpoint_degc"))
+        if curve is None:
+            continue
+        if not curve:
+            yield site.finding("curve_empty", at, at_key=True)
+        for index, ((before, _), (after, _)) in enumerate(pairwise(curve), start=1):
+            if after <= before:
+                yield site.finding("curve_not_rising", (*at, index), before=f"{before:g}", after=f"{after:g}")
+        for index, (_, supply) in enumerate(curve):
+            if low is not None and high is not None and low < high and not low <= supply <= high:
+                yield site.finding(
+                    "curve_outside", (*at, index, 1), given=f"{supply:g}", low=f"{low:g}", high=f"{high:g}"
+                )
+
+
+def _storages(site: Document) -> Iterator[Finding]:
+    for name, tank in _entries(site, "storages").items():
+        low, high = _number(tank, "degc_min"), _number(tank, "degc_max")
+        if low is not None and high is not None and low >= high:
+            at = ("storages", name, "degc_max")
+            yield site.finding("min_above_max", at, low=f"{low:g}", high=f"{high:g}", low_key="degc_min")
+        charge = _number(tank, "charge_setpoint_degc")
+        if charge is not None and high is not None and tank.get("kind") in {"hot_water", "pcm"} and charge < high:
+            at = ("storages", name, "charge_setpoint_degc")
+            yield site.finding("charge_too_cold", at, given=f"{charge:g}", high=f"{high:g}")
+        layers = tank.get("layers")
+        if isinstance(layers, list):
+            if not layers:
+                yield site.finding("layers_empty", ("storages", name, "layers"), at_key=True)
+            for index, layer in enumerate(layers):
+                if layer in layers[:index]:
+                    yield site.finding("layer_twice", ("storages", name, "layers", index), name=layer)
+
+
+def _seasons(site: Document) -> Iterator[Finding]:
+    seasons = site.data.get("seasons")
+    for name, span in seasons.items() if isinstance(seasons, Mapping) else ():
+        if isinstance(span, str) and not _is_season(span):
+            yield site.finding("season_form", ("seasons", name), given=span)
+
+
+def _is_season(span: str) -> bool:
+    match = re.fullmatch(r"(\d\d)-(\d\d)\.\.(\d\d)-(\d\d)", span)
+    if match is None:
+        return False
+    first_month, first_day, last_month, last_day = (int(part) for part in match.groups())
+    try:
+        date(LEAP_YEAR, first_month, first_day)
+        date(LEAP_YEAR, last_month, last_day)
+    except ValueError:
+        return False
+    return True
+
+
+def _limits(site: Document) -> Iterator[Finding]:
+    limits = site.data.get("limits")
+    window = limits.get("demand_window_min") if isinstance(limits, Mapping) else None
+    if isinstance(window, int) and 0 < window <= HOUR_MIN and HOUR_MIN % window:
+        yield site.finding("window_form", ("limits", "demand_window_min"), given=window)
+    web = site.data.get("web")
+    listen = web.get("listen") if isinstance(web, Mapping) else None
+    if isinstance(listen, str) and not _is_host_port(listen):
+        yield site.finding("host_port", ("web", "listen"), given=listen, example="127.0.0.1:8080")
+
+
+def _stale(site: Document, devices: Document | None) -> Iterator[Finding]:
+    """A device read less often than readings stay valid would never be usable for control."""
+    control = site.data.get("control")
+    stale_s = _number(control if isinstance(control, Mapping) else {}, "stale_s") or 180.0
+    for name, entry in _entries(devices, "devices").items() if devices is not None else ():
+        period_s = _number(entry, "period_s")
+        if devices is not None and period_s is not None and period_s >= stale_s:
+            at = ("devices", name, "period_s")
+            yield devices.finding("period_too_long", at, warning=True, given=f"{period_s:g}", stale=f"{stale_s:g}")
+
+
+# ---------------------------------------------------------------------------------------------------------------- units
+
+
+def _units(site: Document, files: Files) -> Iterator[Finding]:
+    units = _entries(site, "units")
+    metered = site.data.get("meters")
+    metered = metered.get("units") if isinstance(metered, Mapping) else None
+    for name, unit in units.items():
+        at = ("units", name)
+        modes = (
+            [mode for mode in unit.get("modes") or () if isinstance(mode, str)]
+            if isinstance(unit.get("modes"), list)
+            else []
+        )
+        if isinstance(unit.get("modes"), list) and not modes:
+            yield site.finding("modes_empty", (*at, "modes"), at_key=True)
+        for index, mode in enumerate(unit.get("modes") or ()):
+            if isinstance(mode, str) and mode not in {"direct", "charge"}:
+                yield site.finding(
+                    "not_one_of",
+                    (*at, "modes", index),
+                    given=mode,
+                    allowed="direct, charge",
+                    write=nearest(mode, ("direct", "charge")) or "direct",
+                )
+        if "charge" in modes and unit.get("storage") is None:
+            yield site.finding("charge_without_storage", (*at, "modes"), name=name)
+        yield from _performance(site, name, unit, modes, files)
+        twin = unit.get("identical_to")
+        if isinstance(twin, str) and twin in units:
+            yield from _twins(site, name, twin, units)
+        if isinstance(metered, Mapping) and name not in metered:
+            yield site.finding("unit_unmetered", at, at_key=True, warning=True, name=name)
+
+
+def _performance(
+    site: Document, name: str, unit: Mapping[str, Any], modes: list[str], files: Files
+) -> Iterator[Finding]:
+    wanted = unit.get("performance")
+    at = ("units", name, "performance")
+    if not isinstance(wanted, str) or wanted == NAMEPLATE:
+        return
+    yield from _name(site, at, wanted, kind="performance", known=files.performance_names)
+    performance = files.performance.get(wanted)
+    for mode in modes if performance is not None else ():
+        if performance is not None and mode not in performance.modes and mode in {"direct", "charge"}:
+            yield site.finding("performance_mode_missing", at, name=wanted, mode=mode)
+
+
+def _twins(site: Document, name: str, twin: str, units: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Identical units are planned as one kind: they must agree in everything that the plan knows of them."""
+    at = ("units", name, "identical_to")
+    if twin == name:
+        yield site.finding("twin_itself", at)
+        return
+    if units[twin].get("identical_to") is not None:
+        yield site.finding("twin_chain", at, name=twin)
+    for key in (
+        "source", "loop", "storage", "modes", "heat_kw_rated", "performance", "actuation", "min_on_s", "min_off_s",
+        "starts_per_hour_max", "starts_per_day_max", "start_cost_cny",
+    ):  # fmt: skip
+        mine, theirs = units[name].get(key), units[twin].get(key)
+        if mine != theirs:
+            where = ("units", name, key) if key in units[name] else at
+            yield site.finding("twin_differs", where, name=name, twin=twin, key=key, mine=str(mine), theirs=str(theirs))
+
+
+def check_performance(document: Document) -> Iterator[Finding]:
+    """A performance map: curves rise, are convex, and end at full load."""
+    modes = document.data.get("modes")
+    for name, mode in modes.items() if isinstance(modes, Mapping) else ():
+        curve = _pairs(mode.get("curve")) if isinstance(mode, Mapping) else None
+        if curve is None:
+            continue
+        at = ("modes", name, "curve")
+        if len(curve) < 2:  # noqa: PLR2004 - a line has two ends
+            yield document.finding("too_few", at, key="curve")
+            continue
+        rising = True
+        for index, ((before, low), (after, high)) in enumerate(pairwise(curve), start=1):
+            if after <= before or high < low:
+                rising = False
+                yield document.finding("curve_not_rising", (*at, index), before=f"{before:g}", after=f"{after:g}")
+        if rising:
+            slopes = [(high - low) / (after - before) for (before, low), (after, high) in pairwise(curve)]
+            for index, (flat, steep) in enumerate(pairwise(slopes), start=2):
+                if steep < flat - 1e-6 * abs(flat):
+                    yield document.finding("curve_not_convex", (*at, index))
+        if not 0 < curve[0][0] < 1 or not math.isclose(curve[-1][0], 1):
+            yield document.finding("curve_ends", at)
+
+
+# -------------------------------------------------------------------------------------- what devices must be able to do
+
+
+def _points_needed(site: Document, files: Files) -> Iterator[Finding]:
+    for pattern, point in NEEDED_POINTS:
+        for at, device in _walk(site.data, pattern):
+            profile = files.profiles.get(device) if isinstance(device, str) else None
+            if profile is not None and point not in profile.points:
+                yield site.finding("device_lacks_point", at, device=device, profile=profile.name, point=point)
+    for name, unit in _entries(site, "units").items():
+        device = unit.get("device")
+        profile = files.profiles.get(device) if isinstance(device, str) else None
+        if profile is None:
+            continue
+        at = ("units", name, "device")
+        for point in UNIT_READINGS:
+            if point not in profile.points:
+                yield site.finding("device_lacks_point", at, device=device, profile=profile.name, point=point)
+        actuation = unit.get("actuation")
+        for point in UNIT_COMMANDS.get(actuation, ()) if isinstance(actuation, str) else ():
+            if not _writable(profile, point):
+                where = ("units", name, "actuation") if point in {"capacity_limit", "supply_setpoint"} else at
+                yield site.finding("device_lacks_command", where, device=device, profile=profile.name, point=point)
+
+
+def _writable(profile: Profile, point: str) -> bool:
+    return point in profile.points and profile.points[point].access in {Access.READ_WRITE, Access.WRITE}
+
+
+def _actuators(site: Document, files: Files) -> Iterator[Finding]:
+    """Pumps and valves: the commanded point must be writable, the feedback must exist."""
+    for section, command_key, command, feedback in (
+        ("pumps", "command", "run_command", "running"),
+        ("valves", "point", None, None),
+    ):
+        for name, entry in _entries(site, section).items():
+            device = entry.get("device")
+            profile = files.profiles.get(device) if isinstance(device, str) else None
+            if profile is None:
+                continue
+            for key, default in ((command_key, command), ("feedback", feedback)):
+                point = entry.get(key, default)
+                if not isinstance(point, str):
+                    continue
+                at = (section, name, key) if key in entry else (section, name)
+                if point not in profile.points:
+                    full = f"{device}.{point}"
+                    known = tuple(f"{device}.{other}" for other in profile.points)
+                    yield from _name(site, at, full, kind="point", known=known)
+                elif key != "feedback" and not _writable(profile, point):
+                    yield site.finding("device_lacks_command", at, device=device, profile=profile.name, point=point)
+
+
+# ---------------------------------------------------------------------------------------------------------- uplink.yaml
+
+
+def _uplinks(uplink: Document) -> Iterator[Finding]:
+    for name, entry in _entries(uplink, "uplinks").items():
+        at = ("uplinks", name)
+        period = entry.get("period_min")
+        if isinstance(period, int) and 1 <= period <= DAY_MIN and DAY_MIN % period:
+            yield uplink.finding("period_form", (*at, "period_min"), given=period)
+        if entry.get("transport") != "mqtt_json":
+            continue
+        for key, example in (("broker", "mqtts://broker.example:8883"), ("plant", "bj-demo-office")):
+            if entry.get(key) is None:
+                yield uplink.finding("uplink_lacks", at, at_key=True, key=key, example=example)
+        broker = entry.get("broker")
+        if isinstance(broker, str):
+            scheme, separator, address = broker.partition("://")
+            if "@" in address:
+                yield uplink.finding("secret_in_file", (*at, "broker"))
+            elif not separator or scheme not in {"mqtt", "mqtts"} or not _is_host_port(address):
+                yield uplink.finding("broker_form", (*at, "broker"), given=broker)
+    points = uplink.data.get("points")
+    codes: dict[str, int] = {}
+    for index, point in enumerate(points if isinstance(points, list) else ()):
+        code = point.get("code") if isinstance(point, Mapping) else None
+        if isinstance(code, str):
+            if code in codes:
+                yield uplink.finding("code_twice", ("points", index, "code"), given=code, other=codes[code] + 1)
+            codes.setdefault(code, index)

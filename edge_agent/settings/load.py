@@ -1,0 +1,313 @@
+"""Loads a configuration folder: reads every file, collects everything that is wrong, and builds what the service needs.
+
+`inspect` reports, `load_configuration` insists. Neither opens a port or a socket.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from drivers.catalogue import profiles_in, shipped
+from drivers.errors import ProfileFault
+from drivers.profile import Profile, override, parse_profile
+from edge_agent.errors import ConfigurationFault
+from edge_agent.settings.check import Files, check, check_performance
+from edge_agent.settings.finding import Finding
+from edge_agent.settings.form import nearest, validate
+from edge_agent.settings.model import DevicesFile, Performance, SiteFile, UplinkFile
+from edge_agent.settings.yaml_file import Document, Path_, read_document
+from edge_agent.texts.catalogue import text
+from scheduling.tariff.model import ALIASES, BANDS, Tariff, check_tariff
+
+SITE, DEVICES, TARIFF, UPLINK = "site.yaml", "devices.yaml", "tariff.yaml", "uplink.yaml"
+FILES = (SITE, DEVICES, TARIFF, UPLINK)
+"""The files of a configuration folder, in the order in which an operator meets them."""
+FINDINGS_MAX = 200
+"""A file that is not a configuration at all may break every rule at once; nobody reads more findings than this."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration that passed every check.
+
+    Attributes:
+        folder: where it was read.
+        site: the plant.
+        devices: buses and devices.
+        tariff: what electricity costs.
+        uplink: who gets what.
+        profiles: device -> register map, with the device's own changes.
+        performance: unit -> performance map.
+        warnings: what should be looked at, though it stops nothing.
+    """
+
+    folder: Path
+    site: SiteFile
+    devices: DevicesFile
+    tariff: Tariff
+    uplink: UplinkFile
+    profiles: Mapping[str, Profile]
+    performance: Mapping[str, Performance]
+    warnings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Everything found in a folder.
+
+    Attributes:
+        files: the files that were looked at, by name.
+        errors: what must be mended before the service starts.
+        warnings: what should be looked at.
+        configuration: the configuration, when there are no errors.
+    """
+
+    files: tuple[str, ...]
+    errors: tuple[Finding, ...]
+    warnings: tuple[Finding, ...]
+    configuration: Configuration | None
+
+
+def shipped_config() -> Path:
+    """The data that come with the product: `edge_agent/_config` in a wheel, `config/` in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "_config"
+    return inside if inside.is_dir() else package.parent / "config"
+
+
+def load_configuration(folder: Path) -> Configuration:
+    """Read a folder.
+
+    Raises:
+        ConfigurationFault: with every error found, each at its file, line and column.
+    """
+    inspection = inspect(folder)
+    if inspection.configuration is None:
+        count = len(inspection.errors)
+        raise ConfigurationFault(
+            f"{folder}: 配置有 {count} 处错误,未启动 / {count} errors in the configuration", findings=inspection.errors
+        )
+    return inspection.configuration
+
+
+def inspect(folder: Path) -> Inspection:
+    """Read a folder and report everything that is wrong with it."""
+    if not folder.is_dir():
+        words = text("folder_missing", folder=folder)
+        missing = Finding(str(folder), 0, 0, "folder_missing", words.zh, words.en, words.hint_zh, words.hint_en)
+        return Inspection((), (missing,), (), None)
+    reader = _Reader(folder)
+    site = reader.file(SITE, SiteFile)
+    devices = reader.file(DEVICES, DevicesFile)
+    tariff = reader.file(TARIFF, Tariff)
+    uplink = reader.file(UPLINK, UplinkFile)
+    if tariff is not None:
+        reader.findings.extend(_tariff_findings(reader.documents["tariff"], tariff))
+    profiles = reader.profiles()
+    performance = reader.performance()
+    reader.findings.extend(
+        check(
+            Files(
+                documents=reader.documents,
+                profiles=profiles,
+                profile_names=tuple(reader.profile_paths),
+                performance=performance,
+                performance_names=tuple(reader.performance_paths),
+            )
+        )
+    )
+    findings = sorted(dict.fromkeys(reader.findings), key=reader.rank)[:FINDINGS_MAX]
+    errors = tuple(finding for finding in findings if finding.severity == "error")
+    warnings = tuple(finding for finding in findings if finding.severity == "warning")
+    configuration = None
+    if not errors:
+        assert site is not None
+        assert devices is not None
+        assert tariff is not None
+        assert uplink is not None
+        configuration = Configuration(
+            folder=folder,
+            site=site,
+            devices=devices,
+            tariff=tariff,
+            uplink=uplink,
+            profiles=MappingProxyType(profiles),
+            performance=MappingProxyType({name: performance[unit.performance] for name, unit in site.units.items()}),
+            warnings=warnings,
+        )
+    return Inspection(tuple(reader.seen), errors, warnings, configuration)
+
+
+class _Reader:
+    """Reads the files of one folder and gathers what is wrong with them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.findings: list[Finding] = []
+        self.documents: dict[str, Document] = {}
+        self.seen: list[str] = []
+        self.profile_paths = dict(shipped()) | dict(profiles_in(folder / "profiles"))
+        self.performance_paths = {
+            path.stem: path
+            for place in (shipped_config() / "performance", folder / "performance")
+            for path in sorted(place.glob("*.yaml"))
+        }
+
+    def rank(self, finding: Finding) -> tuple[int, int, int]:
+        """Sort by file as they were read, then by line."""
+        place = self.seen.index(finding.file) if finding.file in self.seen else len(self.seen)
+        return place, finding.line, finding.column
+
+    def file(self, file: str, model: type[Model]) -> Model | None:
+        """Read one of the four files."""
+        return self._read(self.folder / file, file, model, keep_as=file.removesuffix(".yaml"))
+
+    def _read(self, path: Path, file: str, model: type[Model], *, keep_as: str | None = None) -> Model | None:
+        document = self._document(path, file)
+        if document is None:
+            return None
+        if keep_as is not None:
+            self.documents[keep_as] = document
+        built, findings = validate(model, document)
+        self.findings.extend(findings)
+        if built is not None and model is Performance:
+            self.findings.extend(check_performance(document))
+        return built
+
+    def _document(self, path: Path, file: str) -> Document | None:
+        if file not in self.seen:
+            self.seen.append(file)
+        document, findings = read_document(path, file=file)
+        self.findings.extend(findings)
+        return document
+
+    def _name_of(self, path: Path) -> str:
+        """How a file is called in messages: below the folder if it lies there, else by its last two parts."""
+        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else "/".join(path.parts[-2:])
+
+    def _mappings(self, document: str, section: str) -> Iterator[tuple[str, Mapping[str, object]]]:
+        """The entries of a section that have the form of one, by name."""
+        read = self.documents.get(document)
+        members = read.data.get(section) if read is not None else None
+        if isinstance(members, Mapping):
+            for name, entry in members.items():
+                if isinstance(name, str) and isinstance(entry, Mapping):
+                    yield name, entry
+
+    def profiles(self) -> dict[str, Profile]:
+        """Device -> register map with the device's changes, for every device whose profile can be used."""
+        plain: dict[str, Profile | None] = {}
+        found: dict[str, Profile] = {}
+        for device, entry in self._mappings("devices", "devices"):
+            wanted = entry.get("profile")
+            if not isinstance(wanted, str):
+                continue
+            if wanted not in self.profile_paths:
+                self._unknown_profile(device, wanted)
+                continue
+            if wanted not in plain:
+                plain[wanted] = self._profile(wanted)
+            profile = plain[wanted]
+            changes = entry.get("points")
+            if profile is not None and isinstance(changes, Mapping) and changes:
+                profile = self._changed(device, profile, changes)
+            if profile is not None:
+                found[device] = profile
+        return found
+
+    def _unknown_profile(self, device: str, wanted: str) -> None:
+        close = nearest(wanted, self.profile_paths)
+        self.findings.append(
+            self.documents["devices"].finding(
+                "unknown_name_near" if close else "unknown_name",
+                ("devices", device, "profile"),
+                name=wanted,
+                kind_zh="设备型号文件",
+                kind_en="profile",
+                close=close,
+                known=", ".join(self.profile_paths),
+            )
+        )
+
+    def _profile(self, name: str) -> Profile | None:
+        path = self.profile_paths[name]
+        document = self._document(path, self._name_of(path))
+        if document is None:
+            return None
+        try:
+            return parse_profile(document.data, name=name)
+        except ProfileFault as fault:
+            self.findings.append(_profile_finding(document, (), fault))
+            return None
+
+    def _changed(self, device: str, profile: Profile, changes: Mapping[str, object]) -> Profile | None:
+        """Apply a device's own `points:`."""
+        well_formed = {
+            point: keys for point, keys in changes.items() if isinstance(point, str) and isinstance(keys, Mapping)
+        }
+        try:
+            return override(profile, well_formed)
+        except ProfileFault as fault:
+            devices = self.documents["devices"]
+            self.findings.append(_profile_finding(devices, ("devices", device, "points"), fault))
+            return None
+
+    def performance(self) -> dict[str, Performance]:
+        """Performance maps that the units name, those that can be used."""
+        found: dict[str, Performance] = {}
+        wanted = {entry.get("performance"): None for _, entry in self._mappings("site", "units")}
+        for name in wanted:
+            if isinstance(name, str) and name in self.performance_paths:
+                path = self.performance_paths[name]
+                performance = self._read(path, self._name_of(path), Performance)
+                if performance is not None:
+                    found[name] = performance
+        return found
+
+
+def _profile_finding(document: Document, below: Path_, fault: ProfileFault) -> Finding:
+    at_key = fault.code in {"profile_unknown_key", "profile_unknown_point", "profile_missing_key"}
+    return document.finding(fault.code, (*below, *fault.at), at_key=at_key, message=str(fault))
+
+
+# --------------------------------------------------------------------------------------------------------------- tariff
+
+
+def _tariff_findings(document: Document, tariff: Tariff) -> Iterator[Finding]:
+    """The tariff's own checks, with their lines; an overlap is shown at the later of the periods that overlap."""
+    for finding in check_tariff(tariff):
+        at = _overlap_at(document, tariff, finding.at) if finding.code == "tariff_overlap" else finding.at
+        line, column = document.place(at)
+        yield document.worded(
+            finding.code,
+            line,
+            column,
+            finding.zh,
+            finding.en,
+            hint_zh=finding.hint_zh,
+            hint_en=finding.hint_en,
+            warning=finding.severity == "warning",
+        )
+
+
+def _overlap_at(document: Document, tariff: Tariff, at: Path_) -> Path_:
+    """Path of the period that stands last in the file among those which claim the first doubly claimed minute."""
+    _, calendar, _, day = at
+    assert isinstance(calendar, int)
+    assert isinstance(day, int)
+    kind = tariff.calendars[calendar].days[day]
+    double = next(minute for minute, bands in enumerate(kind.table()) if len(bands) > 1)
+    entry = document.data["calendars"][calendar]["days"][day]
+    claims: list[Path_] = []
+    for band in BANDS:
+        key = next((key for key in (band, *ALIASES[band]) if key in entry), band)
+        claims.extend(
+            (*at, key, index) for index, period in enumerate(getattr(kind, band)) if double in set(period.minutes())
+        )
+    return max(claims, key=document.place, default=at)

@@ -1,0 +1,1 @@
+"""What people read: every text in Chinese and English, keyed by a stable code."""

@@ -1,0 +1,169 @@
+"""What the service may report to the operator: alarms of plant, control, planning, records and uplink."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edge_agent.texts.entry import Text
+
+TEXTS: Mapping[str, Text] = MappingProxyType(
+    {
+        # units
+        "unit_tripped": Text(
+            "{unit} 故障停机,代码 {alarm}",
+            "{unit} tripped, code {alarm}",
+            "在机组面板查明原因并复位;未复位前不再启动",
+            "find the cause at the unit and reset it there; it is not started until then",
+        ),
+        "unit_start_failed": Text(
+            "{unit} 未能启动:{reason}",
+            "{unit} did not start: {reason}",
+            "满足最短停机时间后再试;查水流、阀门和机组允许条件",
+            "tried again after its minimum rest; check flow, valves and the unit's permissives",
+        ),
+        "unit_stop_unconfirmed": Text(
+            "{unit} 未确认停机,水泵保持运行",
+            "{unit} has not confirmed its stop; its pumps stay on",
+            "到机组面板确认",
+            "look at the unit",
+        ),
+        "unit_local": Text(
+            "{unit} 处于就地状态,不受控",
+            "{unit} is in local control and cannot be commanded",
+            "在机组面板切到远程",
+            "switch the unit to remote",
+        ),
+        "unit_communication_lost": Text(
+            "{unit} 报告与控制器失去通信", "{unit} reports that it has lost the controller"
+        ),
+        "unit_short_capacity": Text(
+            "{unit} 出力低于要求:{heat_kw} kW,应为 {wanted_kw} kW",
+            "{unit} gives {heat_kw} kW instead of {wanted_kw} kW",
+        ),
+        "unit_starts_limit": Text("{unit} 启动次数已达上限", "{unit} has reached its limit of starts"),
+        "unit_locked_out": Text(
+            "{unit} 多次启动失败,已停用",
+            "{unit} is locked out after repeated failed starts",
+            "查明原因后由运行人员解除",
+            "find the cause, then release it by hand",
+        ),
+        # pumps, valves, flow
+        "pump_no_feedback": Text(
+            "{pump} 已下令运行,没有运行反馈",
+            "{pump} was commanded on and does not report running",
+            "查电源、手自动开关和接触器",
+            "check power, hand switch and contactor",
+        ),
+        "pump_stopped": Text(
+            "{pump} 运行中停了",
+            "{pump} stopped while it was needed",
+            "查电源和热继电器",
+            "check power and overload relay",
+        ),
+        "pump_not_stopped": Text(
+            "{pump} 已下令停止,仍在运行",
+            "{pump} was commanded off and still runs",
+            "查手自动开关",
+            "check the hand switch",
+        ),
+        "flow_not_proven": Text(
+            "{unit} {side} 没有证实水流",
+            "{unit}: no flow proven on the {side} side",
+            "查水泵、阀门、过滤器和流量开关",
+            "check pump, valves, strainer and flow switch",
+        ),
+        "valve_stuck": Text(
+            "{valve} 未到位:应为 {wanted_ratio},实为 {position_ratio}",
+            "{valve} is at {position_ratio} instead of {wanted_ratio}",
+            "查电动执行器",
+            "check the actuator",
+        ),
+        # temperatures
+        "supply_too_cold": Text(
+            "供水 {supply_degc} °C,低于下限 {limit_degc} °C", "supply {supply_degc} degC is below {limit_degc} degC"
+        ),
+        "supply_too_hot": Text(
+            "供水 {supply_degc} °C,高于上限 {limit_degc} °C", "supply {supply_degc} degC is above {limit_degc} degC"
+        ),
+        "source_too_cold": Text(
+            "热源侧来水 {inlet_degc} °C,低于 {limit_degc} °C",
+            "source inlet {inlet_degc} degC is below {limit_degc} degC",
+            "减少机组出力",
+            "reduce the units' output",
+        ),
+        "source_too_hot": Text(
+            "热源侧回水 {outlet_degc} °C,高于 {limit_degc} °C",
+            "source outlet {outlet_degc} degC is above {limit_degc} degC",
+        ),
+        "tank_sensors_missing": Text(
+            "{storage} 层温测点不足,蓄热量不可信",
+            "{storage}: too few layer temperatures; its charge is not trusted",
+            "查温度模块",
+            "check the temperature modules",
+        ),
+        # wires and readings
+        "device_silent": Text(
+            "{device} 没有应答",
+            "{device} does not answer",
+            "查供电、接线、站号;其余设备照常",
+            "check power, wiring and unit number; everything else goes on",
+        ),
+        "bus_down": Text(
+            "总线 {bus} 不通:{reason}",
+            "bus {bus} is down: {reason}",
+            "查串口或网络;会自动重连",
+            "check port or network; it is reopened by itself",
+        ),
+        "reading_stale": Text("{point} 读数过旧,不用于控制", "{point} is too old to be used for control"),
+        "reading_missing": Text("{point} 没有有效读数", "{point} has no valid reading"),
+        "write_unverified": Text(
+            "{point} 已写 {wrote},未得到证实", "{point}: wrote {wrote}, not verified", "到现场核对", "check on site"
+        ),
+        "write_refused": Text("{point} 不许写:{reason}", "{point} may not be written: {reason}"),
+        "write_failed": Text("{point} 写入失败:{reason}", "{point}: the write failed: {reason}"),
+        # control and plan
+        "mode_stepped_down": Text(
+            "运行方式自动降为 {mode}:{reason}",
+            "mode stepped down to {mode}: {reason}",
+            "原因消除后由运行人员恢复",
+            "restore it by hand when the cause is gone",
+        ),
+        "grid_limit": Text(
+            "功率 {grid_kw} kW 接近上限 {limit_kw} kW,已减载",
+            "{grid_kw} kW is close to the limit of {limit_kw} kW; load is shed",
+        ),
+        "demand_guard": Text(
+            "本月最大需量将被突破,已减载", "the month's highest demand would be exceeded; load is shed"
+        ),
+        "plan_failed": Text(
+            "本次没有得到计划:{reason}", "no plan this time: {reason}", "沿用上一计划", "the last plan goes on"
+        ),
+        "plan_by_rule": Text("优化求解未成功,按规则运行:{reason}", "no optimal plan; running by rule: {reason}"),
+        "plan_stale": Text("计划已有 {age_min} 分钟未更新", "the plan is {age_min} min old"),
+        "price_missing_month": Text(
+            "{month} 没有电价,沿用上一条",
+            "no prices for {month}; the last ones are used",
+            "按公告补上当月电价",
+            "add the month's prices",
+        ),
+        # records, uplink, machine
+        "store_refuses": Text("数据库写不进去:{reason}", "the store refuses: {reason}", "查磁盘", "check the disk"),
+        "store_nearly_full": Text("存储已用 {used_mb} MB,上限 {quota_mb} MB", "{used_mb} MB of {quota_mb} MB used"),
+        "uplink_down": Text(
+            "上传 {uplink} 不通:{reason}",
+            "uplink {uplink} is down: {reason}",
+            "数据已保存,恢复后自动补传",
+            "records are kept and sent when it is back",
+        ),
+        "uplink_backlog": Text("上传 {uplink} 积压 {backlog} 条", "uplink {uplink} has a backlog of {backlog} records"),
+        "uplink_refused": Text(
+            "平台拒收 {count} 条:{reason}",
+            "the platform refused {count} records: {reason}",
+            "查编码和配置",
+            "check codes and configuration",
+        ),
+        "clock_jump": Text(
+            "时钟跳变 {jump_s} s", "the clock jumped by {jump_s} s", "查对时", "check time synchronisation"
+        ),
+        "task_restarted": Text("{task} 出错后重新启动:{reason}", "{task} was restarted after a fault: {reason}"),
+    }
+)

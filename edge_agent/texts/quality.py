@@ -1,0 +1,42 @@
+"""Why a reading is not good, and what each quality is called. Codes: `drivers.sample.Cause` and `Quality`."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edge_agent.texts.entry import Text
+
+TEXTS: Mapping[str, Text] = MappingProxyType(
+    {
+        "quality_good": Text("有效", "good"),
+        "quality_uncertain": Text("存疑", "uncertain"),
+        "quality_bad": Text("无效", "bad"),
+        "no_answer": Text(
+            "设备没有应答", "the device does not answer", "查供电、接线、站号", "check power, wiring and unit number"
+        ),
+        "line_down": Text(
+            "串口或网络连接不通", "the serial port or the connection is down", "查接口和网线", "check port and cable"
+        ),
+        "protocol": Text(
+            "应答损坏或不是对这次请求的应答",
+            "the answer is damaged or belongs to another request",
+            "查波特率、校验、终端电阻,以及是否有两台设备同号",
+            "check baud, parity, terminator, and for two devices of one number",
+        ),
+        "refused": Text(
+            "设备拒绝了请求",
+            "the device refused the request",
+            "查寄存器地址和功能码",
+            "check register address and function code",
+        ),
+        "invalid_mark": Text("设备自己标明没有有效值", "the device itself says that it has no value"),
+        "cannot_decode": Text(
+            "寄存器内容不是所述类型的数",
+            "the registers hold no number of the stated type",
+            "查数据类型和字序",
+            "check type and word order",
+        ),
+        "out_of_range": Text("超出合理范围", "outside the plausible range", "查量程和比例", "check range and scale"),
+        "no_flow": Text("没有水流,温度不可作读数", "without flow this temperature is not a reading"),
+        "stale": Text("读数过旧", "the reading is too old"),
+    }
+)

@@ -1,0 +1,430 @@
+"""What may be wrong with a configuration file, and how to mend it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edge_agent.texts.entry import Text
+
+TEXTS: Mapping[str, Text] = MappingProxyType(
+    {
+        # ------------------------------------------------------------------------------------------ the file itself
+        "folder_missing": Text(
+            "没有配置文件夹 {folder}",
+            "there is no configuration folder {folder}",
+            "先运行 edge-agent init {folder}",
+            "run first: edge-agent init {folder}",
+        ),
+        "file_missing": Text(
+            "没有这个文件",
+            "this file is missing",
+            "edge-agent init 会写出全套示例",
+            "edge-agent init writes complete examples",
+        ),
+        "file_unreadable": Text(
+            "读不了这个文件:{reason}", "this file cannot be read: {reason}", "查文件权限", "check its permissions"
+        ),
+        "file_too_big": Text(
+            "文件有 {size_kb} kB,不像配置文件",
+            "{size_kb} kB is no configuration file",
+            "最大 1000 kB",
+            "at most 1000 kB",
+        ),
+        "file_empty": Text(
+            "文件是空的", "the file is empty", "edge-agent init 会写出示例", "edge-agent init writes examples"
+        ),
+        "not_utf8": Text(
+            "文件编码不是 UTF-8(像是 {encoding})",
+            "the file is not UTF-8 (looks like {encoding})",
+            "请另存为 UTF-8",
+            "save it as UTF-8",
+        ),
+        "control_character": Text(
+            "有不可见的控制字符 {number}", "there is an invisible control character {number}", "删去它", "delete it"
+        ),
+        # ------------------------------------------------------------------------------- characters that look alike
+        "tab": Text("有制表符(Tab)", "there is a tab", "改用空格:{corrected}", "use blanks: {corrected}"),
+        "wide_blank": Text(
+            "缩进里有全角空格或不间断空格",
+            "a full-width or no-break space in the indentation",
+            "改用半角空格:{corrected}",
+            "use plain blanks: {corrected}",
+        ),
+        "wide_colon": Text("全角冒号 “{found}”", "full-width colon", "改成:{corrected}", "write: {corrected}"),
+        "wide_comma": Text("全角逗号 “{found}”", "full-width comma", "改成:{corrected}", "write: {corrected}"),
+        "wide_quote": Text("中文引号 {found}", "Chinese quotation mark", "改成:{corrected}", "write: {corrected}"),
+        "wide_dash": Text(
+            "时段里的连接号应为半角",
+            "the dash of a span must be the plain one",
+            "改成:{corrected}",
+            "write: {corrected}",
+        ),
+        "wide_digits": Text(
+            "全角数字或符号 “{found}”", "full-width digits or signs", "改成:{corrected}", "write: {corrected}"
+        ),
+        "wide_letters": Text(
+            "名称里有全角字符 “{found}”", "full-width characters in a name", "改成:{corrected}", "write: {corrected}"
+        ),
+        "wide_comment": Text(
+            "注释用了全角井号", "full-width hash before a comment", "改成:{corrected}", "write: {corrected}"
+        ),
+        "colon_without_blank": Text(
+            "冒号后缺空格", "a blank is missing after the colon", "改成:{corrected}", "write: {corrected}"
+        ),
+        # --------------------------------------------------------------------------------------------- YAML's grammar
+        "duplicate_key": Text("“{key}” 写了两次", "{key} stands here twice", "只留一个", "keep one"),
+        "yaml_directive": Text("不许写 % 指令", "no % directives", "删去这一行", "delete this line"),
+        "yaml_second_document": Text(
+            "一个文件只能有一份内容,这里又用 --- 开始了一份",
+            "one document a file; a second one begins here",
+            "删去 --- 及以后的内容",
+            "delete from --- on",
+        ),
+        "yaml_anchor": Text(
+            "不许用锚点 & 和引用 *",
+            "no anchors & or aliases *",
+            "把内容原样写出;文字以 * 或 & 开头时加英文引号",
+            "write the content out; quote a text that begins with * or &",
+        ),
+        "yaml_merge": Text("不许用合并键 <<", "no merge keys <<", "把内容原样写出", "write the content out"),
+        "yaml_tag": Text(
+            "不许用标签 !",
+            "no tags !",
+            "删去标签;文字以 ! 开头时加英文引号",
+            "delete the tag; quote a text that begins with !",
+        ),
+        "yaml_quote_open": Text(
+            "引号没有配对",
+            "this quotation mark is never closed",
+            "在文字末尾补上引号",
+            "close it at the end of the text",
+        ),
+        "yaml_colon_missing": Text(
+            "这一行缺少冒号",
+            "a colon is missing on this line",
+            "键后写冒号和空格,例如 name: 示范",
+            "a key is followed by colon and blank, as in name: demo",
+        ),
+        "yaml_colon_in_value": Text(
+            "值里有冒号加空格",
+            "a colon and a blank inside a value",
+            "给整个值加英文引号",
+            "put the whole value in quotes",
+        ),
+        "yaml_bracket": Text(
+            "括号没有配对,或两项之间缺逗号",
+            "a bracket is not closed, or a comma is missing between two items",
+            "补上 ] 或 }},各项用半角逗号隔开",
+            "close it with ] or }}, separate items by commas",
+        ),
+        "yaml_indent": Text(
+            "缩进与上文不一致",
+            "the indentation does not fit the lines above",
+            "同一级的键左端对齐,用空格",
+            "keys of one level begin in one column; use blanks",
+        ),
+        "yaml_needs_quotes": Text(
+            "值不能以 {sign} 开头", "a value cannot begin with {sign}", "给值加英文引号", "put the value in quotes"
+        ),
+        "yaml_syntax": Text(
+            "YAML 语法错误:{problem}", "YAML syntax: {problem}", "对照示例文件", "compare with the example"
+        ),
+        "yaml_unreadable": Text(
+            "不能作为 YAML 读取:{reason}",
+            "cannot be read as YAML: {reason}",
+            "对照示例文件",
+            "compare with the example",
+        ),
+        "yaml_too_deep": Text(
+            "嵌套太深", "nested too deeply", "配置不需要这么多层括号", "no configuration needs so many brackets"
+        ),
+        "not_a_mapping": Text(
+            "文件应由 “键: 值” 组成",
+            "the file must consist of `key: value`",
+            "对照示例文件",
+            "compare with the example",
+        ),
+        # ------------------------------------------------------------------------------------------- form of a value
+        "unknown_key_near": Text(
+            "没有 “{key}” 这个键", "there is no key {key}", "应为 {close}?", "did you mean {close}?"
+        ),
+        "unknown_key": Text("没有 “{key}” 这个键", "there is no key {key}", "可用:{known}", "known: {known}"),
+        "missing_key": Text(
+            "{parent} 里缺少 {key}", "{key} is missing in {parent}", "补上 {key}: …", "add {key}: ... ({about})"
+        ),
+        "value_missing": Text("{key} 没有值", "{key} has no value", "在冒号后写值", "write a value after the colon"),
+        "key_needs_text": Text(
+            "键 {key} 应为文字", "the key {key} must be a text", '加英文引号:"{key}"', 'put it in quotes: "{key}"'
+        ),
+        "needs_text": Text("{key} 应为文字", "{key} must be a text", "{write_zh}", "{write_en}"),
+        "needs_number": Text(
+            "{key} 必须是数字,这里是 “{given}”", "{key} must be a number, not {given}", "{write_zh}", "{write_en}"
+        ),
+        "needs_whole_number": Text(
+            "{key} 必须是整数,这里是 “{given}”", "{key} must be a whole number, not {given}", "{write_zh}", "{write_en}"
+        ),
+        "needs_finite_number": Text(
+            "{key} 必须是有限的数", "{key} must be a finite number", "{write_zh}", "{write_en}"
+        ),
+        "needs_true_or_false": Text(
+            "{key} 只能是 true 或 false", "{key} must be true or false", "{write_zh}", "{write_en}"
+        ),
+        "needs_mapping": Text(
+            "{key} 应由 “键: 值” 组成", "{key} must consist of `key: value`", "{write_zh}", "{write_en}"
+        ),
+        "needs_list": Text("{key} 应为列表", "{key} must be a list", "{write_zh}", "{write_en}"),
+        "needs_date": Text("{key} 应为日期", "{key} must be a date", "{write_zh}", "{write_en}"),
+        "needs_pair": Text("应为两个数一组", "must be a pair of numbers", "例如 [-10, 48]", "for example [-10, 48]"),
+        "needs_text_default": Text("写一段文字", "write a text"),
+        "needs_number_default": Text("写一个数,不带单位", "write a number, without a unit"),
+        "needs_whole_number_default": Text("写一个整数", "write a whole number"),
+        "needs_finite_number_default": Text("写一个普通的数", "write an ordinary number"),
+        "needs_mapping_default": Text(
+            "换行缩进写各个键,或用 {{键: 值}}", "write its keys on indented lines, or {{key: value}}"
+        ),
+        "needs_list_default": Text("用方括号,各项用逗号隔开", "use brackets, items separated by commas"),
+        "not_one_of": Text(
+            "“{given}” 不在可选值之内:{allowed}", "{given} is none of: {allowed}", "写 {write}", "write {write}"
+        ),
+        "out_of_bounds": Text(
+            "{key} 为 {given},应 {sign} {bound}",
+            "{key} is {given}, must be {sign} {bound}",
+            "核对数值和单位",
+            "check the figure and its unit",
+        ),
+        "too_few": Text("{key} 内容太少", "{key} holds too little", "至少写一项", "write at least one item"),
+        "too_many": Text("{key} 内容太多", "{key} holds too much", "减少", "write fewer"),
+        "bad_form": Text(
+            "{key} 写法不对:“{given}”",
+            "{key} has the wrong form: {given}",
+            "应符合 {pattern}",
+            "must match {pattern}: {about}",
+        ),
+        "bad_value": Text("值不对:“{given}”", "wrong value {given}: {reason}", "{reason}", "compare with the example"),
+        # ---------------------------------------------------------------------------------- across fields and files
+        "unknown_name_near": Text(
+            "没有叫 “{name}” 的{kind_zh}", "there is no {kind_en} {name}", "应为 {close}?", "did you mean {close}?"
+        ),
+        "unknown_name": Text(
+            "没有叫 “{name}” 的{kind_zh}", "there is no {kind_en} {name}", "现有:{known}", "known: {known}"
+        ),
+        "point_form": Text(
+            "测点应写成 设备.测点,这里是 “{name}”",
+            "a point is written device.point, not {name}",
+            "例如 io1.supply_temperature",
+            "as in io1.supply_temperature",
+        ),
+        "not_built": Text(
+            "本版本尚不支持 {what}",
+            "{what} is not built in this version",
+            "改用已支持的,或等后续版本",
+            "use one that is, or wait for a later version",
+        ),
+        "bus_kind": Text(
+            "总线 {name} 须且只须写 serial、tcp、rtu_over_tcp 之一(现有:{kinds})",
+            "bus {name} needs exactly one of serial, tcp, rtu_over_tcp (has: {kinds})",
+            "留下一个",
+            "keep one",
+        ),
+        "host_port": Text("“{given}” 不是 地址:端口", "{given} is no host:port", "例如 {example}", "as in {example}"),
+        "port_twice": Text(
+            "串口 {given} 已属于总线 {other}",
+            "port {given} already belongs to bus {other}",
+            "一个串口只能属于一条总线",
+            "a port belongs to one bus",
+        ),
+        "unit_twice": Text(
+            "总线 {bus} 上的站号 {unit} 已属于 {other}",
+            "unit {unit} on bus {bus} already belongs to {other}",
+            "改站号,并核对设备面板",
+            "change the number, and look at the device",
+        ),
+        "unit_broadcast": Text(
+            "串行总线上 0 是广播,不能读",
+            "on a serial bus unit 0 is the broadcast and cannot be read",
+            "站号为 1 至 247",
+            "units are 1 to 247",
+        ),
+        "unknown_zone": Text(
+            "没有时区 “{given}”", "there is no time zone {given}", "应为 {close}?", "did you mean {close}?"
+        ),
+        "clock_not_simulated": Text(
+            "仿真时钟只能用于仿真站点",
+            "a simulated clock is for simulated sites only",
+            "删去它;真实站点用系统时钟",
+            "delete it; a real site uses the system's clock",
+        ),
+        "unsigned": Text(
+            "未签字不能直接进入自动",
+            "no automatic start without a signature",
+            "写 monitor,或填 signed_by 和 signed_on",
+            "write monitor, or fill in signed_by and signed_on",
+        ),
+        "half_signed": Text(
+            "signed_by 与 signed_on 要同时填写",
+            "signed_by and signed_on go together",
+            "两项都填,或都写 null",
+            "fill in both, or make both null",
+        ),
+        "min_above_max": Text(
+            "上限 {high} 不高于 {low_key} 的 {low}",
+            "the upper limit {high} is not above {low_key} {low}",
+            "核对两个限值",
+            "check both limits",
+        ),
+        "curve_empty": Text(
+            "曲线没有点",
+            "the curve has no points",
+            "例如 [[-10, 48], [5, 44], [15, 41]]",
+            "as in [[-10, 48], [5, 44], [15, 41]]",
+        ),
+        "curve_not_rising": Text(
+            "曲线的点应从小到大:{before} 之后是 {after}",
+            "the points of a curve must rise: {after} comes after {before}",
+            "按第一个数由小到大排列",
+            "sort them by their first figure",
+        ),
+        "curve_not_convex": Text(
+            "曲线不凸:这一点之前的斜率更大",
+            "the curve is not convex: it was steeper before this point",
+            "核对样本数据;负荷越高,每 kW 增量耗电不应减少",
+            "check the maker's figures; each further kW must not get cheaper",
+        ),
+        "curve_ends": Text(
+            "曲线应从最低负荷率(0 与 1 之间)到 1",
+            "the curve must run from the lowest load ratio (between 0 and 1) to 1",
+            "补上两端的点",
+            "add its end points",
+        ),
+        "curve_outside": Text(
+            "供水温度 {given} 超出 {low}..{high}",
+            "supply {given} degC lies outside {low}..{high}",
+            "改曲线或改限值",
+            "change the curve or the limits",
+        ),
+        "charge_too_cold": Text(
+            "充热温度 {given} 低于蓄满温度 {high}",
+            "charging at {given} degC never fills a tank to {high} degC",
+            "调高充热温度或调低 degc_max",
+            "raise it, or lower degc_max",
+        ),
+        "layers_empty": Text(
+            "没有层温测点", "no layer temperatures", "自上而下列出各层测点", "list the layers' points from the top"
+        ),
+        "layer_twice": Text(
+            "测点 {name} 用于两层", "{name} stands for two layers", "每层一个测点", "one point a layer"
+        ),
+        "season_form": Text(
+            "季节应写成 11-15..03-15,这里是 “{given}”",
+            "a season is written 11-15..03-15, not {given}",
+            "月-日..月-日",
+            "MM-DD..MM-DD",
+        ),
+        "window_form": Text(
+            "需量窗口 {given} 分钟不能整除一小时",
+            "a demand window of {given} min does not divide an hour",
+            "通常写 15",
+            "usually 15",
+        ),
+        "period_too_long": Text(
+            "采集周期 {given} s 不短于读数有效时间 {stale} s,控制总是用不上",
+            "polled every {given} s, but readings are valid for {stale} s only: control can never use them",
+            "缩短 period_s 或加大 control.stale_s",
+            "shorten period_s or raise control.stale_s",
+        ),
+        "modes_empty": Text(
+            "机组没有运行方式", "the unit has no modes", "例如 [direct, charge]", "as in [direct, charge]"
+        ),
+        "charge_without_storage": Text(
+            "{name} 能充热,但没有写 storage",
+            "{name} can charge, but names no storage",
+            "补上 storage: 名称",
+            "add storage: NAME",
+        ),
+        "unit_unmetered": Text(
+            "{name} 没有电表,算不出它的 COP",
+            "{name} has no electricity meter: its COP cannot be told",
+            "在 meters.units 里补上",
+            "add it under meters.units",
+        ),
+        "performance_mode_missing": Text(
+            "性能曲线 {name} 没有 {mode} 方式",
+            "performance map {name} has no mode {mode}",
+            "在曲线文件里补上",
+            "add it to the map",
+        ),
+        "twin_itself": Text("机组不能与自己相同", "a unit cannot be identical to itself", "删去这一项", "delete it"),
+        "twin_chain": Text(
+            "{name} 自己又与别的机组相同",
+            "{name} is identical to yet another unit",
+            "都写最先的那一台",
+            "name the first one of them",
+        ),
+        "twin_differs": Text(
+            "{name} 与 {twin} 不同:{key} 为 {mine},对方为 {theirs}",
+            "{name} is not identical to {twin}: {key} is {mine}, there {theirs}",
+            "改成相同,或删去 identical_to",
+            "make them equal, or delete identical_to",
+        ),
+        "device_lacks_point": Text(
+            "设备 {device}({profile})没有测点 {point}",
+            "device {device} ({profile}) has no point {point}",
+            "换设备,或换型号文件",
+            "name another device, or another profile",
+        ),
+        "device_lacks_command": Text(
+            "设备 {device}({profile})没有可写的测点 {point}",
+            "device {device} ({profile}) has no writable point {point}",
+            "核对控制方式和型号文件",
+            "check the actuation and the profile",
+        ),
+        "period_form": Text(
+            "上传周期 {given} 分钟不能整除一天",
+            "a period of {given} min does not divide a day",
+            "例如 5、15、30、60",
+            "as in 5, 15, 30, 60",
+        ),
+        "uplink_lacks": Text(
+            "mqtt_json 缺少 {key}", "mqtt_json needs {key}", "补上 {key}: {example}", "add {key}: {example}"
+        ),
+        "broker_form": Text(
+            "“{given}” 不是 mqtt://主机:端口",
+            "{given} is no mqtt://host:port",
+            "例如 mqtts://broker.example:8883",
+            "as in mqtts://broker.example:8883",
+        ),
+        "secret_in_file": Text(
+            "配置文件里不许写用户名和密码",
+            "no user name or password in a configuration file",
+            "放进凭据文件,用 credentials 写它的名字",
+            "keep them in a credential file and name it under credentials",
+        ),
+        "code_twice": Text(
+            "编码 {given} 已用于第 {other} 条",
+            "code {given} is already used by entry {other}",
+            "每个编码只能用一次",
+            "a code stands for one point",
+        ),
+        # ------------------------------------------------------------------------------------- profiles of devices
+        "profile_unknown": Text(
+            "没有这个设备型号文件:{message}",
+            "{message}",
+            "可放在配置文件夹的 profiles/ 里",
+            "your own go into profiles/ beside the configuration",
+        ),
+        "profile_unknown_key": Text(
+            "型号文件里有未知的键:{message}", "{message}", "对照已有的型号文件", "compare with a shipped profile"
+        ),
+        "profile_missing_key": Text(
+            "型号文件缺少键:{message}", "{message}", "对照已有的型号文件", "compare with a shipped profile"
+        ),
+        "profile_unknown_point": Text(
+            "型号文件里没有这个测点:{message}",
+            "{message}",
+            "对照型号文件的 points",
+            "compare with the profile's points",
+        ),
+        "profile_bad_value": Text(
+            "型号文件的值不对:{message}", "{message}", "对照设备手册", "compare with the device's manual"
+        ),
+    }
+)
