@@ -9,13 +9,13 @@ takes follows the supply temperature at once, through the water, and over hours 
 from dataclasses import dataclass
 
 from hil_sim.plant.noise import HourlyNoise
-from hil_sim.plant.water import HEAT_CAPACITY_KJ_PER_KG_K
+from hil_sim.plant.water import HEAT_CAPACITY_KJ_PER_KG_K, SECONDS_PER_HOUR
 from hil_sim.plant.weather import DAY_S, LOCAL_OFFSET_S
 
 EMITTER_EXPONENT = 1.3
 """Exponent of a radiator. Source: EN 442-2, typical value of panel radiators."""
 
-THERMOSTAT_BAND_K = 1.0
+THERMOSTAT_BAND_K = 1.2
 VALVE_MIN_RATIO = 0.02
 GAIN_NOISE_RATIO = 0.15
 VENTILATION_NOISE_RATIO = 0.20
@@ -65,6 +65,10 @@ def _by_hours(*blocks: tuple[int, float]) -> tuple[float, ...]:
     return values
 
 
+def _between(values: tuple[float, ...], hour: int, next_hour: int, *, share: float) -> float:
+    return values[hour] + (values[next_hour] - values[hour]) * share
+
+
 OFFICE = ZoneDesign(
     flow_kg_per_s=36.0,
     emitter_kw_per_k_n=32.0,
@@ -76,9 +80,9 @@ OFFICE = ZoneDesign(
     inner_kw_per_k=160.0,
     ventilation_kw_per_k=_by_hours((6, 6.0), (1, 11.0), (3, 17.0), (8, 15.0), (2, 10.0), (4, 6.0)),
     gain_kw=_by_hours((7, 30.0), (1, 70.0), (4, 190.0), (1, 160.0), (5, 190.0), (2, 100.0), (4, 40.0)),
-    setpoint_degc=_by_hours((5, 20.3), (14, 21.3), (5, 20.3)),
+    setpoint_degc=_by_hours((5, 20.7), (14, 21.4), (5, 20.7)),
     weekend_gain_ratio=0.45,
-    weekend_setpoint_degc=20.3,
+    weekend_setpoint_degc=20.7,
 )
 
 HOTEL = ZoneDesign(
@@ -92,7 +96,7 @@ HOTEL = ZoneDesign(
     inner_kw_per_k=100.0,
     ventilation_kw_per_k=_by_hours((6, 9.0), (4, 12.0), (7, 8.0), (6, 13.0), (1, 10.0)),
     gain_kw=_by_hours((6, 60.0), (4, 75.0), (7, 55.0), (6, 90.0), (1, 70.0)),
-    setpoint_degc=_by_hours((6, 21.0), (4, 22.0), (7, 21.5), (6, 22.2), (1, 21.0)),
+    setpoint_degc=_by_hours((6, 21.5), (4, 22.0), (7, 21.6), (6, 22.2), (1, 21.8)),
     weekend_gain_ratio=1.1,
     weekend_setpoint_degc=22.2,
 )
@@ -151,19 +155,22 @@ class Zone:
         """Moves the zone on by one step and returns the temperature of its return water [degC]."""
         design = self._design
         local_s = instant_s + LOCAL_OFFSET_S
-        hour = int(local_s % DAY_S) // 3600
+        hours = local_s % DAY_S / SECONDS_PER_HOUR
+        hour = int(hours)
+        # Hourly values stand at the full hour; people and time switches do not change all at once.
+        next_hour, share = (hour + 1) % 24, hours - hour
         weekend = int(local_s // DAY_S + 3) % 7 >= 5  # noqa: PLR2004 - 1970-01-01 was a Thursday; 5 and 6: Saturday, Sunday
-        setpoint_degc = design.setpoint_degc[hour]
+        setpoint_degc = _between(design.setpoint_degc, hour, next_hour, share=share)
         activity_ratio = 1.0
         if weekend:
             setpoint_degc = min(setpoint_degc, design.weekend_setpoint_degc)
             activity_ratio = design.weekend_gain_ratio
         gain_noise = 1.0 + GAIN_NOISE_RATIO * self._gain_noise.at(instant_s)
         air_noise = max(0.3, 1.0 + VENTILATION_NOISE_RATIO * self._ventilation_noise.at(instant_s))
-        self.gain_kw = max(0.0, design.gain_kw[hour] * activity_ratio * gain_noise)
-        leak_kw_per_k = (
-            design.window_kw_per_k + design.ventilation_kw_per_k[hour] * min(1.0, activity_ratio) * air_noise
-        )
+        gain_kw = _between(design.gain_kw, hour, next_hour, share=share)
+        self.gain_kw = max(0.0, gain_kw * activity_ratio * gain_noise)
+        fresh_kw_per_k = _between(design.ventilation_kw_per_k, hour, next_hour, share=share)
+        leak_kw_per_k = design.window_kw_per_k + fresh_kw_per_k * min(1.0, activity_ratio) * air_noise
 
         opening_ratio = (setpoint_degc + 0.5 * THERMOSTAT_BAND_K - self.room_degc) / THERMOSTAT_BAND_K
         self.valve_ratio = min(1.0, max(VALVE_MIN_RATIO, opening_ratio))

@@ -16,7 +16,8 @@ START_BELOW_K = 0.3
 START_STAGE_K = 0.4
 START_DELAY_S = 120.0
 STOP_ABOVE_K = 2.5
-STAGE_DOWN_LOAD_RATIO = 0.60
+STAGE_DOWN_LOAD_RATIO = (0.0, 0.42, 0.60, 0.68)
+"""By stage: a unit leaves when those before it can carry the rest, with a margin; the first never leaves."""
 STAGE_DOWN_DELAY_S = 900.0
 STAGE_DELAY_S = 300.0
 OVERRUN_S = 120.0
@@ -38,6 +39,7 @@ class LocalControl:
         "_low_load_s",
         "_pumps",
         "_stage_down_delay_s",
+        "_stage_down_load_ratio",
         "_start_below_k",
         "_start_delay_s",
         "_unit",
@@ -50,15 +52,16 @@ class LocalControl:
         self._pumps = pumps
         self._start_below_k = START_BELOW_K + START_STAGE_K * stage
         self._start_delay_s = START_DELAY_S * (1 + stage)
-        # The first unit never stages down; of the others the last goes first.
-        self._stage_down_delay_s = STAGE_DOWN_DELAY_S + STAGE_DELAY_S * (stages - 1 - stage) if stage else float("inf")
+        # The last unit goes first.
+        self._stage_down_delay_s = STAGE_DOWN_DELAY_S + STAGE_DELAY_S * (stages - 1 - stage)
+        self._stage_down_load_ratio = STAGE_DOWN_LOAD_RATIO[stage]
         self._cold_s = 0.0
         self._low_load_s = 0.0
         self.active = True
         self.touched_s = instant_s - WATCHDOG_S
 
     def touch(self, instant_s: float) -> None:
-        """Notes a write to any register of the unit: the agent lives and is in charge."""
+        """Notes a write to a register of the unit or to one of its pumps: the agent lives and is in charge."""
         self.touched_s = instant_s
         self.active = False
         self._cold_s = self._low_load_s = 0.0
@@ -75,7 +78,7 @@ class LocalControl:
         unit.capacity_limit_ratio = 1.0
         cold = header_degc < LOCAL_SETPOINT_DEGC - self._start_below_k
         self._cold_s = self._cold_s + step_s if cold and not unit.run_request else 0.0
-        low = unit.state is State.RUNNING and unit.load_ratio < STAGE_DOWN_LOAD_RATIO
+        low = unit.state is State.RUNNING and unit.load_ratio < self._stage_down_load_ratio
         self._low_load_s = self._low_load_s + step_s if low else 0.0
         if self._cold_s >= self._start_delay_s:
             unit.run_request = True

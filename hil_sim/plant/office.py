@@ -309,6 +309,8 @@ class GroundOffice:
                 if value == 0 and pumps[position].commanded:
                     self.checker.pump_stop_commanded(self.instant_s, self.units[position], pump=name)
                 pumps[position].commanded = value == 1
+                # Who commands a unit's pumps is about to command the unit: its panel must not switch them back.
+                self.local[position].touch(self.instant_s)
                 return
         raise KeyError(("io1", name))
 
@@ -365,9 +367,10 @@ class GroundOffice:
         for local in self.local:
             local.step(instant_s, step_s, header_degc=header_degc)
             all_local = all_local and local.active
-        if all_local:
+        charging = any(unit.compressor_on and unit.mode_actual is Mode.CHARGE for unit in self.units)
+        if all_local and not charging:
             # Nobody commands the station any more: its valves go to rest, else the tank would empty itself into the
-            # loop.
+            # loop. Not under a running compressor: a unit that stops by itself needs its flow to the end.
             self.valve_charge.commanded_ratio = 0.0
             self.valve_discharge.commanded_ratio = 0.0
 
