@@ -34,6 +34,8 @@ TOLERANCE_FLOOR = 1e-6
 """Written and read back values are equal if they differ by less than this, whatever the rule says: float arithmetic."""
 PLANS_MAX = 64
 """Read plans kept; different sets of due points beyond that mean an odd mixture of periods."""
+SOON_AGAIN = (Cause.NO_ANSWER, Cause.PROTOCOL, Cause.LINE_DOWN)
+"""Causes that may be gone at the next poll; a refused point is asked for at its own period."""
 HOUR = timedelta(hours=1)
 
 
@@ -159,6 +161,9 @@ class Device:
                     value, why = codec.decode(registers[offset : offset + codec.count])
                 readings[name] = _Reading(instant_utc, value, why)
             self._note(read.names, cause)
+            if cause in SOON_AGAIN:  # a slow point does not wait its whole period after an outage
+                soon_utc = instant_utc + timedelta(seconds=self.period_s)
+                self._due_utc.update({name: min(soon_utc, self._due_utc.get(name, soon_utc)) for name in read.names})
         if self.dead:
             self._ratios.clear()  # whatever answers next may be another meter with another ratio
         for name in self._ratio_names & readings.keys():

@@ -444,11 +444,6 @@ class _ProfileFile(_Entry):
     """Its points by name."""
 
 
-def json_schema() -> dict[str, Any]:
-    """Returns the JSON Schema of a profile file, for editors."""
-    return _ProfileFile.model_json_schema()
-
-
 # --------------------------------------------------------------------------------------------------- from file to spec
 
 
@@ -468,7 +463,7 @@ def parse_profile(data: Mapping[str, object], *, name: str) -> Profile:
     try:
         file = _ProfileFile.model_validate(plain)
     except ValidationError as error:
-        raise _fault(name, error, plain) from None
+        raise _fault(error, plain) from None
     limits = Limits(
         registers_max=file.limits.registers_max,
         block_read=file.limits.block_read,
@@ -476,18 +471,17 @@ def parse_profile(data: Mapping[str, object], *, name: str) -> Profile:
     )
     points = {key: _point(key, entry, file=file) for key, entry in file.points.items()}
     for key, spec in points.items():
-        _check_relations(name, spec, points=points)
-        _check_limits(name, key, specs=(spec,), limits=limits)
+        _check_relations(spec, points=points)
+        _check_limits(key, specs=(spec,), limits=limits)
     for group in {spec.atomic for spec in points.values() if spec.atomic}:
         members = tuple(spec for spec in points.values() if spec.atomic == group)
         if len({spec.function for spec in members}) > 1:
             raise _bad(
-                name,
                 f"atomic group {group} has several function codes: no single request reads it",
                 members[0].name,
                 "atomic",
             )
-        _check_limits(name, members[0].name, specs=members, limits=limits)
+        _check_limits(members[0].name, specs=members, limits=limits)
     return Profile(
         name=name,
         zh=file.zh,
@@ -524,7 +518,11 @@ def override(profile: Profile, points: Mapping[str, Mapping[str, object]]) -> Pr
             raise ProfileFault(
                 f"{profile.name}.{key}: a mapping of keys is needed", code="profile_bad_value", at=(str(key),)
             )
-        merged["points"][key] = merged["points"][key] | change
+        entry = merged["points"][key]
+        for word, value in change.items():
+            # `write: {max: 50}` narrows one limit and leaves the others as they are.
+            nested = isinstance(value, dict) and isinstance(entry.get(word), dict)
+            entry[word] = entry[word] | value if nested else value
     try:
         return parse_profile(merged, name=profile.name)
     except ProfileFault as fault:
@@ -552,9 +550,9 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - JSON-like data of any depth
     return value
 
 
-def _fault(name: str, error: ValidationError, data: dict[str, Any]) -> ProfileFault:
-    """Words the first finding of the model."""
-    first = error.errors(include_url=False)[0]
+def _fault(error: ValidationError, data: dict[str, Any]) -> ProfileFault:
+    """Words the first finding of the model; a misspelt key goes before the key that it leaves missing."""
+    first = min(error.errors(include_url=False), key=lambda finding: finding["type"] != "extra_forbidden")
     # Members of a union add their own names to the location; only what leads through the data is a path of keys.
     path: list[str | int] = []
     here: Any = data
@@ -566,7 +564,7 @@ def _fault(name: str, error: ValidationError, data: dict[str, Any]) -> ProfileFa
             break
         path.append(step)
     at = tuple(path)
-    where = ".".join(str(step) for step in (name, *at))
+    where = ".".join(str(step) for step in at)
     if first["type"] == "extra_forbidden":
         return ProfileFault(
             f"{where}: unknown key{nearest(str(at[-1]), _keys_at(at[:-1]))}", code="profile_unknown_key", at=at
@@ -596,9 +594,10 @@ def _keys_at(path: tuple[str | int, ...]) -> Iterable[str]:
     return (_PointFile if path[:1] == ("points",) else _ProfileFile).model_fields
 
 
-def _bad(name: str, text: str, *at: str) -> ProfileFault:
+def _bad(text: str, *at: str) -> ProfileFault:
+    """A fault of one point."""
     path = ("points", *at)
-    return ProfileFault(f"{'.'.join((name, *path))}: {text}", code="profile_bad_value", at=path)
+    return ProfileFault(f"{'.'.join(path)}: {text}", code="profile_bad_value", at=path)
 
 
 def _exact(scale: float) -> Fraction:
@@ -609,12 +608,12 @@ def _exact(scale: float) -> Fraction:
 def _point(key: str, entry: _PointFile, *, file: _ProfileFile) -> PointSpec:
     """Builds one point; checks what concerns it alone."""
     if entry.unit not in INSIDE_UNIT:
-        raise _bad("profile", f"unknown unit {entry.unit!r}{nearest(entry.unit, INSIDE_UNIT)}", key, "unit")
+        raise _bad(f"unknown unit {entry.unit!r}{nearest(entry.unit, INSIDE_UNIT)}", key, "unit")
     if entry.parts is None:
         if entry.address is None or entry.type is None:
             missing = "address" if entry.address is None else "type"
             raise ProfileFault(
-                f"profile.points.{key}: key {missing!r} is missing (or give `parts`)",
+                f"points.{key}: key {missing!r} is missing (or give `parts`)",
                 code="profile_missing_key",
                 at=("points", key),
             )
@@ -636,7 +635,7 @@ def _point(key: str, entry: _PointFile, *, file: _ProfileFile) -> PointSpec:
             if word in entry.model_fields_set
         ]
         if alone:
-            raise _bad("profile", f"{alone[0]!r} belongs into each of the `parts`", key, alone[0])
+            raise _bad(f"{alone[0]!r} belongs into each of the `parts`", key, alone[0])
         files = entry.parts
     parts = tuple(
         Part(
@@ -652,15 +651,15 @@ def _point(key: str, entry: _PointFile, *, file: _ProfileFile) -> PointSpec:
     )
     for part in parts:
         if part.scale == 0:
-            raise _bad("profile", "scale is 0: every reading would be 0", key, "scale")
+            raise _bad("scale is 0: every reading would be 0", key, "scale")
         if part.address + part.type.registers - 1 > ADDRESS_MAX:
-            raise _bad("profile", f"registers end beyond address {ADDRESS_MAX}", key, "address")
+            raise _bad(f"registers end beyond address {ADDRESS_MAX}", key, "address")
         if entry.function <= 2 and (part.type is not ValueType.BOOL or part.bit is not None):  # noqa: PLR2004 - functions 1 and 2 read bits
-            raise _bad("profile", f"function {entry.function} reads bits: type bool, no `bit`", key, "type")
+            raise _bad(f"function {entry.function} reads bits: type bool, no `bit`", key, "type")
         if part.bit is not None and part.type is not ValueType.BOOL:
-            raise _bad("profile", f"`bit` picks a bool out of a register, type is {part.type}", key, "bit")
+            raise _bad(f"`bit` picks a bool out of a register, type is {part.type}", key, "bit")
     if entry.range is not None and entry.range[0] >= entry.range[1]:
-        raise _bad("profile", f"range {entry.range} is empty", key, "range")
+        raise _bad(f"range {entry.range} is empty", key, "range")
     spec = PointSpec(
         name=key,
         zh=entry.zh,
@@ -685,7 +684,7 @@ def _point(key: str, entry: _PointFile, *, file: _ProfileFile) -> PointSpec:
 
 def _write_rule(key: str, rule: _WriteFile) -> WriteRule:
     if rule.min > rule.max:
-        raise _bad("profile", f"min {rule.min} is above max {rule.max}", key, "write", "min")
+        raise _bad(f"min {rule.min} is above max {rule.max}", key, "write", "min")
     return WriteRule(
         function=rule.function,
         value_min=rule.min,
@@ -701,18 +700,17 @@ def _write_rule(key: str, rule: _WriteFile) -> WriteRule:
 def _check_write(spec: PointSpec) -> None:
     """Checks that access, function codes and registers of a writable point go together."""
     if (spec.write is None) != (spec.access is Access.READ):
-        raise _bad("profile", f"access {spec.access.value!r} and `write` contradict each other", spec.name, "access")
+        raise _bad(f"access {spec.access.value!r} and `write` contradict each other", spec.name, "access")
     if spec.write is None:
         return
     allowed = {1: (5, 15), 3: (6, 16)}.get(spec.function, ())
     if spec.write.function not in allowed:
         text = f"function {spec.write.function} does not write what function {spec.function} reads"
-        raise _bad("profile", text, spec.name, "write", "function")
+        raise _bad(text, spec.name, "write", "function")
     if len(spec.parts) > 1 or spec.parts[0].bit is not None or spec.times:
-        raise _bad("profile", "only a point of one plain part can be written", spec.name, "write")
+        raise _bad("only a point of one plain part can be written", spec.name, "write")
     if spec.write.function == 6 and spec.count > 1:  # noqa: PLR2004 - function 6 writes a single register
         raise _bad(
-            "profile",
             f"function 6 writes one register, {spec.parts[0].type} has {spec.count}",
             spec.name,
             "write",
@@ -720,7 +718,7 @@ def _check_write(spec: PointSpec) -> None:
         )
 
 
-def _check_relations(name: str, spec: PointSpec, *, points: Mapping[str, PointSpec]) -> None:
+def _check_relations(spec: PointSpec, *, points: Mapping[str, PointSpec]) -> None:
     """Checks that the points named by a point exist and can serve."""
     named = [("times", word) for word in spec.times]
     if spec.needs_flow is not None:
@@ -729,23 +727,23 @@ def _check_relations(name: str, spec: PointSpec, *, points: Mapping[str, PointSp
         named.append(("write", spec.write.state_point))
     for key, word in named:
         if word not in points:
-            text = f"{name}.points.{spec.name}.{key}: no point {word!r}{nearest(word, points)}"
+            text = f"points.{spec.name}.{key}: no point {word!r}{nearest(word, points)}"
             raise ProfileFault(text, code="profile_unknown_point", at=("points", spec.name, key))
         other = points[word]
         if key != "write" and (other is spec or other.times or other.needs_flow):
-            raise _bad(name, f"{word!r} hangs on another point itself", spec.name, key)
+            raise _bad(f"{word!r} hangs on another point itself", spec.name, key)
         if other.access is Access.WRITE and key != "write":
-            raise _bad(name, f"{word!r} is never read", spec.name, key)
+            raise _bad(f"{word!r} is never read", spec.name, key)
 
 
-def _check_limits(name: str, key: str, *, specs: tuple[PointSpec, ...], limits: Limits) -> None:
+def _check_limits(key: str, *, specs: tuple[PointSpec, ...], limits: Limits) -> None:
     """Checks that a point, or an atomic group, fits into one legal read."""
     first = min(spec.first for spec in specs)
     end = max(spec.first + spec.count for spec in specs)
     function = specs[0].function
     most = BITS_PER_READ_MAX if function <= 2 else limits.registers_max  # noqa: PLR2004 - functions 1 and 2 read bits
     if end - first > most:
-        raise _bad(name, f"needs {end - first} registers in one read, at most {most} are allowed", key)
+        raise _bad(f"needs {end - first} registers in one read, at most {most} are allowed", key)
     for kind, low, high in limits.forbidden:
         if kind == function and first <= high and low < end:
-            raise _bad(name, f"lies in the forbidden range {low}..{high}", key)
+            raise _bad(f"lies in the forbidden range {low}..{high}", key)
