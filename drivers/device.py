@@ -28,7 +28,7 @@ PROBE_MIN_S = 10.0
 """A dead unit is tried again after this wall time at the earliest ..."""
 PROBE_TIMEOUTS = 20
 """... and after this many of its time-outs: it then costs its line at most a twentieth."""
-DUE_SLACK_RATIO = 0.25
+DUE_SLACK_RATIO = 0.5
 """A point is due when all but this share of the device's period has passed: callers wake a little early or late."""
 TOLERANCE_FLOOR = 1e-6
 """Written and read back values are equal if they differ by less than this, whatever the rule says: float arithmetic."""

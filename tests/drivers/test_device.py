@@ -185,7 +185,7 @@ async def test_callers_who_wake_early_or_often_do_not_change_the_period(bench: B
     assert "flow" in await bench.poll()
     bench.pass_s(35)  # periods were missed: one reading now, the next a period later
     assert "flow" in await bench.poll()
-    bench.pass_s(5)
+    bench.pass_s(4)
     assert "flow" not in await bench.poll()
 
 

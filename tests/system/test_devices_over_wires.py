@@ -1,0 +1,167 @@
+"""Every simulated device, read and written by our drivers over a real pseudo terminal and over TCP.
+
+The simulator's register maps and our profiles were written separately; what both make of the same registers must agree.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+from ruamel.yaml import YAML
+
+from drivers.bus.base import Bus
+from drivers.bus.modbus_rtu import ModbusRtuBus
+from drivers.bus.modbus_tcp import ModbusTcpBus
+from drivers.catalogue import shipped
+from drivers.device import Device
+from drivers.profile import Profile, parse_profile
+from drivers.sample import Cause
+from edge_agent.clock import elapsed_s
+from hil_sim.devices.catalogue import MODELS
+from hil_sim.devices.server import DeviceServer
+from hil_sim.devices.tcp import serve_tcp
+from hil_sim.line import SerialLine
+from hil_sim.wire_log import WireLog
+
+pytestmark = pytest.mark.system
+
+INSTANT_UTC = datetime(2026, 1, 15, 8, tzinfo=UTC)
+INSTANT_S = INSTANT_UTC.timestamp()
+BAUD = 115200
+SWITCHES = ("user_flow", "source_flow", "load_pump_running")
+
+
+class Plant:
+    """One device of each model; a plant that is a dictionary."""
+
+    def __init__(self) -> None:
+        self.log = WireLog()
+        self.truth: dict[str, dict[str, float]] = {}
+        self.servers: list[DeviceServer] = []
+        for unit, model in enumerate(sorted(MODELS), start=1):
+            # Another value for each quantity, so that a swapped address shows.
+            truth = {name: 11.25 + place for place, name in enumerate(sorted(MODELS[model].names()))}
+            self.truth[model] = truth | dict.fromkeys(truth.keys() & set(SWITCHES), 1.0)
+            self.servers.append(
+                DeviceServer(
+                    model,
+                    unit,
+                    model,
+                    truth=self.truth[model].__getitem__,
+                    command=self.truth[model].__setitem__,
+                    seed=3,
+                    now_s=lambda: INSTANT_S,
+                    log=self.log,
+                )
+            )
+
+
+@asynccontextmanager
+async def wired(plant: Plant, wire: str) -> AsyncIterator[Bus]:
+    """A bus with all devices of the plant behind it."""
+    bus: Bus
+    if wire == "rtu":
+        line = SerialLine(
+            "line",
+            plant.servers,
+            baud=BAUD,
+            turnaround_s=0.002,
+            now_s=lambda: INSTANT_S,
+            wall_s=elapsed_s,
+            log=plant.log,
+        )
+        line.start()
+        stop = line.stop
+        bus = ModbusRtuBus(
+            "line", port=line.path, baud=BAUD, framing="8N1", elapsed_s=elapsed_s, timeout_s=0.3, latest_answer_s=0.5
+        )
+    else:
+        server = serve_tcp(plant.servers, "127.0.0.1", 0)
+        stop = server.stop
+        bus = ModbusTcpBus("net", host="127.0.0.1", port=server.port, elapsed_s=elapsed_s, timeout_s=0.3)
+    await bus.open()
+    try:
+        yield bus
+    finally:
+        await bus.close()
+        stop()
+
+
+def profile(model: str) -> Profile:
+    return parse_profile(YAML().load(shipped()[model].read_text(encoding="utf-8")), name=model)
+
+
+def device(bus: Bus, server: DeviceServer) -> Device:
+    return Device(
+        server.name,
+        bus=bus,
+        unit=server.unit,
+        profile=profile(server.name),
+        period_s=10,
+        now_utc=lambda: INSTANT_UTC,
+        elapsed_s=elapsed_s,
+    )
+
+
+def test_profiles_and_simulated_models_name_the_same_points() -> None:
+    assert set(shipped()) >= set(MODELS)
+    for model, register_map in MODELS.items():
+        assert set(profile(model).points) == set(register_map.names()), model
+
+
+@pytest.mark.parametrize("wire", ["rtu", "tcp"])
+async def test_every_device_is_read_as_it_was_served(wire: str) -> None:
+    plant = Plant()
+    compared = 0
+    async with wired(plant, wire) as bus:
+        for server in plant.servers:
+            samples = await device(bus, server).poll()
+            if server is plant.servers[0] and any(sample.cause is Cause.LINE_DOWN for sample in samples):
+                pytest.fail("the line did not open")
+            for sample in samples:
+                name = sample.point.removeprefix(f"{server.name}.")
+                served, value = plant.log.latest(server.name, name, until_s=INSTANT_S)
+                assert served, sample.point
+                assert sample.value is not None, sample
+                assert sample.value == pytest.approx(value, rel=1e-9), sample.point
+                compared += 1
+    assert compared == sum(len(profile(model).points) for model in MODELS)
+
+
+@pytest.mark.parametrize("wire", ["rtu", "tcp"])
+async def test_every_writable_point_is_written_and_proven(wire: str) -> None:
+    plant = Plant()
+    written = 0
+    async with wired(plant, wire) as bus:
+        for server in plant.servers:
+            dut = device(bus, server)
+            for point, spec in dut.points.items():
+                for bound in spec.bounds or ():
+                    outcome = await dut.write(point, bound)
+                    assert outcome.verified, (point, outcome)
+                    assert plant.truth[server.name][spec.name] == pytest.approx(bound)
+                    written += 1
+    assert written == 2 * (5 + 4 + 10)
+
+
+@pytest.mark.parametrize("wire", ["rtu", "tcp"])
+async def test_polling_sends_no_write_frame(wire: str) -> None:
+    plant = Plant()
+    async with wired(plant, wire) as bus:
+        for server in plant.servers:
+            await device(bus, server).poll()
+    assert plant.log.frames
+    assert plant.log.write_frames() == 0
+
+
+@pytest.mark.parametrize("wire", ["rtu", "tcp"])
+async def test_a_muted_device_is_bad_and_its_neighbours_are_read(wire: str) -> None:
+    plant = Plant()
+    mute, neighbour = plant.servers[:2]
+    mute.mute(on=True)
+    async with wired(plant, wire) as bus:
+        bad = await device(bus, mute).poll()
+        good = await device(bus, neighbour).poll()
+    assert {(sample.value, sample.cause) for sample in bad} == {(None, Cause.NO_ANSWER)}
+    assert all(sample.value is not None for sample in good)
