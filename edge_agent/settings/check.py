@@ -18,6 +18,7 @@ from drivers.profile import Access, Profile
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest
 from edge_agent.settings.model import Performance
+from edge_agent.settings.required import INDEX_NAMES, missing_indices
 from edge_agent.settings.yaml_file import Document, Path_
 
 DAY_MIN = 24 * 60
@@ -139,6 +140,7 @@ def check(files: Files) -> list[Finding]:
         found.extend(_stale(site, devices))
     if uplink is not None:
         found.extend(_uplinks(uplink))
+        found.extend(_required(uplink, site))
     return found
 
 
@@ -608,3 +610,17 @@ def _uplinks(uplink: Document) -> Iterator[Finding]:
             if code in codes:
                 yield uplink.finding("code_twice", ("points", index, "code"), given=code, other=codes[code] + 1)
             codes.setdefault(code, index)
+
+
+def _required(uplink: Document, site: Document | None) -> Iterator[Finding]:
+    """What the monitoring rules require of this type of plant and nobody reports."""
+    identity = site.data.get("site") if site is not None else None
+    plant_type = identity.get("plant_type") if isinstance(identity, Mapping) else None
+    if not isinstance(plant_type, str) or not uplink.data.get("uplinks"):
+        return
+    codes = [code for _, code in _walk(uplink.data, ("points", "*", "code")) if isinstance(code, str)]
+    for index in missing_indices(plant_type, codes):
+        zh, en = INDEX_NAMES[index]
+        yield uplink.finding(
+            "required_point_missing", ("points",), at_key=True, warning=True, index=index, zh=zh, en=en
+        )

@@ -144,7 +144,7 @@ def _finding(model: type[BaseModel], document: Document, detail: ErrorDetails) -
         return _not_one_of(model, document, at, given)
     if kind in _BOUND:
         name, sign = _BOUND[kind]
-        return document.finding("out_of_bounds", at, key=key, given=_shown(given), sign=sign, bound=context.get(name))
+        return document.finding("outside_bounds", at, key=key, given=_shown(given), sign=sign, bound=context.get(name))
     if kind in {"too_short", "too_long", "string_too_short"}:
         return document.finding("too_few" if "short" in kind else "too_many", at, key=key)
     if kind == "string_pattern_mismatch":

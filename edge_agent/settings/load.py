@@ -16,6 +16,7 @@ from drivers.errors import ProfileFault
 from drivers.profile import Profile, override, parse_profile
 from edge_agent.errors import ConfigurationFault
 from edge_agent.settings.check import Files, check, check_performance
+from edge_agent.settings.files import DEVICES, SITE, TARIFF, UPLINK, shipped_config
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest, validate
 from edge_agent.settings.model import DevicesFile, Performance, SiteFile, UplinkFile
@@ -23,9 +24,8 @@ from edge_agent.settings.yaml_file import Document, Path_, read_document
 from edge_agent.texts.catalogue import text
 from scheduling.tariff.model import ALIASES, BANDS, Tariff, check_tariff
 
-SITE, DEVICES, TARIFF, UPLINK = "site.yaml", "devices.yaml", "tariff.yaml", "uplink.yaml"
-FILES = (SITE, DEVICES, TARIFF, UPLINK)
-"""The files of a configuration folder, in the order in which an operator meets them."""
+SHIPPED_MARK = "shipped:"
+"""Before the names of files that come with the product."""
 FINDINGS_MAX = 200
 """A file that is not a configuration at all may break every rule at once; nobody reads more findings than this."""
 
@@ -72,13 +72,6 @@ class Inspection:
     errors: tuple[Finding, ...]
     warnings: tuple[Finding, ...]
     configuration: Configuration | None
-
-
-def shipped_config() -> Path:
-    """The data that come with the product: `edge_agent/_config` in a wheel, `config/` in a checkout."""
-    package = Path(__file__).parent.parent
-    inside = package / "_config"
-    return inside if inside.is_dir() else package.parent / "config"
 
 
 def load_configuration(folder: Path) -> Configuration:
@@ -188,8 +181,10 @@ class _Reader:
         return document
 
     def _name_of(self, path: Path) -> str:
-        """How a file is called in messages: below the folder if it lies there, else by its last two parts."""
-        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else "/".join(path.parts[-2:])
+        """How a file is called in messages: its path below the folder, or below what comes with the product."""
+        if path.is_relative_to(self.folder):
+            return str(path.relative_to(self.folder))
+        return SHIPPED_MARK + "/".join(path.parts[-2:])
 
     def _mappings(self, document: str, section: str) -> Iterator[tuple[str, Mapping[str, object]]]:
         """The entries of a section that have the form of one, by name."""

@@ -1,4 +1,7 @@
-"""Why a reading is not good, and what each quality is called. Codes: `drivers.sample.Cause` and `Quality`."""
+"""Why a reading is not good, or a write not verified.
+
+Codes: `drivers.sample.Cause` and `Quality`, `drivers.device.Reason`.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -38,5 +41,13 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "out_of_range": Text("超出合理范围", "outside the plausible range", "查量程和比例", "check range and scale"),
         "no_flow": Text("没有水流,温度不可作读数", "without flow this temperature is not a reading"),
         "stale": Text("读数过旧", "the reading is too old"),
+        # writes
+        "unknown_point": Text("设备没有这个测点", "the device has no such point"),
+        "not_writable": Text("这个测点不许写", "this point may not be written"),
+        "not_a_number": Text("要写的不是有限的数", "what was to be written is no finite number"),
+        "out_of_bounds": Text("超出允许写入的范围", "outside what may be written"),
+        "rate_limit": Text("一小时内写入次数已达上限", "written too often within an hour"),
+        "read_back_failed": Text("已写,但读不回来", "written, but it could not be read back"),
+        "read_back_differs": Text("已写,但读回的值不同", "written, but another value is read back"),
     }
 )

@@ -185,7 +185,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "not_one_of": Text(
             "“{given}” 不在可选值之内:{allowed}", "{given} is none of: {allowed}", "写 {write}", "write {write}"
         ),
-        "out_of_bounds": Text(
+        "outside_bounds": Text(
             "{key} 为 {given},应 {sign} {bound}",
             "{key} is {given}, must be {sign} {bound}",
             "核对数值和单位",
@@ -403,6 +403,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "code {given} is already used by entry {other}",
             "每个编码只能用一次",
             "a code stands for one point",
+        ),
+        "required_point_missing": Text(
+            "监测导则要求的指标 {index} {zh} 没有上报",
+            "index {index} ({en}), required by the monitoring guideline, is not reported",
+            "有测点就补上;没有则向主管部门说明",
+            "add it if there is a meter; if not, tell the authority",
         ),
         # ------------------------------------------------------------------------------------- profiles of devices
         "profile_unknown": Text(

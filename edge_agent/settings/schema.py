@@ -1,0 +1,53 @@
+"""JSON Schemas of the configuration files, for editors; the texts of the models' fields become descriptions."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from drivers import profile
+from edge_agent.settings.model import DevicesFile, SiteFile, UplinkFile
+from scheduling.tariff.model import Tariff
+
+# What the tariff's model builds from text: in the file it is that text.
+_AS_WRITTEN: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "Period": {
+            "type": "string",
+            "pattern": r"^\d{1,2}:\d{2}-\d{1,2}:\d{2}$",
+            "description": "[start, end), may cross midnight: 23:00-07:00",
+        },
+        "DateSpan": {
+            "type": "string",
+            "pattern": r"^(\d{4}-)?\d{2}-\d{2}(\.\.(\d{4}-)?\d{2}-\d{2})?$",
+            "description": "a date or a span of dates, both inside: 07-01..08-31",
+        },
+    }
+)
+
+
+def _tariff() -> dict[str, Any]:
+    schema = Tariff.model_json_schema()
+    definitions = schema["$defs"]
+    definitions.update(_AS_WRITTEN)
+    dates = definitions["DayKind"]["properties"]["dates"]
+    listed = {key: dates.pop(key) for key in ("type", "items") if key in dates}
+    dates["anyOf"] = [{"const": "all"}, listed]
+    dates["default"] = "all"
+    return schema
+
+
+SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
+    {
+        "site": SiteFile.model_json_schema,
+        "devices": DevicesFile.model_json_schema,
+        "tariff": _tariff,
+        "profile": profile._ProfileFile.model_json_schema,  # noqa: SLF001 - the form of the file, no part of the API
+        "uplink": UplinkFile.model_json_schema,
+    }
+)
+"""File -> its schema."""
+
+
+def schema_of(file: str) -> dict[str, Any]:
+    """The JSON Schema of one kind of file: site, devices, tariff, profile or uplink."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[file]()}
