@@ -1,0 +1,59 @@
+"""`edge-agent export`: raw samples as they were accepted, read from the files; the service may be running or not."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import click
+
+from edge_agent.cli.common import Common, emit, shared_options
+from edge_agent.cli.instants import instant
+
+COLUMNS = ("point", "instant_utc", "value", "unit", "quality", "cause", "frame")
+Row = tuple[str, str, float | None, str, str, str, int]
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@click.command(help="导出原始采样 / export raw samples as they were accepted.")
+@click.option("--from", "from_text", required=True, help="起,含 / from, inside (2026-01-12T00:00, 2026-01-12T00:00Z).")
+@click.option("--to", "to_text", required=True, help="止,不含 / to, outside.")
+@click.option("--point", "points", multiple=True, help="只要这个测点,可重复 / only this point, may be repeated.")
+@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@shared_options
+def command(common: Common, from_text: str, to_text: str, points: tuple[str, ...], form: str) -> None:
+    """Writes one row a sample, with quality and the frame that holds it."""
+    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
+    from edge_agent.store.reader import read_samples  # noqa: PLC0415 - heavy
+
+    site = load_configuration(common.config).site
+    zone = ZoneInfo(site.site.timezone)
+    stored = read_samples(
+        site.storage_media.state_dir,
+        instant(from_text, zone=zone),
+        instant(to_text, zone=zone),
+        set(points) or None,
+    )
+    rows: Iterator[Row] = (
+        (
+            item.sample.point,
+            _text(item.sample.instant_utc),
+            item.sample.value,
+            item.sample.unit,
+            item.sample.quality.name,
+            str(item.sample.cause),
+            item.frame,
+        )
+        for item in stored
+    )
+    if common.as_json or form == "json":
+        emit("export/1", {"samples": [dict(zip(COLUMNS, row, strict=True)) for row in rows]})
+        return
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    # repr keeps every digit of a float: what is exported is what was accepted.
+    writer.writerows((*row[:2], "" if row[2] is None else repr(row[2]), *row[3:]) for row in rows)
