@@ -620,7 +620,13 @@ def _required(uplink: Document, site: Document | None) -> Iterator[Finding]:
         return
     codes = [code for _, code in _walk(uplink.data, ("points", "*", "code")) if isinstance(code, str)]
     for index in missing_indices(plant_type, codes):
-        zh, en = INDEX_NAMES[index]
+        name_zh, name_en = INDEX_NAMES[index]
         yield uplink.finding(
-            "required_point_missing", ("points",), at_key=True, warning=True, index=index, zh=zh, en=en
+            "required_point_missing",
+            ("points",),
+            at_key=True,
+            warning=True,
+            index=index,
+            name_zh=name_zh,
+            name_en=name_en,
         )

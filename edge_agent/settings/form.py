@@ -133,7 +133,7 @@ def _finding(model: type[BaseModel], document: Document, detail: ErrorDetails) -
             return document.finding("needs_pair", at[:-1] if isinstance(at[-1], int) else at, given=_shown(given))
         about = known_keys(model, at[:-1]).get(key, "")
         parent = str(at[-2]) if len(at) > 1 else document.file
-        return document.finding("missing_key", at[:-1], at_key=len(at) > 1, key=key, parent=parent, about=about)
+        return document.finding("missing_key", at[:-1], at_key=len(at) > 1, key=key, parent=parent, about_en=about)
     if kind in {"invalid_key", "string_type"} and detail["loc"] and detail["loc"][-1] == "[key]":
         return document.finding("key_needs_text", at, at_key=True, key=key)
     if kind == "invalid_key":
@@ -150,7 +150,7 @@ def _finding(model: type[BaseModel], document: Document, detail: ErrorDetails) -
     if kind == "string_pattern_mismatch":
         about = known_keys(model, at[:-1]).get(key, "")
         return document.finding(
-            "bad_form", at, key=key, given=_shown(given), about=about, pattern=context.get("pattern")
+            "bad_form", at, key=key, given=_shown(given), about_en=about, pattern=context.get("pattern")
         )
     code = _CODE.get(kind)
     if code is not None:
@@ -179,7 +179,7 @@ def _unknown_key(model: type[BaseModel], document: Document, at: Path_) -> Findi
     known = known_keys(model, at[:-1])
     close = nearest(key, known) or nearest(_narrow(key).strip().lower(), known)
     if close:
-        return document.finding("unknown_key_near", at, at_key=True, key=key, close=close, about=known[close])
+        return document.finding("unknown_key_near", at, at_key=True, key=key, close=close, about_en=known[close])
     return document.finding("unknown_key", at, at_key=True, key=key, known=", ".join(known))
 
 

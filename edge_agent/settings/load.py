@@ -3,6 +3,7 @@
 `inspect` reports, `load_configuration` insists. Neither opens a port or a socket.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from drivers.catalogue import profiles_in, shipped
+from drivers.catalogue import SHIPPED_DIR, profiles_in, shipped
 from drivers.errors import ProfileFault
 from drivers.profile import Profile, override, parse_profile
 from edge_agent.errors import ConfigurationFault
@@ -232,14 +233,12 @@ class _Reader:
 
     def _profile(self, name: str) -> Profile | None:
         path = self.profile_paths[name]
-        document = self._document(path, self._name_of(path))
-        if document is None:
-            return None
-        try:
-            return parse_profile(document.data, name=name)
-        except ProfileFault as fault:
-            self.findings.append(_profile_finding(document, (), fault))
-            return None
+        file = self._name_of(path)
+        if file not in self.seen:
+            self.seen.append(file)
+        profile, findings = _shipped_profile(path, file) if path.parent == SHIPPED_DIR else _read_profile(path, file)
+        self.findings.extend(findings)
+        return profile
 
     def _changed(self, device: str, profile: Profile, changes: Mapping[str, object]) -> Profile | None:
         """Apply a device's own `points:`."""
@@ -264,6 +263,20 @@ class _Reader:
                 if performance is not None:
                     found[name] = performance
         return found
+
+
+def _read_profile(path: Path, file: str) -> tuple[Profile | None, list[Finding]]:
+    document, findings = read_document(path, file=file)
+    if document is None:
+        return None, findings
+    try:
+        return parse_profile(document.data, name=path.stem), findings
+    except ProfileFault as fault:
+        return None, [*findings, _profile_finding(document, (), fault)]
+
+
+_shipped_profile = functools.cache(_read_profile)
+"""Files that come with the product do not change while it runs: each is read once a process."""
 
 
 def _profile_finding(document: Document, below: Path_, fault: ProfileFault) -> Finding:

@@ -49,9 +49,11 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "改用半角空格:{corrected}",
             "use plain blanks: {corrected}",
         ),
-        "wide_colon": Text("全角冒号 “{found}”", "full-width colon", "改成:{corrected}", "write: {corrected}"),
-        "wide_comma": Text("全角逗号 “{found}”", "full-width comma", "改成:{corrected}", "write: {corrected}"),
-        "wide_quote": Text("中文引号 {found}", "Chinese quotation mark", "改成:{corrected}", "write: {corrected}"),
+        "wide_colon": Text("全角冒号 “{found}”", "full-width colon {found}", "改成:{corrected}", "write: {corrected}"),
+        "wide_comma": Text("全角逗号 “{found}”", "full-width comma {found}", "改成:{corrected}", "write: {corrected}"),
+        "wide_quote": Text(
+            "中文引号 {found}", "Chinese quotation mark {found}", "改成:{corrected}", "write: {corrected}"
+        ),
         "wide_dash": Text(
             "时段里的连接号应为半角",
             "the dash of a span must be the plain one",
@@ -59,10 +61,13 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "write: {corrected}",
         ),
         "wide_digits": Text(
-            "全角数字或符号 “{found}”", "full-width digits or signs", "改成:{corrected}", "write: {corrected}"
+            "全角数字或符号 “{found}”", "full-width digits or signs {found}", "改成:{corrected}", "write: {corrected}"
         ),
         "wide_letters": Text(
-            "名称里有全角字符 “{found}”", "full-width characters in a name", "改成:{corrected}", "write: {corrected}"
+            "名称里有全角字符 “{found}”",
+            "full-width characters {found} in a name",
+            "改成:{corrected}",
+            "write: {corrected}",
         ),
         "wide_comment": Text(
             "注释用了全角井号", "full-width hash before a comment", "改成:{corrected}", "write: {corrected}"
@@ -149,7 +154,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         ),
         "unknown_key": Text("没有 “{key}” 这个键", "there is no key {key}", "可用:{known}", "known: {known}"),
         "missing_key": Text(
-            "{parent} 里缺少 {key}", "{key} is missing in {parent}", "补上 {key}: …", "add {key}: ... ({about})"
+            "{parent} 里缺少 {key}", "{key} is missing in {parent}", "补上 {key}: …", "add {key}: ... ({about_en})"
         ),
         "value_missing": Text("{key} 没有值", "{key} has no value", "在冒号后写值", "write a value after the colon"),
         "key_needs_text": Text(
@@ -197,7 +202,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "{key} 写法不对:“{given}”",
             "{key} has the wrong form: {given}",
             "应符合 {pattern}",
-            "must match {pattern}: {about}",
+            "must match {pattern}: {about_en}",
         ),
         "bad_value": Text("值不对:“{given}”", "wrong value {given}: {reason}", "{reason}", "compare with the example"),
         # ---------------------------------------------------------------------------------- across fields and files
@@ -405,8 +410,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "a code stands for one point",
         ),
         "required_point_missing": Text(
-            "监测导则要求的指标 {index} {zh} 没有上报",
-            "index {index} ({en}), required by the monitoring guideline, is not reported",
+            "监测导则要求的指标 {index} {name_zh} 没有上报",
+            "index {index} ({name_en}), required by the monitoring guideline, is not reported",
             "有测点就补上;没有则向主管部门说明",
             "add it if there is a meter; if not, tell the authority",
         ),
