@@ -205,7 +205,12 @@ class SerialLine:
                 job = self._jobs.get(timeout=NAP_MAX_S)
             except queue.Empty:
                 continue
-            self._serve(job)
+            try:
+                self._serve(job)
+            except Exception:  # a codec that breaks costs one request, never the line
+                self.counts.damaged += 1
+                log.exception("transaction failed bus=%s unit=%d", self.name, job.exchange.partner)
+                job.settle(None, ProtocolFault(f"{self.name}: unit {job.exchange.partner}: internal error"))
         while True:
             try:
                 self._jobs.get_nowait().settle(None, LineDown(f"{self.name}: closed"))

@@ -102,14 +102,32 @@ async def test_after_silence_the_line_rests_until_no_answer_can_come(slaves: Sla
         assert slave.requests[1][0] - slave.requests[0][0] >= LATEST_S
 
 
-@pytest.mark.parametrize(("baud", "gap_s"), [(9600, 0.00364), (115200, 0.00175)])
-async def test_the_gap_before_a_request_is_kept(slaves: Slaves, baud: int, gap_s: float) -> None:
-    slave = slaves(lambda number, request: [(0, answer(request, number))])
+@pytest.mark.parametrize(("baud", "gap_s", "pause_s"), [(9600, 0.00364, 0.025), (115200, 0.00175, 0.003)])
+async def test_the_gap_before_a_request_is_kept(slaves: Slaves, baud: int, gap_s: float, pause_s: float) -> None:
+    # The slave answers later than the wire needs, so that the answer is read the moment it is sent.
+    slave = slaves(lambda number, request: [(pause_s, answer(request, number))])
     async with bus_on(slave.path, baud=baud) as bus:
         for number in range(12):
             assert await bus.read(ONE, unit=1) == (number,)
     gaps_s = [slave.requests[number + 1][0] - slave.sent_at_s[number] for number in range(11)]
     assert min(gaps_s) >= gap_s
+
+
+async def test_a_codec_that_breaks_costs_one_request(slaves: Slaves, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        request = sealed(1, 3, 0, 0, 0, 1)
+        answer_length = 7
+        partner = 1
+
+        def look(self, received: bytes) -> int | None:
+            raise ValueError(received)
+
+    slave = slaves(lambda number, request: [(0, answer(request, number))])
+    async with bus_on(slave.path) as bus:
+        with pytest.raises(ProtocolFault, match="internal"):
+            await bus.line.transact(Broken())
+        assert await bus.read(ONE, unit=1) == (1,)
+    assert "transaction failed" in caplog.text
 
 
 @pytest.mark.parametrize(
