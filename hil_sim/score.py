@@ -263,20 +263,16 @@ def periods_due(*, start_s: float, end_s: float, period_min: int) -> list[dateti
     return [datetime.fromtimestamp(index * period_s, UTC) for index in range(first, last)]
 
 
-def judge_records(*, due: Sequence[datetime], held: Mapping[datetime, int]) -> RecordVerdict:
-    """Compares what was due with what the platform holds.
+def judge_records(*, due: Sequence[datetime], held: Collection[datetime], duplicated: int) -> RecordVerdict:
+    """Compares what was due with what the platform holds; it acknowledges what it holds, and nothing else.
 
     Args:
         due: begins of the periods, UTC.
-        held: how often each period's record was delivered, by its begin.
+        held: begins of the periods of which the platform holds the record.
+        duplicated: deliveries that brought nothing new, by the platform's count.
     """
-    acknowledged = sum(held.get(period, 0) > 0 for period in due)
-    return RecordVerdict(
-        due=len(due),
-        acknowledged=acknowledged,
-        lost=tuple(period for period in due if not held.get(period)),
-        duplicated=sum(count - 1 for count in held.values() if count > 1),
-    )
+    lost = tuple(period for period in due if period not in held)
+    return RecordVerdict(due=len(due), acknowledged=len(due) - len(lost), lost=lost, duplicated=duplicated)
 
 
 # ------------------------------------------------------------------------------------------------------------- score
@@ -286,6 +282,9 @@ class Run:
 
     seed: int
     sim_s: float
+    """From the first instant to the last."""
+    counted_sim_s: float
+    """The part of it that lies in `wall_s`."""
     wall_s: float
     """While the plant ran: start and drain not counted."""
     speed_wanted_ratio: float
@@ -311,7 +310,7 @@ def score(
     return {
         "sim_hours": round(run.sim_s / 3600.0, 4),
         "wall_seconds": round(run.wall_s, 2),
-        "speed_effective": round(run.sim_s / run.wall_s, 1) if run.wall_s > 0.0 else None,
+        "speed_effective": round(run.counted_sim_s / run.wall_s, 1) if run.wall_s > 0.0 else None,
         "cost_cny": round(tally.cost_cny, 2),
         "no_storage_estimate_cny": round(tally.no_storage_cny, 2),
         "electricity_kwh": round(truth.electricity_kwh, 1),

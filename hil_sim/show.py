@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 Language = Literal["zh", "en"]
+Tone = Literal["plain", "good", "warn", "bad"]
 
 WIDTH_MIN: Final = 72
 WIDTH_MAX: Final = 118
@@ -44,7 +45,7 @@ _STYLES: Final[Mapping[str, str]] = {
 _COLD_TO_HOT: Final = (24, 31, 38, 73, 108, 143, 179, 215, 209, 203, 196)
 """256-colour codes from a cold layer to a hot one."""
 
-_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "valley": ("谷", "valley"),
     "deep_valley": ("深谷", "deep valley"),
     "flat": ("平", "flat"),
@@ -116,7 +117,7 @@ class Event:
     instant: datetime
     zh: str
     en: str
-    tone: Literal["plain", "good", "warn", "bad"] = "plain"
+    tone: Tone = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ class Screen:
 
     def word(self, key: str) -> str:
         """The operator's word for a code; an unknown code stands for itself."""
-        zh, en = _WORDS.get(key, (key, key))
+        zh, en = WORDS.get(key, (key, key))
         return zh if self.language == "zh" else en
 
     def pick(self, zh: str, en: str) -> str:
@@ -530,3 +531,82 @@ def summary_line(snapshot: Snapshot, screen: Screen) -> str:
         f"  cost {number(snapshot.cost_cny)}{estimate} CNY  uploads {uploads.acknowledged}/{uploads.due}"
         f"  {snapshot.speed_ratio:.0f}x"
     )
+
+
+# --------------------------------------------------------------------------------------------------------- the score
+_SCORE_LINES: Final[Sequence[tuple[str, str, str, str]]] = (
+    ("sim_hours", "仿真时长", "simulated", "h"),
+    ("wall_seconds", "实际用时", "wall time", "s"),
+    ("speed_effective", "平均倍速", "mean speed", "x"),
+    ("cost_cny", "电费", "electricity cost", "CNY"),
+    ("no_storage_estimate_cny", "不蓄热估算", "without storage, about", "CNY"),
+    ("electricity_kwh", "用电", "electricity", "kWh"),
+    ("peak_kw", "最大需量 (15 min)", "highest demand (15 min)", "kW"),
+    ("heat_delivered_kwh", "供热", "heat delivered", "kWh"),
+    ("unmet_heat_kwh", "欠供热", "heat not met", "kWh"),
+    ("heat_charged_kwh", "蓄热", "heat charged", "kWh"),
+    ("heat_charged_valley_ratio", "其中谷段", "of it in the valley", ""),
+    ("discomfort_kelvin_hours", "供水温度不足", "discomfort", "K h"),
+    ("unit_starts", "机组启动", "unit starts", ""),
+    ("protection_trips", "保护停机", "protection trips", ""),
+    ("invariant_violations", "越限", "invariants broken", ""),
+    ("samples_accepted", "存下的采样", "samples accepted", ""),
+    ("samples_lost", "丢失的数据帧", "frames lost", ""),
+    ("wrong_values", "错误的值", "wrong values", ""),
+    ("records_due", "应传记录", "records due", ""),
+    ("records_acknowledged", "平台已确认", "records acknowledged", ""),
+    ("records_lost", "丢失的记录", "records lost", ""),
+    ("records_duplicated_at_platform", "平台收到的重复", "duplicates at the platform", ""),
+    ("plans", "计划", "plans", ""),
+    ("plan_seconds_median", "求解用时中位数", "median solving time", "s"),
+    ("energy_residual_relative", "能量平衡误差", "energy residual", ""),
+    ("slowdowns", "仿真放慢次数", "slow-downs", ""),
+    ("agent_starts", "控制器启动", "agent starts", ""),
+)
+_MUST_BE_NONE: Final = frozenset(
+    {
+        "invariant_violations",
+        "samples_lost",
+        "wrong_values",
+        "records_lost",
+        "protection_trips",
+        "discomfort_kelvin_hours",
+    }
+)
+
+
+def render_score(figures: Mapping[str, object], screen: Screen) -> list[str]:
+    """The score as people read it; what it must not show is red."""
+    title = screen.pick(" 成绩", " score")
+    lines = [screen.paint(pad(f"{title}  {figures.get('scenario', '')}  seed {figures.get('seed')}", 60), "title")]
+    for key, zh, en, unit in _SCORE_LINES:
+        value = figures.get(key)
+        style = ""
+        if key in _MUST_BE_NONE and value is not None:
+            style = "bad" if value else "good"
+        text = screen.paint(_figure(key, value), style) if style else _figure(key, value)
+        unit_text = screen.pick("元", unit) if unit == "CNY" else unit
+        lines.append(f" {pad(screen.pick(zh, en), 28)}{pad(text, 12, right=True)} {unit_text}".rstrip())
+    for key, zh, en in (
+        ("failures", "失败", "failed"),
+        ("expectations_missed", "未达预期", "expectation missed"),
+        ("wrong_values_first", "错误的值", "wrong value"),
+    ):
+        texts = figures.get(key)
+        if isinstance(texts, (list, tuple)):
+            lines.extend(f" {screen.paint(screen.pick(zh, en), 'bad')}: {text}" for text in texts)
+    return lines
+
+
+def _figure(key: str, value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {count}" for name, count in value.items())
+    if isinstance(value, (list, tuple)):
+        return str(len(value))
+    if isinstance(value, float):
+        if key == "energy_residual_relative":
+            return f"{value:.1e}"
+        return f"{value:.1%}" if key.endswith("_ratio") else number(value, 1 if abs(value) >= 1 else 3)
+    return number(value) if isinstance(value, int) else str(value)

@@ -7,7 +7,8 @@ the plant is guarded by a lock. It starts no agent; whoever does reads the confi
 import asyncio
 import statistics
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,15 @@ from zoneinfo import ZoneInfo
 
 from ruamel.yaml import YAML
 
+from hil_sim.broker import EmbeddedBroker
 from hil_sim.devices.server import DeviceServer
 from hil_sim.devices.tcp import TcpServer, serve_tcp
 from hil_sim.line import SerialLine
+from hil_sim.plant.checker import SiteLimits
 from hil_sim.plant.office import GroundOffice
 from hil_sim.plant.truth import Truth
+from hil_sim.plant.water import HEAT_CAPACITY_KJ_PER_KG_K, KJ_PER_KWH
+from hil_sim.platform.mqtt_receiver import MqttReceiver
 from hil_sim.scenario import Scenario
 from hil_sim.sim_clock import SimClock
 from hil_sim.wire_log import WireLog
@@ -37,6 +42,10 @@ TRUE_LINE_SPEED_MAX: Final = 1.0
 """Up to this speed the lines run at true baud."""
 STEP_NAP_S_MAX: Final = 0.2
 STEP_NAP_S_MIN: Final = 0.01
+TANK_EMPTY_DEGC: Final = 42.0
+TANK_FULL_DEGC: Final = 55.0
+GRID_KW_MAX: Final = 900.0
+"""Agreed with the grid for the example plant; the plant's own checker judges by it."""
 MONEY_STEP_S: Final = 60.0
 """The truth is handed out at least this often in simulated time, so that no price band is blurred."""
 PLANTS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -91,6 +100,7 @@ class Site:
         devices: register servers by name, with their fault switches.
         lines: the serial lines by name.
         tcp: the TCP port of the plant network.
+        uplink_period_min: length of a record's period, as in the configuration that was written.
         twin: the same plant in the same weather, left to its own thermostats: what no storage control would cost.
     """
 
@@ -127,7 +137,7 @@ class Site:
         self.clock = SimClock(folder / "clock", start_s=self.start_s, wall_s=wall_s)
         self.log = WireLog()
         self.lock = threading.Lock()
-        self.plant = GroundOffice(seed=scenario.seed, start_s=self.start_s)
+        self.plant = GroundOffice(seed=scenario.seed, start_s=self.start_s, limits=SiteLimits(grid_kw_max=GRID_KW_MAX))
         self.twin = GroundOffice(seed=scenario.seed, start_s=self.start_s)
         self.devices = {
             wired.name: DeviceServer(
@@ -156,6 +166,8 @@ class Site:
             for bus in SERIAL_BUSES
         }
         self.tcp: TcpServer | None = None
+        self.uplink_period_min = 0
+        self._period_s: dict[str, float] = {}
         self._stopped = asyncio.Event()
 
     # ------------------------------------------------------------------------------------------------ open and close
@@ -221,7 +233,18 @@ class Site:
         with self.lock:
             self.plant.command(device, name, value)
 
+    @property
+    def tank_capacity_kwh(self) -> float:
+        """Heat in the tank between the temperatures that count as empty and as full."""
+        tank = self.plant.tank
+        span_k = TANK_FULL_DEGC - TANK_EMPTY_DEGC
+        return len(tank.layers_degc) * tank.layer_kg * HEAT_CAPACITY_KJ_PER_KG_K * span_k / KJ_PER_KWH
+
     # ----------------------------------------------------------------------------------------------- configuration
+    def period_s(self, device: str) -> float:
+        """How often a device is polled by the configuration that was written [s]."""
+        return self._period_s[device]
+
     def write_configuration(self, *, broker: tuple[str, int], folder: Path | None = None) -> Path:
         """Writes the example configuration of the plant, made to fit this site; returns the folder.
 
@@ -241,17 +264,13 @@ class Site:
                 copy.write_bytes(path.read_bytes())
         _patch(target / "site.yaml", self._fit_site)
         _patch(target / "devices.yaml", self._fit_devices)
-        _patch(target / "uplink.yaml", partial(_fit_uplink, broker=broker))
+        _patch(target / "uplink.yaml", partial(self._fit_uplinks, broker=broker))
         return target
 
     def _fit_site(self, data: dict[str, dict[str, object]]) -> None:
         data["site"]["simulated"] = True
         data["site"]["simulated_clock"] = str(self.clock.path)
-        data["commissioning"] = {
-            "signed_by": "hil-sim",
-            "signed_on": f"{self.scenario.starts:%Y-%m-%d}",
-            "start_mode": "auto",
-        }
+        data["commissioning"]["start_mode"] = "auto"
         data.setdefault("storage_media", {})["state_dir"] = str(self.state_dir)
 
     def _fit_devices(self, data: dict[str, dict[str, dict[str, object]]]) -> None:
@@ -262,13 +281,14 @@ class Site:
         data["buses"][TCP_BUS]["tcp"] = f"{HOST}:{self.tcp.port}"
         for device in data["devices"].values():
             device["period_s"] = max(float(str(device["period_s"])), self.scenario.period_s)
+        self._period_s = {name: float(str(device["period_s"])) for name, device in data["devices"].items()}
 
-
-def _fit_uplink(data: dict[str, dict[str, dict[str, object]]], *, broker: tuple[str, int]) -> None:
-    host, port = broker
-    for uplink in data["uplinks"].values():
-        if uplink["transport"] == "mqtt_json":
-            uplink["broker"] = f"mqtt://{host}:{port}"
+    def _fit_uplinks(self, data: dict[str, dict[str, dict[str, object]]], *, broker: tuple[str, int]) -> None:
+        host, port = broker
+        for uplink in data["uplinks"].values():
+            if uplink["transport"] == "mqtt_json":
+                uplink["broker"] = f"mqtt://{host}:{port}"
+                self.uplink_period_min = int(str(uplink["period_min"]))
 
 
 def example_folder(plant: str) -> Path:
@@ -296,6 +316,55 @@ def _patch(path: Path, fit: Callable[..., None]) -> None:
         yaml.dump(data, file)
 
 
+# ------------------------------------------------------------------------------------------------------ city platform
+PLATFORM_READY_S_MAX: Final = 15.0
+"""Wall time for the platform to reach its broker."""
+
+
+class BrokerUnreachable(Exception):
+    """The MQTT broker does not answer; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The city platform, running, and its broker's host and port."""
+
+    receiver: MqttReceiver
+    address: tuple[str, int]
+
+
+@asynccontextmanager
+async def open_platform(*, broker: tuple[str, int] | None, ledger: Path) -> AsyncIterator[Platform]:
+    """Runs the city platform behind a broker for as long as the context lasts.
+
+    Args:
+        broker: host and port of a foreign broker; None: an embedded one on a free port.
+        ledger: the platform's database.
+
+    Raises:
+        BrokerUnreachable: the platform could not subscribe in PLATFORM_READY_S_MAX.
+    """
+    embedded = EmbeddedBroker() if broker is None else None
+    if embedded is not None:
+        await embedded.start()
+    host, port = broker or (HOST, embedded.port if embedded is not None else 0)
+    receiver = MqttReceiver(host=host, port=port, path=ledger)
+    task = asyncio.get_running_loop().create_task(receiver.run(), name="platform")
+    try:
+        try:
+            await asyncio.wait_for(receiver.ready.wait(), PLATFORM_READY_S_MAX)
+        except TimeoutError as error:
+            raise BrokerUnreachable(f"{host}:{port}: 没有 MQTT broker 应答 / no MQTT broker answers") from error
+        yield Platform(receiver, (host, port))
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        receiver.close()
+        if embedded is not None:
+            await embedded.stop()
+
+
 # ----------------------------------------------------------------------------------------------------------- governor
 SPEED_UP: Final = 1.25
 SLOW_DOWN: Final = 0.7
@@ -321,7 +390,6 @@ class Governor:
     """
 
     wanted_ratio: float
-    start_s: float
     slowdowns: int = 0
     slowest_ratio: float = float("inf")
     _up: bool = False

@@ -1,0 +1,338 @@
+"""`hil-sim`: the simulated other end of every wire, on the command line. Thin: the work is done in `demo` and `site`.
+
+Exit status: 0 ok; 1 an invariant broke, something was lost or wrong, or the scenario's expectations were missed;
+2 usage; 4 broker not reachable; 130 interrupted.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from hil_sim.demo import Play
+    from hil_sim.scenario import Scenario
+
+Language = Literal["zh", "en"]
+
+EXIT_FINDING: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_BROKER: Final = 4
+EXIT_INTERRUPTED: Final = 130
+DEMO_SPEED: Final = 120.0
+RUN_SPEED: Final = 240.0
+SERVE_SPEED: Final = 1.0
+DEMO_DAYS_MAX: Final = 7.0
+"""A demo without --days ends by itself after so many: the wire log of the whole run is kept in memory."""
+DEFAULT_SCENARIO: Final = "winter-day"
+DEFAULT_PLANT: Final = "ground-office"
+
+
+def _language() -> Language:
+    return "zh" if os.environ.get("LANG", "").lower().startswith("zh") else "en"
+
+
+def _broker(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    host, separator, port = value.rpartition(":")
+    if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65_536:  # noqa: PLR2004 - ports
+        raise click.BadParameter(f"{value!r}: 写成 主机:端口 / write HOST:PORT")
+    return host, int(port)
+
+
+def _shared(verb: Callable[..., None]) -> Callable[..., None]:
+    """Gives a verb the options that all of them know."""
+    for option in (
+        click.option(
+            "--lang", type=click.Choice(["zh", "en"]), default=_language, help="语言 / language (from $LANG)."
+        ),
+        click.option("--json", "as_json", is_flag=True, help="标准输出只有一个 JSON 对象 / one JSON object on stdout."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def _playing(verb: Callable[..., None]) -> Callable[..., None]:
+    """Gives a verb the options of a run."""
+    for option in (
+        click.option("--keep", is_flag=True, help="保留运行文件夹 / leave the run folder there."),
+        click.option("--broker", callback=_broker, metavar="HOST:PORT", help="使用别的 broker / use another broker."),
+        click.option("--seed", type=click.IntRange(0), help="随机种子 / seed of weather, instruments, events."),
+        click.option("--speed", type=click.FloatRange(0.01, 10_000.0), help="每秒仿真多少秒 / simulated s per s."),
+        click.option("--days", type=click.FloatRange(0.01, 400.0), help="仿真多少天 / days to simulate."),
+        click.option("--plant", help="电站 / plant; see `hil-sim list`."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """仿真热泵站与城市平台 / a simulated heat-pump plant and city platform for the edge agent."""
+
+
+@main.command()
+@_shared
+def list(*, as_json: bool, lang: Language) -> None:  # noqa: A001 - the verb's name
+    """电站与场景 / plants and scenarios, each with one line."""
+    from hil_sim.scenario import load, names  # noqa: PLC0415 - heavy imports inside the verb that needs them
+    from hil_sim.site import PLANTS  # noqa: PLC0415
+
+    scenarios = [load(name) for name in names()]
+    if as_json:
+        _emit(
+            "list",
+            {
+                "plants": [{"name": name, "zh": zh, "en": en} for name, (zh, en) in PLANTS.items()],
+                "scenarios": [
+                    {
+                        "name": scenario.name,
+                        "plant": scenario.plant,
+                        "days": scenario.days,
+                        "speed_max": scenario.speed_max,
+                        "zh": scenario.title_zh,
+                        "en": scenario.title_en,
+                    }
+                    for scenario in scenarios
+                ],
+            },
+        )
+        return
+    click.echo("电站" if lang == "zh" else "plants")
+    for name, (zh, en) in PLANTS.items():
+        click.echo(f"  {name:<20} {zh if lang == 'zh' else en}")
+    click.echo("场景" if lang == "zh" else "scenarios")
+    for scenario in scenarios:
+        click.echo(f"  {scenario.name:<20} {scenario.title_zh if lang == 'zh' else scenario.title_en}")
+
+
+@main.command()
+@click.option("--scenario", help=f"场景 / scenario; {DEFAULT_SCENARIO} by default.")
+@_playing
+@_shared
+def demo(*, scenario: str | None, days: float | None, speed: float | None, **others: Any) -> None:  # noqa: ANN401 - click's
+    """现场演示 / the main job, live; ends (Ctrl-C, --days) with the score."""
+    _play("demo", scenario=scenario, days=DEMO_DAYS_MAX if days is None else days, speed=speed or DEMO_SPEED, **others)
+
+
+@main.command()
+@click.argument("scenario", required=False)
+@_playing
+@_shared
+def run(*, scenario: str | None, days: float | None, speed: float | None, **others: Any) -> None:  # noqa: ANN401 - click's
+    """运行一个场景并给出成绩 / play a scenario and print its score; exit 1 when anything was lost or wrong."""
+    _play("run", scenario=scenario, days=days, speed=speed or RUN_SPEED, **others)
+
+
+def _play(
+    verb: Literal["demo", "run"],
+    *,
+    scenario: str | None,
+    plant: str | None,
+    days: float | None,
+    speed: float,
+    seed: int | None,
+    broker: tuple[str, int] | None,
+    keep: bool,
+    as_json: bool,
+    lang: Language,
+) -> NoReturn:
+    from edge_agent.clock import elapsed_s  # noqa: PLC0415
+    from hil_sim.demo import Options, Play, RunFailed  # noqa: PLC0415
+    from hil_sim.show import Screen, render_score  # noqa: PLC0415
+    from hil_sim.site import BrokerUnreachable, SiteFault  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    chosen = _scenario(scenario, plant=plant).changed(days=days, seed=seed)
+    if speed > chosen.speed_max:
+        click.echo(
+            f"注意: 场景 {chosen.name} 只在 {chosen.speed_max:g}x 以下试过 / only tried up to {chosen.speed_max:g}x",
+            err=True,
+        )
+    try:
+        play = Play(Options(scenario=chosen, speed_ratio=speed, broker=broker, keep=keep, verb=verb), wall_s=elapsed_s)
+    except SiteFault as fault:
+        raise click.UsageError(str(fault)) from fault
+    live = verb == "demo" and not as_json
+    stream = sys.stdout if live else sys.stderr
+    colour = stream.isatty() and not os.environ.get("NO_COLOR")
+    show = _Show(
+        play, stream=stream, picture=live and stream.isatty(), silent=not live and not stream.isatty(), lang=lang
+    )
+    try:
+        with show:
+            result = asyncio.run(_until_told(play, show))
+    except BrokerUnreachable as fault:
+        click.echo(str(fault), err=True)
+        shutil.rmtree(play.folder, ignore_errors=True)
+        sys.exit(EXIT_BROKER)
+    except (RunFailed, KeyboardInterrupt) as fault:
+        click.echo(f"{fault}\n{_folder_line(play.folder, lang)}".lstrip(), err=True)
+        sys.exit(EXIT_FINDING if isinstance(fault, RunFailed) else EXIT_INTERRUPTED)
+    except BaseException:
+        click.echo(_folder_line(play.folder, lang), err=True)
+        raise
+    if as_json:
+        _emit(verb, result)
+    else:
+        for line in render_score(
+            result, Screen(columns=shutil.get_terminal_size().columns, colour=colour, language=lang)
+        ):
+            click.echo(line)
+    if play.kept:
+        click.echo(_folder_line(play.folder, lang), err=True)
+    bad = result["failures"] or result["expectations_missed"]
+    sys.exit(EXIT_INTERRUPTED if play.interrupted else EXIT_FINDING if bad else 0)
+
+
+async def _until_told(play: "Play", show: "_Show") -> dict[str, object]:
+    """Plays; the first Ctrl-C or TERM ends the run with its score, the second one at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+
+    def told() -> None:
+        if play.interrupted:
+            task.cancel()
+        play.interrupt()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told)
+    play.on_picture = show.draw
+    try:
+        return await play.run()
+    except asyncio.CancelledError as cancelled:
+        raise KeyboardInterrupt from cancelled
+
+
+@main.command()
+@click.option("--plant", default=DEFAULT_PLANT, show_default=True, help="电站 / plant.")
+@click.option("--scenario", help="场景 / scenario: first instant and seed are taken from it.")
+@click.option("--speed", type=click.FloatRange(0.0, 10_000.0), default=SERVE_SPEED, show_default=True)
+@click.option("--broker", callback=_broker, metavar="HOST:PORT", help="使用别的 broker / use another broker.")
+@click.option(
+    "--write-config",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="配置写到这里 / write a fitting configuration here.",
+)
+@_shared
+def serve(
+    *,
+    plant: str,
+    scenario: str | None,
+    speed: float,
+    broker: tuple[str, int] | None,
+    write_config: Path | None,
+    as_json: bool,
+    lang: Language,
+) -> None:
+    """只有仿真一侧,直到中断 / the simulated side alone, until interrupted."""
+    from edge_agent.clock import elapsed_s  # noqa: PLC0415
+    from hil_sim.demo import serve as serve_site  # noqa: PLC0415
+    from hil_sim.site import BrokerUnreachable, SiteFault  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    chosen = _scenario(scenario, plant=plant)
+
+    def ready(facts: Mapping[str, object]) -> None:
+        if as_json:
+            _emit("serve", facts)
+            return
+        for key, value in facts.items():
+            shown = (
+                ", ".join(f"{name} {place}" for name, place in value.items()) if isinstance(value, Mapping) else value
+            )
+            click.echo(f"{key:<8} {shown}")
+        click.echo("Ctrl-C 结束" if lang == "zh" else "Ctrl-C ends")
+
+    try:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(
+                serve_site(chosen, speed_ratio=speed, broker=broker, folder=write_config, wall_s=elapsed_s, ready=ready)
+            )
+    except SiteFault as fault:
+        raise click.UsageError(str(fault)) from fault
+    except BrokerUnreachable as fault:
+        click.echo(str(fault), err=True)
+        sys.exit(EXIT_BROKER)
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def _scenario(name: str | None, *, plant: str | None) -> "Scenario":
+    from hil_sim.scenario import ScenarioFault, load  # noqa: PLC0415
+
+    try:
+        chosen = load(name or DEFAULT_SCENARIO)
+    except ScenarioFault as fault:
+        raise click.UsageError(str(fault)) from fault
+    if plant is not None and plant != chosen.plant:
+        raise click.UsageError(
+            f"场景 {chosen.name} 属于电站 / scenario belongs to plant {chosen.plant!r}, not {plant!r}"
+        )
+    return chosen
+
+
+def _emit(verb: str, body: Mapping[str, object]) -> None:
+    click.echo(json.dumps({"schema": f"{verb}/1", **body}, ensure_ascii=False, allow_nan=False))
+    sys.stdout.flush()
+
+
+def _folder_line(folder: Path, lang: Language) -> str:
+    return f"运行文件夹: {folder}" if lang == "zh" else f"run folder: {folder}"
+
+
+class _Show:
+    """Writes the picture: a live screen on a terminal, a line for each simulated hour elsewhere, or nothing."""
+
+    def __init__(self, play: "Play", *, stream: TextIO, picture: bool, silent: bool, lang: Language) -> None:
+        self._play = play
+        self._stream = stream
+        self._picture = picture
+        self._silent = silent
+        self._lang = lang
+        self._colour = stream.isatty() and not os.environ.get("NO_COLOR")
+        self._hour: tuple[int, int] | None = None
+
+    def __enter__(self) -> Self:
+        if self._picture:  # the other screen of the terminal, without a cursor: what was there comes back at the end
+            self._stream.write("\x1b[?1049h\x1b[?25l")
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._picture:
+            self._stream.write("\x1b[?25h\x1b[?1049l")
+            self._stream.flush()
+
+    def draw(self) -> None:
+        """Draws what the run looks like now."""
+        if self._silent:
+            return
+        from hil_sim.show import Screen, render, summary_line  # noqa: PLC0415
+
+        size = shutil.get_terminal_size((100, 50))
+        screen = Screen(columns=size.columns, colour=self._colour, language=self._lang)
+        snapshot = self._play.snapshot()
+        if self._picture:
+            lines = render(snapshot, screen)[: size.lines]
+            self._stream.write("\x1b[H" + "\x1b[K\n".join(lines) + "\x1b[K\x1b[J")
+        else:
+            hour = (snapshot.now.day, snapshot.now.hour)
+            if hour == self._hour:
+                return
+            self._hour = hour
+            self._stream.write(summary_line(snapshot, screen) + "\n")
+        self._stream.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,518 @@
+"""Plays a scenario: simulated site, the agent as a separate process beside it, governor of time, events, the end.
+
+Order at the end: the plant stops counting, the uplinks may drain, the agent is stopped, its export is judged. Here the
+parts are put together; what they do lies in `site`, `supervisor`, `score` and `show`.
+"""
+
+import asyncio
+import logging
+import shutil
+import signal
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from typing import Any, Final
+
+from edge_agent.errors import EdgeAgentError
+from edge_agent.local_api import ask
+from hil_sim.plant.truth import Truth
+from hil_sim.scenario import Scenario
+from hil_sim.score import (
+    BAND_CNY_PER_KWH,
+    Run,
+    SampleVerdict,
+    Tally,
+    band_of,
+    bands_between,
+    export_samples,
+    failures,
+    judge_records,
+    judge_samples,
+    periods_due,
+    read_export,
+    score,
+)
+from hil_sim.show import WORDS, Event, PlanStep, Snapshot, Tone, UnitView, Uploads
+from hil_sim.site import (
+    DEVICES,
+    TRUE_LINE_SPEED_MAX,
+    Governor,
+    Platform,
+    Site,
+    asked_since_s,
+    lateness_ratio,
+    open_platform,
+)
+from hil_sim.supervisor import AgentFailed, Supervisor
+
+LOG = logging.getLogger(__name__)
+
+GOVERN_S: Final = 0.05
+"""The governor looks this often [wall s]."""
+STATUS_S: Final = 0.7
+"""The agent is asked for its status this often [wall s]."""
+PICTURE_S: Final = 0.25
+"""A new picture this often [wall s]."""
+DRAIN_S_MAX: Final = 60.0
+"""The uplinks may drain for at most this wall time after the plant has stopped."""
+DRAIN_SPEED_MAX: Final = 60.0
+"""Time runs on while they drain, but not so fast that many more records come due."""
+EVENTS_KEPT: Final = 200
+PLAN_HOURS_SHOWN: Final = 24
+SLOW_TOLD_S: Final = 30.0
+"""A slow-down is told at most this often [wall s]."""
+
+
+class RunFailed(Exception):
+    """The run could not be carried to its end; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a scenario is to be played.
+
+    Attributes:
+        scenario: what happens.
+        speed_ratio: simulated seconds per wall second.
+        broker: host and port of a foreign broker; None: the embedded one.
+        keep: leave the run folder there also after a good run.
+        verb: name of the command, for the folder.
+    """
+
+    scenario: Scenario
+    speed_ratio: float
+    broker: tuple[str, int] | None = None
+    keep: bool = False
+    verb: str = "run"
+
+
+class Play:
+    """One run from the first wire to the score.
+
+    Attributes:
+        folder: run folder: configuration, state, logs.
+        kept: the folder is still there after the run.
+        interrupted: somebody ended the run before its time.
+        events: what happened, in the order of time.
+        status: the agent's last answer; empty while it does not answer.
+        on_picture: called every PICTURE_S while the site runs.
+    """
+
+    def __init__(self, options: Options, *, wall_s: Callable[[], float]) -> None:
+        """Prepares the site; `run` plays.
+
+        Args:
+            options: what to play and how.
+            wall_s: monotonic wall time [s].
+        """
+        self.options = options
+        self.folder = Path(tempfile.mkdtemp(prefix=f"hil-sim-{options.verb}-"))
+        self.site = Site(
+            options.scenario, folder=self.folder, wall_s=wall_s, compressed=options.speed_ratio > TRUE_LINE_SPEED_MAX
+        )
+        self.tally = Tally(zone=self.site.zone)
+        self.governor = Governor(wanted_ratio=options.speed_ratio)
+        self.agent = Supervisor(
+            config=self.site.config, log_path=self.folder / "agent.log", wall_s=wall_s, report=self._agent_event
+        )
+        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self.status: Mapping[str, object] = {}
+        self.interrupted = False
+        self.kept = True
+        self.on_picture: Callable[[], None] = lambda: None
+        self._wall_s = wall_s
+        self._platform: Platform | None = None
+        self._agent_since_s = self.site.start_s
+        self._ran_from: tuple[float, float] | None = None  # wall, simulated: when time was first let run
+        self._ended_wall_s: float | None = None
+        self._ended = asyncio.Event()
+        self._plans_before: Counter[str] = Counter()  # of processes that have died: each counts from nothing
+        self._plans_now: Counter[str] = Counter()
+        self._plan_seconds_median: float | None = None
+        self._unit_states: dict[str, tuple[str, str]] = {}
+        self._band = ""
+        self._violations_told = 0
+        self._slow_told_s = float("-inf")
+        self._on_truth(self.site.plant.truth(), self.site.twin.truth())
+
+    # ------------------------------------------------------------------------------------------------- the whole run
+    async def run(self) -> dict[str, object]:
+        """Plays the scenario and returns the score, with `failures` and `expectations_missed` added.
+
+        Raises:
+            RunFailed: the agent does not run, or a port is not to be had.
+        """
+        try:
+            self.site.open()
+            async with open_platform(broker=self.options.broker, ledger=self.folder / "platform.db") as self._platform:
+                self.site.write_configuration(broker=self._platform.address)
+                await self._play()
+                result = await self._judge()
+        except OSError as error:
+            raise RunFailed(f"{type(error).__name__}: {error}") from error
+        finally:
+            self.site.close()
+        self.kept = self.options.keep or bool(result["failures"] or result["expectations_missed"])
+        if not self.kept:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return result
+
+    def interrupt(self) -> None:
+        """Ends the run now; what has been simulated so far is judged."""
+        self.interrupted = True
+        with self.site.lock:
+            self.site.end_s = min(self.site.end_s, self.site.plant.instant_s)
+        self._end()
+
+    async def _play(self) -> None:
+        """Lets the site and the agent live until the end of the scenario, then lets the uplinks drain."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                plant = tasks.create_task(self.site.run(self._on_truth), name="plant")
+                agent = tasks.create_task(self.agent.run(), name="agent")
+                others = [
+                    tasks.create_task(self._govern(), name="governor"),
+                    tasks.create_task(self._play_events(), name="events"),
+                    tasks.create_task(self._poll_status(), name="status"),
+                    tasks.create_task(self._draw(), name="picture"),
+                ]
+                await self._ended.wait()
+                await self._drain()
+                for task in others:
+                    task.cancel()
+                await self.agent.stop()
+                self.site.stop()
+                await asyncio.gather(plant, agent)
+        except* AgentFailed as faults:
+            raise RunFailed(str(faults.exceptions[0])) from faults
+
+    def _end(self) -> None:
+        if self._ended_wall_s is None:
+            self._ended_wall_s = self._wall_s()
+            self._ended.set()
+
+    def _on_truth(self, truth: Truth, twin: Truth) -> None:
+        if truth.instant_s > self.site.end_s + self.site.plant.step_s / 2.0:
+            return  # the plant lives on while the uplinks drain, but it no longer counts
+        self.tally.add(truth, twin)
+        self._watch(truth)
+        if truth.instant_s >= self.site.end_s - self.site.plant.step_s / 2.0:
+            self._end()
+
+    async def _govern(self) -> None:
+        """Keeps simulated time as fast as the agent can follow."""
+        clock = self.site.clock
+        period_s = {wired.name: self.site.period_s(wired.name) for wired in DEVICES}
+        while True:
+            now_s = clock.now_s()
+            late_before = self.governor.late
+            speed_ratio = self.governor.next_speed(
+                clock.speed_ratio,
+                lateness_ratio=lateness_ratio(self.site.log, now_s=now_s, period_s=period_s),
+                agent_up_s=self.agent.up_s(),
+                agent_since_s=self._agent_since_s,
+                asked_since_s=asked_since_s(self.site.log),
+            )
+            if self._ended_wall_s is not None:
+                speed_ratio = min(speed_ratio, DRAIN_SPEED_MAX)
+            clock.set_speed(speed_ratio)
+            if self.governor.agent_up and self._ran_from is None:
+                self._ran_from = (self._wall_s(), now_s)
+            if self.governor.late and not late_before and self._wall_s() - self._slow_told_s > SLOW_TOLD_S:
+                self._slow_told_s = self._wall_s()
+                self.tell("仿真放慢: 控制器跟不上", "simulated time slowed: the agent falls behind", tone="warn")
+            await asyncio.sleep(GOVERN_S)
+
+    async def _play_events(self) -> None:
+        """Lets happen what the scenario says, when its instant has come."""
+        for event in self.options.scenario.events(self.site.zone):
+            while self.site.clock.now_s() < event.at_s:  # noqa: ASYNC110 - a clock tells nobody when it gets there
+                await asyncio.sleep(GOVERN_S)
+            assert event.what == "kill_agent", f"{event.what}: no such event"
+            # While it is being started again, a kill would hit nobody and prove nothing.
+            while not self.agent.kill():  # noqa: ASYNC110 - rare, and a process is no task
+                await asyncio.sleep(GOVERN_S)
+
+    async def _poll_status(self) -> None:
+        """Asks the agent over its local socket; while it is not there, the last answer is forgotten."""
+        while True:
+            try:
+                self.status = await asyncio.to_thread(ask, self.site.state_dir, "status")
+            except (EdgeAgentError, ValueError):
+                self.status = {}
+            else:
+                self._note_plans()
+            await asyncio.sleep(STATUS_S)
+
+    async def _draw(self) -> None:
+        while True:
+            self.on_picture()
+            await asyncio.sleep(PICTURE_S)
+
+    async def _drain(self) -> None:
+        """Waits until the platform holds every record that is due, at most DRAIN_S_MAX."""
+        due = self._due()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S_MAX):
+                while not self._held().issuperset(due):  # noqa: ASYNC110 - the platform has no event
+                    await asyncio.sleep(GOVERN_S)
+
+    # ------------------------------------------------------------------------------------------------------ judgement
+    async def _judge(self) -> dict[str, object]:
+        site = self.site
+        target = self.folder / "export.csv"
+        first_s, last_s = site.start_s - 86_400.0, site.clock.now_s() + 86_400.0
+        status = await export_samples(config=site.config, first_s=first_s, last_s=last_s, target=target)
+        samples = await asyncio.to_thread(self._judge_export, target) if status == 0 else None
+        if samples is None:
+            LOG.error("export failed status=%d log=%s", status, target.with_suffix(".err"))
+        with site.lock:
+            violations = [
+                f"{datetime.fromtimestamp(violation.instant_s, site.zone):%m-%d %H:%M:%S} {violation.text}"
+                for violation in site.plant.checker.violations
+                if violation.instant_s <= site.end_s
+            ]
+        ended_s = self.tally.last.instant_s if self.tally.last is not None else site.start_s
+        from_wall_s, from_s = self._ran_from or (self._ended_wall_s or 0.0, ended_s)
+        run = Run(
+            seed=self.options.scenario.seed,
+            sim_s=ended_s - site.start_s,
+            counted_sim_s=ended_s - from_s,
+            wall_s=(self._ended_wall_s or from_wall_s) - from_wall_s,
+            speed_wanted_ratio=self.options.speed_ratio,
+            slowdowns=self.governor.slowdowns,
+            agent_starts=self.agent.starts,
+            baud=site.baud,
+            plans=self._plans() or None,
+            plan_seconds_median=self._plan_seconds_median,
+        )
+        assert self._platform is not None
+        receiver = self._platform.receiver
+        records = judge_records(due=self._due(), held=self._held(), duplicated=receiver.duplicates)
+        result = score(run, tally=self.tally, violations=violations, samples=samples, records=records)
+        broken = failures(result)
+        for name in ("altered", "contradictions", "malformed"):
+            if count := getattr(receiver, name):
+                broken.append(f"platform: {name} = {count}")
+        result["failures"] = broken
+        result["expectations_missed"] = self.options.scenario.missed(result)
+        result["scenario"] = self.options.scenario.name
+        return result
+
+    def _judge_export(self, target: Path) -> SampleVerdict:
+        with target.open(encoding="utf-8", newline="") as lines:
+            return judge_samples(read_export(lines), promised=self.agent.promised, log=self.site.log)
+
+    def _due(self) -> list[datetime]:
+        site = self.site
+        end_s = min(site.end_s, self.tally.last.instant_s if self.tally.last is not None else site.start_s)
+        return periods_due(start_s=site.start_s, end_s=end_s + 0.5, period_min=site.uplink_period_min)
+
+    def _held(self) -> set[datetime]:
+        return self._platform.receiver.held_periods() if self._platform is not None else set()
+
+    def _note_plans(self) -> None:
+        """Remembers how many plans the present process has made: the count goes with it when it is killed."""
+        counts = self.status.get("plans_by_method")
+        if isinstance(counts, Mapping):
+            self._plans_now = Counter({str(name): int(count) for name, count in counts.items()})
+        median = self.status.get("plan_seconds_median")
+        if isinstance(median, int | float):
+            self._plan_seconds_median = float(median)
+
+    def _plans(self) -> dict[str, int]:
+        return dict(self._plans_before + self._plans_now)
+
+    # --------------------------------------------------------------------------------------------------------- events
+    def tell(self, zh: str, en: str, *, tone: Tone = "plain") -> None:
+        """Notes an event of this instant."""
+        now = datetime.fromtimestamp(self.site.clock.now_s(), self.site.zone)
+        self.events.append(Event(now, zh, en, tone))
+
+    def _agent_event(self, what: str, facts: Mapping[str, object]) -> None:
+        if what == "agent_started":
+            self._agent_since_s = self.site.clock.now_s()
+            self._plans_before += self._plans_now
+            self._plans_now = Counter()
+            start = facts["start"]
+            if start == 1:
+                self.tell("控制器启动", "agent started", tone="good")
+            else:
+                self.tell(f"控制器重新启动(第 {start} 次)", f"agent started again (start {start})", tone="good")
+        elif what == "agent_killed":
+            self.tell("控制器被强行终止 (kill -9)", "agent killed (kill -9)", tone="bad")
+        elif facts["status"] != -signal.SIGKILL:
+            self.tell(f"控制器退出,状态 {facts['status']}", f"agent ended, status {facts['status']}", tone="bad")
+
+    def _watch(self, truth: Truth) -> None:
+        """Notes what a visitor would want to be told: bands, units, violations."""
+        band = band_of(datetime.fromtimestamp(truth.instant_s, self.site.zone))
+        if band != self._band:
+            if self._band:
+                price = BAND_CNY_PER_KWH[band]
+                zh, en = WORDS[band]
+                self.tell(f"进入{zh}段,电价 {price:.4f} 元/kWh", f"{en} band begins, {price:.4f} CNY/kWh")
+            self._band = band
+        for unit in truth.units:
+            before = self._unit_states.get(unit.name)
+            mode = unit.mode if unit.mode in WORDS else ""
+            now = (unit.state, mode)
+            self._unit_states[unit.name] = now
+            if before is None or before == now:
+                continue
+            tone: Tone = "bad" if unit.state == "tripped" else "plain"
+            (state_zh, state_en), (mode_zh, mode_en) = (
+                WORDS.get(unit.state, (unit.state,) * 2),
+                WORDS.get(mode, ("", "")),
+            )
+            self.tell(
+                f"{unit.name} {state_zh}{mode_zh and ',' + mode_zh}",
+                f"{unit.name} {state_en} {mode_en}".rstrip(),
+                tone=tone,
+            )
+        violations = self.site.plant.checker.violations
+        for violation in violations[self._violations_told :]:
+            self.tell(f"越限: {violation.text}", f"violation: {violation.text}", tone="bad")
+        self._violations_told = len(violations)
+
+    # -------------------------------------------------------------------------------------------------------- picture
+    def snapshot(self) -> Snapshot:
+        """Everything that the picture shows, at this instant."""
+        site, truth, status = self.site, self.tally.last, self.status
+        assert truth is not None
+        now = datetime.fromtimestamp(site.clock.now_s(), site.zone)
+        bands = bands_between(now, now + timedelta(hours=PLAN_HOURS_SHOWN + 1))
+        usable_kwh = site.tank_capacity_kwh
+        plan = status.get("plan")
+        steps = plan_steps(plan, zone=site.zone) if isinstance(plan, Mapping) else ()
+        due = self._due()
+        held = self._held()
+        mode = status.get("mode")
+        return Snapshot(
+            title_zh=f"{self.options.scenario.title_zh} · {site.scenario.plant}",
+            title_en=f"{self.options.scenario.title_en} · {site.scenario.plant}",
+            now=now,
+            started=datetime.fromtimestamp(site.start_s, site.zone),
+            ends=datetime.fromtimestamp(site.end_s, site.zone),
+            speed_ratio=site.clock.speed_ratio,
+            speed_wanted_ratio=self.options.speed_ratio,
+            slow_reason_zh="" if not self.governor.agent_up else "控制器跟不上" if self.governor.late else "",
+            slow_reason_en="" if not self.governor.agent_up else "agent falls behind" if self.governor.late else "",
+            band=bands[0][2],
+            price_cny_per_kwh=BAND_CNY_PER_KWH[bands[0][2]],
+            next_band=bands[1][2],
+            next_band_at=bands[0][1],
+            bands_ahead=bands,
+            outdoor_degc=truth.outdoor_degc,
+            soc_ratio=truth.stored_kwh / usable_kwh,
+            stored_kwh=truth.stored_kwh,
+            tank_kw=truth.heat_charged_kw - truth.discharge_kw,
+            layers_degc=truth.tank_degc,
+            layer_degc_min=42.0,
+            layer_degc_max=55.0,
+            units=[
+                UnitView(unit.name, unit.state, unit.mode, unit.load_ratio, unit.heat_kw, unit.electric_kw, unit.cop)
+                for unit in truth.units
+            ],
+            supply_degc=truth.supply_degc,
+            return_degc=truth.return_degc,
+            room_degc=truth.indoor_degc,
+            demand_kw=truth.load_kw,
+            delivered_kw=sum(unit.heat_kw for unit in truth.units) - truth.heat_charged_kw + truth.discharge_kw,
+            electric_kw=truth.electricity_kw,
+            plan=steps,
+            plan_made=steps[0].start if steps else None,
+            plan_method=str(plan.get("method")) if isinstance(plan, Mapping) else None,
+            agent="down" if not self.agent.running else "up" if status else "starting_up",
+            agent_mode=mode if isinstance(mode, str) else None,
+            agent_starts=self.agent.starts,
+            cost_cny=self.tally.cost_cny,
+            no_storage_cny=self.tally.no_storage_cny,
+            electricity_kwh=truth.electricity_kwh,
+            heat_kwh=truth.heat_delivered_kwh,
+            uploads=Uploads(len(due), len(held.intersection(due)), _backlog(status)),
+            frames_promised=len(self.agent.promised),
+            violations=self._violations_told,
+            events=tuple(self.events)[-20:],
+        )
+
+
+def plan_steps(plan: Mapping[str, object], *, zone: tzinfo) -> tuple[PlanStep, ...]:
+    """What a Plan document intends, step by step, summed over units and stores; () if it is not one."""
+    try:
+        return tuple(_plan_steps(plan, zone))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        return ()
+
+
+def _plan_steps(plan: Mapping[str, Any], zone: tzinfo) -> Iterator[PlanStep]:
+    start = datetime.fromisoformat(plan["grid_start_utc"]).astimezone(zone)
+    for index, minutes in enumerate(plan["step_minutes"]):
+        end = (start.astimezone(UTC) + timedelta(minutes=minutes)).astimezone(zone)
+        heat_kw = sum(unit["load_kw"][index] for unit in plan["units"].values())
+        charge_kw = sum(store["charge_kw"][index] for store in plan["storages"].values())
+        yield PlanStep(
+            start=start,
+            end=end,
+            direct_kw=max(0.0, heat_kw - charge_kw),
+            charge_kw=charge_kw,
+            discharge_kw=sum(store["discharge_kw"][index] for store in plan["storages"].values()),
+            soc_kwh=sum(store["soc_kwh"][index] for store in plan["storages"].values()),
+        )
+        start = end
+
+
+def _backlog(status: Mapping[str, object]) -> int | None:
+    """Records that wait in the agent, over all uplinks, by its own word."""
+    uplinks = status.get("uplinks")
+    if not isinstance(uplinks, Mapping):
+        return None
+    backlogs = [uplink.get("backlog") for uplink in uplinks.values() if isinstance(uplink, Mapping)]
+    return sum(backlog for backlog in backlogs if isinstance(backlog, int))
+
+
+async def serve(
+    scenario: Scenario,
+    *,
+    speed_ratio: float,
+    broker: tuple[str, int] | None,
+    folder: Path | None,
+    wall_s: Callable[[], float],
+    ready: Callable[[Mapping[str, object]], None],
+) -> None:
+    """Runs the simulated side alone until it is cancelled; whoever wants to connects to it.
+
+    Args:
+        scenario: plant, first instant, seed.
+        speed_ratio: simulated seconds per wall second.
+        broker: host and port of a foreign broker; None: the embedded one.
+        folder: the configuration is written here, and stays; None: into a run folder that goes at the end.
+        wall_s: monotonic wall time [s].
+        ready: is told ports, ptys and config once everything answers.
+    """
+    home = Path(tempfile.mkdtemp(prefix="hil-sim-serve-"))
+    site = Site(scenario, folder=home, wall_s=wall_s, compressed=speed_ratio > TRUE_LINE_SPEED_MAX)
+    site.end_s = float("inf")
+    try:
+        site.open()
+        async with open_platform(broker=broker, ledger=home / "platform.db") as platform:
+            config = site.write_configuration(broker=platform.address, folder=folder)
+            assert site.tcp is not None
+            ready(
+                {
+                    "ports": {"modbus_tcp": site.tcp.port, "mqtt": platform.address[1]},
+                    "ptys": {name: line.path for name, line in site.lines.items()},
+                    "config": str(config),
+                    "clock": str(site.clock.path),
+                    "baud": site.baud,
+                }
+            )
+            site.clock.set_speed(speed_ratio)
+            await site.run(lambda _truth, _twin: None)
+    finally:
+        site.close()
+        shutil.rmtree(home, ignore_errors=True)
