@@ -52,8 +52,15 @@ def validate(model: type[Model], document: Document) -> tuple[Model | None, list
     try:
         return model.model_validate(document.data), []
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        return None, [_finding(model, document, detail) for detail in details]
+        details = [detail for detail in error.errors(include_url=False) if not _is_echo(detail)]
+    findings = [(detail, _finding(model, document, detail)) for detail in details]
+    meant = {
+        (*detail["loc"][:-1], _meant(model, _without_marks(detail["loc"])))
+        for detail, finding in findings
+        if finding.code == "unknown_key_near"
+    }
+    # A misspelt key is also a missing one: said once, at the misspelling.
+    return None, [finding for detail, finding in findings if detail["type"] != "missing" or detail["loc"] not in meant]
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -159,6 +166,14 @@ def _finding(model: type[BaseModel], document: Document, detail: ErrorDetails) -
     return _worded(document, at, detail)
 
 
+def _is_echo(detail: ErrorDetails) -> bool:
+    """Pydantic counts only the right items of a list: "too short" then repeats what is wrong with the others."""
+    given, context = detail["input"], detail.get("ctx") or {}
+    return (
+        detail["type"] == "too_short" and isinstance(given, list | tuple) and len(given) >= context.get("min_length", 0)
+    )
+
+
 def _without_marks(loc: tuple[int | str, ...]) -> Path_:
     """Pydantic marks a wrong key by a last step `[key]`, which is no key."""
     return tuple(step for step in loc if step != "[key]")
@@ -174,10 +189,18 @@ def _is_pair(model: type[BaseModel], at: Path_) -> bool:
     return typing.get_origin(bare) is tuple and typing.get_args(bare)[-1] is not Ellipsis
 
 
+def _meant(model: type[BaseModel], at: Path_) -> str:
+    """The key that a misspelt one was most likely meant to be; empty when none is near."""
+    key, known = str(at[-1]), known_keys(model, at[:-1])
+    return nearest(key, known) or nearest(_narrow(key).strip().lower(), known)
+
+
 def _unknown_key(model: type[BaseModel], document: Document, at: Path_) -> Finding:
     key = str(at[-1])
     known = known_keys(model, at[:-1])
-    close = nearest(key, known) or nearest(_narrow(key).strip().lower(), known)
+    if key.endswith(":") and key[:-1] in known:  # `{depth:}` has a key `depth:` and no value
+        return document.finding("value_missing", at, at_key=True, key=key[:-1])
+    close = _meant(model, at)
     if close:
         return document.finding("unknown_key_near", at, at_key=True, key=key, close=close, about_en=known[close])
     return document.finding("unknown_key", at, at_key=True, key=key, known=", ".join(known))

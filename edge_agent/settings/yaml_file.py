@@ -343,6 +343,10 @@ def _syntax(error: MarkedYAMLError, lines: tuple[str, ...], *, file: str) -> Fin
         return _stray_colon(mark, lines, file=file)
     if "quoted scalar" in context and "end of" in problem and opening is not None:
         return _at(file, lines, "yaml_quote_open", opening.line, opening.column)
+    if "tag" in context.split() and opening is not None:
+        return _at(file, lines, "yaml_tag", opening.line, opening.column)
+    if {"alias", "anchor"} & set(context.split()) and opening is not None:
+        return _at(file, lines, "yaml_anchor", opening.line, opening.column)
     if "could not find expected ':'" in problem and opening is not None:
         return _at(
             file, lines, "yaml_colon_missing", opening.line, opening.column, width=_stripped(lines, opening.line)
