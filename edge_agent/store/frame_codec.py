@@ -1,0 +1,77 @@
+"""A frame of samples as bytes: columns of numbers, compressed. Names are numbers from the file's own dictionary.
+
+Layout 1, little-endian, zlib: u32 count; then for all samples u32 point, i64 instant [us since 1970 UTC], f64 value
+(NaN: none), u8 quality, u16 cause.
+"""
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+
+from edge_agent.errors import StoreFault
+
+LAYOUT = 1
+_COUNT = struct.Struct("<I")
+_COMPRESSION = 1  # measured: level 6 saves 4 % of the bytes and doubles the time
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The samples of a frame, column by column.
+
+    Attributes:
+        points: numbers of points in the file's dictionary.
+        instants_us: instants [microseconds since 1970 UTC].
+        values: values; NaN for none.
+        qualities: quality codes.
+        causes: numbers of causes in the file's dictionary.
+    """
+
+    points: tuple[int, ...]
+    instants_us: tuple[int, ...]
+    values: tuple[float, ...]
+    qualities: tuple[int, ...]
+    causes: tuple[int, ...]
+
+
+def encode(columns: Columns) -> bytes:
+    """Columns to bytes."""
+    count = len(columns.points)
+    body = struct.pack(
+        f"<I{count}I{count}q{count}d{count}B{count}H",
+        count,
+        *columns.points,
+        *columns.instants_us,
+        *columns.values,
+        *columns.qualities,
+        *columns.causes,
+    )
+    return zlib.compress(body, _COMPRESSION)
+
+
+def decode(blob: bytes, *, layout: int, crc: int) -> Columns:
+    """Bytes to columns.
+
+    Raises:
+        StoreFault: the bytes are not what was written.
+    """
+    if zlib.crc32(blob) != crc:
+        raise StoreFault(f"frame damaged: CRC-32 {zlib.crc32(blob):08x} instead of {crc:08x}")
+    if layout != LAYOUT:
+        raise StoreFault(f"frame of unknown layout {layout}")
+    body = zlib.decompress(blob)
+    (count,) = _COUNT.unpack_from(body)
+    numbers = struct.unpack_from(f"<{count}I{count}q{count}d{count}B{count}H", body, _COUNT.size)
+    points, instants_us, values, qualities, causes = (numbers[at * count : (at + 1) * count] for at in range(5))
+    return Columns(points, instants_us, values, qualities, causes)
+
+
+def number(value: float | None) -> float:
+    """A value as it stands in a column."""
+    return math.nan if value is None else value
+
+
+def value(number: float) -> float | None:
+    """A number of a column as a value."""
+    return None if math.isnan(number) else number

@@ -1,0 +1,197 @@
+"""state.db: rollups, outbox, audit, plans and the service's own state; synchronous, for one writer thread.
+
+Every method that changes something commits before it returns, or changes nothing.
+"""
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from edge_agent.rollup import Period, Rollup, instant, microseconds
+from edge_agent.store import audit, database, outbox, rollup_codec
+from edge_agent.store.rows import AuditEntry, OutboxEntry, OutboxRow, OutboxStatus
+
+KIND = "schema"
+PLAN_COUNT_MAX = 10_000
+"""Plans kept: more than a hundred days of quarter hours."""
+T = TypeVar("T")
+
+
+class StateWriter:
+    """The one connection that writes state.db."""
+
+    def __init__(self, path: Path, *, bytes_max: int) -> None:
+        """Opens the file, checks it and brings it to the newest schema; a damaged one is set aside.
+
+        Salvage of the file set aside is not built: its undelivered records are made again from the raw frames, under
+        a new epoch, because a fresh file knows no closed period.
+        """
+        self._connection, self.was_damaged = database.open_checked(path, database.scripts(KIND), bytes_max=bytes_max)
+        self._point_ids: dict[str, int] = {}
+        self._read_points()
+
+    def _read_points(self) -> None:
+        self._point_ids = {name: number for number, name in self._connection.execute("SELECT id, name FROM point")}
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._read_points()
+            raise
+
+    def close_period(self, period: Period, rollups: Sequence[Rollup], entries: Sequence[OutboxEntry]) -> bool:
+        """Stores the rollups of a period and its records, all or nothing.
+
+        Returns:
+            False when the period was closed before: then nothing is changed.
+        """
+        with self._transaction() as connection:
+            fresh = [(rollup.point,) for rollup in rollups if rollup.point not in self._point_ids]
+            if fresh:
+                connection.executemany("INSERT INTO point (name) VALUES (?)", fresh)
+                self._read_points()
+            inserted = connection.execute(
+                "INSERT OR IGNORE INTO rollup (period_min, start_us, layout, columns) VALUES (?, ?, ?, ?)",
+                (
+                    period.length_min,
+                    microseconds(period.start_utc),
+                    rollup_codec.LAYOUT,
+                    rollup_codec.encode(rollups, ids=self._point_ids),
+                ),
+            ).rowcount
+            if inserted:
+                for entry in entries:
+                    outbox.put(connection, period, entry)
+        return inserted > 0
+
+    def mark_sent(self, uplink: str, seqs: Collection[int]) -> list[int]:
+        """Notes that rows are about to be sent; returns those that still wait."""
+        with self._transaction() as connection:
+            return outbox.mark_sent(connection, uplink, seqs)
+
+    def acknowledge(
+        self, uplink: str, *, epoch: str, hwm: int, ranges: Sequence[tuple[int, int]], instant_us: int
+    ) -> int:
+        """Removes the rows that the platform holds; returns how many."""
+        with self._transaction() as connection:
+            return outbox.acknowledge(connection, uplink, epoch=epoch, hwm=hwm, ranges=ranges, instant_us=instant_us)
+
+    def refuse(self, uplink: str, *, epoch: str, seq: int, reason: str) -> bool:
+        """Takes a row that the platform refuses out of the queue, and keeps it."""
+        with self._transaction() as connection:
+            return outbox.refuse(connection, uplink, epoch=epoch, seq=seq, reason=reason)
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Adds an entry to the chain."""
+        with self._transaction() as connection:
+            audit.append(connection, entry)
+
+    def put_plan(self, made_utc: datetime, plan_json: str) -> None:
+        """Keeps a plan."""
+        with self._transaction() as connection:
+            connection.execute("INSERT INTO plan (made_us, plan) VALUES (?, ?)", (microseconds(made_utc), plan_json))
+            connection.execute("DELETE FROM plan WHERE id <= (SELECT max(id) FROM plan) - ?", (PLAN_COUNT_MAX,))
+
+    def put_state(self, key: str, json_text: str) -> None:
+        """Keeps a value under a key."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                (key, json_text),
+            )
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()
+
+
+class StateReader:
+    """A connection that reads state.db, in any thread, one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file for reading only."""
+        self._connection = database.open_read(path)
+
+    def last_period_end_us(self, period_min: int) -> int | None:
+        """End of the last closed period of a length [us since 1970 UTC]."""
+        (start_us,) = self._connection.execute(
+            "SELECT max(start_us) FROM rollup WHERE period_min = ?", (period_min,)
+        ).fetchone()
+        return None if start_us is None else int(start_us) + period_min * 60_000_000
+
+    def last_period_ends_us(self) -> dict[int, int]:
+        """End of the last closed period of every length that was ever closed."""
+        rows = self._connection.execute("SELECT period_min, max(start_us) FROM rollup GROUP BY period_min")
+        return {period_min: start_us + period_min * 60_000_000 for period_min, start_us in rows}
+
+    def rollups(self, point: str, period_min: int, from_us: int, to_us: int) -> list[Rollup]:
+        """Rollups of one point for the periods that begin in [from, to), oldest first."""
+        names: dict[int, str] = dict(self._connection.execute("SELECT id, name FROM point"))
+        only = next((number for number, name in names.items() if name == point), None)
+        if only is None:
+            return []
+        rows = self._connection.execute(
+            "SELECT start_us, layout, columns FROM rollup WHERE period_min = ? AND start_us >= ? AND start_us < ?"
+            " ORDER BY start_us",
+            (period_min, from_us, to_us),
+        )
+        return [
+            rollup
+            for start_us, layout, blob in rows
+            for rollup in rollup_codec.decode(
+                blob, layout=layout, period=Period(instant(start_us), period_min), names=names, only=only
+            )
+        ]
+
+    def outbox_due(self, uplink: str, *, limit: int, skip: Collection[int], live_first: bool) -> list[OutboxRow]:
+        """Rows to be sent."""
+        # Two statements, one look: a snapshot keeps them together while the writer works.
+        return self._snapshot(
+            lambda: outbox.due(self._connection, uplink, limit=limit, skip=skip, live_first=live_first)
+        )
+
+    def outbox_status(self, uplink: str) -> OutboxStatus:
+        """How far an uplink is."""
+        return self._snapshot(lambda: outbox.status(self._connection, uplink))
+
+    def outbox_oldest_us(self) -> int | None:
+        """Start of the oldest undelivered period [us since 1970 UTC]."""
+        return outbox.oldest_start_us(self._connection)
+
+    def audit_entries(self, limit: int) -> list[AuditEntry]:
+        """The newest entries, newest first."""
+        return audit.entries(self._connection, limit)
+
+    def audit_broken_at(self) -> int | None:
+        """Number of the first entry that does not fit the chain."""
+        return audit.broken_at(self._connection)
+
+    def latest_plan(self) -> tuple[datetime, str] | None:
+        """The plan kept last, and when it was made."""
+        row = self._connection.execute("SELECT made_us, plan FROM plan ORDER BY id DESC LIMIT 1").fetchone()
+        return None if row is None else (instant(row[0]), row[1])
+
+    def get_state(self, key: str) -> str | None:
+        """The value under a key."""
+        row = self._connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _snapshot(self, read: Callable[[], T]) -> T:
+        self._connection.execute("BEGIN")
+        try:
+            return read()
+        finally:
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()

@@ -1,0 +1,223 @@
+"""Raw frames: what goes in comes out, numbers only rise, damage is set aside, old days go."""
+
+import logging
+import sqlite3
+import zlib
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.sample import Cause, Quality, Sample, bad, good
+from edge_agent.errors import StoreFault
+from edge_agent.rollup import Period
+from edge_agent.store import frame_codec, frames
+from edge_agent.store.frame_numbers import BLOCK, LEAP, FrameNumbers
+from edge_agent.store.reader import read_samples
+from edge_agent.store.rows import OutboxEntry
+from edge_agent.store.store import Store
+
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+FAR = timedelta(days=400)
+
+
+def scan(instant_utc: datetime, *, count: int = 3, value: float = 1.5) -> list[Sample]:
+    return [good(f"tt1.temperature_{number}", instant_utc, value + number, "degC") for number in range(count)]
+
+
+async def opened(state_dir: Path, *, raw_days: int = 90) -> Store:
+    return await Store.open(state_dir, quota_mb=64, raw_days=raw_days)
+
+
+def exported(state_dir: Path) -> list:
+    return list(read_samples(state_dir, NOON - FAR, NOON + FAR))
+
+
+async def test_samples_come_back_as_they_were_accepted(tmp_path: Path) -> None:
+    samples = [
+        good("hm_user.heat_power", NOON, 1234.567890123, "kW"),
+        Sample("hm_user.supply_temperature", NOON, 41.0, "degC", Quality.UNCERTAIN, Cause.NO_FLOW),
+        bad("hp1.state", NOON + timedelta(microseconds=7), "", Cause.NO_ANSWER),
+    ]
+    store = await opened(tmp_path)
+    frame = await store.append_frame(samples, instant_utc=NOON, elapsed_s=12.5)
+    found = await store.samples_between(NOON, NOON + timedelta(seconds=1))
+    assert [(stored.frame, stored.sample) for stored in found] == [(frame, sample) for sample in samples]
+    only = await store.samples_between(NOON, NOON + timedelta(seconds=1), points={"hp1.state"})
+    assert [stored.sample for stored in only] == samples[2:]
+    # Another process reads while the service has the file open.
+    assert [stored.sample for stored in exported(tmp_path)] == samples
+    await store.close()
+    assert [stored.sample for stored in exported(tmp_path)] == samples
+
+
+async def test_the_span_is_half_open_and_reaches_over_midnight(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    midnight = datetime(2026, 1, 16, tzinfo=UTC)
+    for offset_s in (-20, -10, 0, 10):
+        instant_utc = midnight + timedelta(seconds=offset_s)
+        # The frame is written a little after its samples were read: those before midnight lie in the next day's file.
+        await store.append_frame(scan(instant_utc), instant_utc=instant_utc + timedelta(seconds=12), elapsed_s=0.0)
+    assert [day for day, _ in frames.day_files(tmp_path / "frames")] == [date(2026, 1, 15), date(2026, 1, 16)]
+    found = await store.samples_between(midnight - timedelta(seconds=10), midnight + timedelta(seconds=10))
+    assert {stored.sample.instant_utc for stored in found} == {midnight - timedelta(seconds=10), midnight}
+    assert await store.first_instant_utc() == midnight - timedelta(seconds=20)
+    await store.close()
+
+
+async def test_numbers_rise_over_restarts_and_lost_files(tmp_path: Path) -> None:
+    numbers = []
+    for lose in (False, True, True):
+        store = await opened(tmp_path)
+        numbers += [await store.append_frame(scan(NOON), instant_utc=NOON, elapsed_s=0.0) for _ in range(3)]
+        await store.close()
+        if lose:
+            for path in (tmp_path / "frames").iterdir():
+                path.unlink()
+    assert numbers == list(range(1, 10))
+
+
+def test_numbers_leap_after_a_kill_and_after_losing_the_mark(tmp_path: Path) -> None:
+    path = tmp_path / "frame_sequence"
+    first = FrameNumbers(path, used_max=0)
+    assert [first.next() for _ in range(3)] == [1, 2, 3]
+    second = FrameNumbers(path, used_max=3)  # the first was never closed
+    assert second.next() == BLOCK + 1
+    path.write_text("torn")
+    third = FrameNumbers(path, used_max=BLOCK + 1)
+    assert third.next() > BLOCK + LEAP
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from(["next", "kill", "close"]), max_size=40))
+def test_no_number_is_given_twice(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
+    path = tmp_path_factory.mktemp("numbers") / "frame_sequence"
+    numbers = FrameNumbers(path, used_max=0)
+    given_numbers: list[int] = []
+    for step in steps:
+        if step == "next":
+            given_numbers.append(numbers.next())
+            continue
+        if step == "close":
+            numbers.close()
+        numbers = FrameNumbers(path, used_max=0)
+    assert given_numbers == sorted(set(given_numbers))
+
+
+async def test_a_damaged_day_is_set_aside_and_numbers_go_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = await opened(tmp_path)
+    for second_s in range(40):
+        await store.append_frame(scan(NOON, count=60), instant_utc=NOON + timedelta(seconds=second_s), elapsed_s=0.0)
+    await store.close()
+    path = frames.day_path(tmp_path / "frames", NOON.date())
+    content = bytearray(path.read_bytes())
+    for at in range(4096 * 3, len(content), 4096):
+        content[at : at + 64] = bytes(64)
+    path.write_bytes(content)
+    store = await opened(tmp_path)
+    with caplog.at_level(logging.ERROR):
+        frame = await store.append_frame(scan(NOON), instant_utc=NOON, elapsed_s=0.0)
+    await store.close()
+    assert frame == 41
+    assert "set aside" in caplog.text
+    assert path.with_name(f"{path.name}.damaged-1").exists()
+    assert [stored.frame for stored in exported(tmp_path)] == [41, 41, 41]
+
+
+async def test_one_damaged_frame_costs_that_frame_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = await opened(tmp_path)
+    for _ in range(3):
+        await store.append_frame(scan(NOON, count=1), instant_utc=NOON, elapsed_s=0.0)
+    await store.close()
+    connection = sqlite3.connect(frames.day_path(tmp_path / "frames", NOON.date()))
+    connection.execute("UPDATE frame SET crc = crc + 1 WHERE seq = 2")
+    connection.commit()
+    connection.close()
+    assert [stored.frame for stored in exported(tmp_path)] == [1, 3]
+    assert "CRC-32" in caplog.text
+
+
+def test_a_flipped_bit_never_decodes() -> None:
+    columns = frame_codec.Columns((1,), (2,), (3.0,), (192,), (1,))
+    blob = frame_codec.encode(columns)
+    crc = zlib.crc32(blob)
+    assert frame_codec.decode(blob, layout=1, crc=crc) == columns
+    for at in range(len(blob) * 8):
+        damaged = bytearray(blob)
+        damaged[at // 8] ^= 1 << (at % 8)
+        with pytest.raises(StoreFault):
+            frame_codec.decode(bytes(damaged), layout=1, crc=crc)
+    with pytest.raises(StoreFault):
+        frame_codec.decode(blob, layout=9, crc=crc)
+
+
+async def test_a_second_service_is_kept_out(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    with pytest.raises(StoreFault, match="another service"):
+        await opened(tmp_path)
+    await store.close()
+    again = await opened(tmp_path)
+    await again.close()
+    with pytest.raises(StoreFault, match="closed"):
+        await again.append_frame(scan(NOON), instant_utc=NOON, elapsed_s=0.0)
+
+
+async def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    first = await store.append_frame(scan(NOON), instant_utc=NOON, elapsed_s=0.0)
+    parts = store._parts
+    real = parts.frames._connection
+    assert real is not None
+    (pages,) = real.execute("PRAGMA page_count").fetchone()
+    real.execute(f"PRAGMA max_page_count = {pages}")
+    noise = [good(f"x.p{number}", NOON, number / 7, "kW") for number in range(2000)]
+    with pytest.raises(StoreFault, match="full"):
+        await store.append_frame(noise, instant_utc=NOON, elapsed_s=0.0)
+    # The file is opened afresh, with its ordinary limit: what was refused is accepted, names and all.
+    last = await store.append_frame(noise, instant_utc=NOON, elapsed_s=0.0)
+    assert last > first
+    found = await store.samples_between(NOON, NOON + timedelta(seconds=1))
+    assert {stored.frame for stored in found} == {first, last}
+    await store.close()
+
+
+async def test_old_days_go_but_never_before_they_are_delivered(tmp_path: Path) -> None:
+    store = await opened(tmp_path, raw_days=2)
+
+    async def live(days: int) -> None:
+        instant_utc = NOON + timedelta(days=days)
+        await store.append_frame(scan(instant_utc), instant_utc=instant_utc, elapsed_s=0.0)
+
+    def days_left() -> list[int]:
+        return [(day - NOON.date()).days for day, _ in frames.day_files(tmp_path / "frames")]
+
+    for days in range(6):
+        await live(days)
+    assert days_left() == [0, 1, 2, 3, 4, 5]  # no period is closed yet: everything is needed
+    await store.close_period(Period(NOON + timedelta(days=4), 15), [], [])
+    await live(6)
+    assert days_left() == [2, 3, 4, 5, 6]
+    await store.close_period(
+        Period(NOON + timedelta(days=6), 15), [], [OutboxEntry("owner", lambda epoch, seq: f"{epoch}{seq}".encode())]
+    )
+    await store.close_period(Period(NOON + timedelta(days=20), 15), [], [])
+    await live(21)
+    assert days_left() == [4, 5, 6, 21]  # day 6 waits for its acknowledgement
+    (row,) = await store.outbox_due("owner", 5)
+    await store.outbox_mark_sent("owner", [row.seq])
+    await store.outbox_acknowledge("owner", epoch=row.epoch, hwm=1, ranges=[], instant_utc=NOON)
+    await live(22)
+    assert days_left() == [21, 22]
+    await store.close()
+
+
+def test_the_oldest_days_go_when_all_together_are_too_big(tmp_path: Path) -> None:
+    days = [NOON.date() + timedelta(days=number) for number in range(5)]
+    for day in days:
+        frames.day_path(tmp_path, day).write_bytes(bytes(1000))
+    kept = {"keep_from": days[0], "needed_from": days[3]}
+    assert frames.remove_old(tmp_path, **kept, bytes_max=5000) == []
+    assert frames.remove_old(tmp_path, **kept, bytes_max=3500) == days[:2]
+    assert frames.remove_old(tmp_path, **kept, bytes_max=1) == [days[2]]
