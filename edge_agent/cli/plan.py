@@ -1,0 +1,171 @@
+"""`edge-agent plan`: a plan from a PlanRequest file without any site, or the running service's present plan."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from edge_agent.cli.common import Common, Exit, emit, shared_options
+
+if TYPE_CHECKING:
+    from scheduling.plan import Plan
+    from scheduling.request import PlanRequest
+
+LIMIT_S = 10.0
+GAP_SHARE = 0.001
+
+
+@click.command(help="制定蓄能与机组计划 / make a plan, from a request file or of the running service.")
+@click.option(
+    "--request", "request_file", type=click.Path(dir_okay=False, allow_dash=True), help="PlanRequest; - = stdin."
+)
+@click.option("--at", "made_at", help="计划时刻 / instant of making, UTC with Z (default: start of the grid).")
+@click.option("--why", is_flag=True, help="说明理由 / print the reasons.")
+@click.option("--limit", "limit_s", type=click.FloatRange(min=0.0, min_open=True), default=LIMIT_S, show_default=True)
+@click.option("--gap", "gap_share", type=click.FloatRange(0.0, 1.0), default=GAP_SHARE, show_default=True)
+@click.option("--method", type=click.Choice(["auto", "milp", "rule"]), default="auto", show_default=True)
+@click.option("--hint", "hint_file", type=click.Path(dir_okay=False), help="上一计划 / the last plan, to start from.")
+@shared_options
+def command(
+    common: Common,
+    *,
+    request_file: str | None,
+    made_at: str | None,
+    why: bool,
+    limit_s: float,
+    gap_share: float,
+    method: str,
+    hint_file: str | None,
+) -> None:
+    """Prints the plan; exit status 2 for a faulty document, 1 when no method gave a plan that keeps every rule."""
+    if request_file is None:
+        _of_service(common, why=why)
+        return
+    made_utc = None if made_at is None else _instant(common, made_at)
+    # The solver and its models are loaded here and nowhere before: `check` and `--help` must stay quick.
+    from edge_agent.clock import elapsed_s  # noqa: PLC0415 - see above
+    from scheduling.errors import NoPlan, RequestFault  # noqa: PLC0415 - see above
+    from scheduling.explain import with_reasons  # noqa: PLC0415 - see above
+    from scheduling.plan import read_plan  # noqa: PLC0415 - see above
+    from scheduling.request import read_request  # noqa: PLC0415 - see above
+    from scheduling.solve import Method, solve  # noqa: PLC0415 - see above
+
+    try:
+        request = read_request(_read(common, request_file))
+    except RequestFault as fault:
+        _refuse(common, Exit.USAGE, f"{request_file}: {fault}", path=fault.path)
+    try:
+        hint = None if hint_file is None else read_plan(_read(common, hint_file))
+    except RequestFault as fault:
+        _refuse(common, Exit.USAGE, f"{hint_file}: {fault}", path=fault.path)
+    chosen: dict[str, Method] = {"auto": "auto", "milp": "milp", "rule": "rule"}
+    try:
+        plan = solve(
+            request, limit_s=limit_s, gap_ratio=gap_share, method=chosen[method], hint=hint, elapsed_s=elapsed_s
+        )
+    except NoPlan as fault:
+        _refuse(common, Exit.FINDING, str(fault), path="$")
+    plan = with_reasons(request, plan)
+    if made_utc is not None:
+        plan = plan.model_copy(update={"made_utc": made_utc})
+    if common.as_json:
+        click.echo(plan.to_json())
+    else:
+        _print(common, plan, request=request, why=why)
+
+
+def _of_service(common: Common, *, why: bool) -> None:
+    """The plan that the service follows now."""
+    from edge_agent import local_api  # noqa: PLC0415 - only this form needs the service
+    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - only to find the state folder
+    from scheduling.plan import Plan  # noqa: PLC0415 - heavy
+
+    answer = local_api.ask(load_configuration(common.config).site.storage_media.state_dir, "plan")
+    document = answer.get("plan")
+    if document is None:
+        _refuse(common, Exit.FINDING, common.pick("服务还没有计划", "the service has no plan yet"), path="$")
+    plan = Plan.model_validate(document, strict=False)
+    if common.as_json:
+        click.echo(plan.to_json())
+    else:
+        _print(common, plan, request=None, why=why)
+
+
+def _read(common: Common, name: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        _refuse(common, Exit.USAGE, f"{name}: {error.strerror}", path="$")
+
+
+def _instant(common: Common, text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.utcoffset() != timedelta(0):
+        _refuse(
+            common,
+            Exit.USAGE,
+            f"--at {text}: {common.pick('应为 UTC 时刻,如', 'needs an instant in UTC such as')} 2026-01-12T21:30:00Z",
+            path="$",
+        )
+    return instant.astimezone(UTC)
+
+
+def _refuse(common: Common, status: Exit, message: str, *, path: str) -> NoReturn:
+    click.echo(f"{common.pick('错误', 'error')}: {message}", err=True)
+    if common.as_json:
+        emit("plan/1", {"ok": False, "message": message, "path": path})
+    sys.exit(status)
+
+
+def _print(common: Common, plan: "Plan", *, request: "PlanRequest | None", why: bool) -> None:
+    """The plan for people: cost, blocks of every unit and store, and the reasons."""
+    gap = "" if plan.gap is None else f", {plan.gap:.2%}"
+    common.say(
+        f"{plan.request}: {plan.objective_cny:.2f} 元({plan.method}, {plan.status}{gap}, {plan.solve_seconds:.1f} s)",
+        f"{plan.request}: {plan.objective_cny:.2f} CNY ({plan.method}, {plan.status}{gap}, {plan.solve_seconds:.1f} s)",
+    )
+    starts = _starts_utc(plan)
+    zone = _zone(request)
+    for name, unit in plan.units.items():
+        blocks = []
+        first = 0
+        for step in range(1, len(unit.mode) + 1):
+            if step == len(unit.mode) or unit.mode[step] != unit.mode[first]:
+                if unit.mode[first] is not None:
+                    mean_kw = sum(unit.load_kw[first:step]) / (step - first)
+                    blocks.append(f"{_span(starts, first, step, zone=zone)} {unit.mode[first]} {mean_kw:.0f} kW")
+                first = step
+        click.echo(f"  {name}: {'; '.join(blocks) or '-'}")
+    if plan.note:
+        click.echo(f"  ({plan.note})")
+    if why:
+        for reason in plan.reasons:
+            span = _span(starts, reason.from_step, reason.to_step, zone=zone)
+            click.echo(f"  {span} {reason.name}: {common.pick(reason.zh, reason.en)}")
+
+
+def _starts_utc(plan: "Plan") -> list[datetime]:
+    starts = [plan.grid_start_utc]
+    for minutes in plan.step_minutes:
+        starts.append(starts[-1] + timedelta(minutes=minutes))
+    return starts
+
+
+def _span(starts_utc: list[datetime], first: int, last: int, *, zone: str | None) -> str:
+    return f"{_clock(starts_utc[first], zone)}-{_clock(starts_utc[last], zone)}"
+
+
+def _zone(request: "PlanRequest | None") -> str | None:
+    return None if request is None else request.timezone
+
+
+def _clock(instant_utc: datetime, zone: str | None) -> str:
+    """Month, day and time on the plant's clock; in UTC, and said so, where the zone is not known."""
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only for people
+
+    return f"{instant_utc:%m-%d %H:%MZ}" if zone is None else f"{instant_utc.astimezone(ZoneInfo(zone)):%m-%d %H:%M}"

@@ -1,0 +1,436 @@
+"""PlanRequest: everything a plan depends on, as one document (`plan-request/1`).
+
+Attribute names are the keys of the document. The reader refuses what it does not know: an unknown key, a list of the
+wrong length, NaN, a wrong sign, a curve that is not convex, a limit that is not concave; each with the JSON path of
+the fault.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self, TypeAlias
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from scheduling.errors import RequestFault
+from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+STEPS_MAX = 20_000
+"""Most steps of a request: a month of one-minute steps is no plan, and the solver would not return."""
+CURVE_TOL_RATIO = 2e-3
+"""How far a point may stand off the convex (concave) shape, relative to its own value: rounding in nameplates, not a
+shape."""
+
+
+class Document(BaseModel):
+    """Strict, frozen, no unknown key, no NaN."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, validate_by_name=True, validate_by_alias=True
+    )
+
+
+def _utc(value: datetime) -> datetime:
+    if value.utcoffset() != timedelta(0):
+        raise PydanticCustomError("not_utc", "needs an instant in UTC, written with Z")
+    return value
+
+
+def _iana(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise PydanticCustomError("unknown_zone", "unknown time zone") from error
+    return value
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("bool", "needs a number, not true or false")
+    return value
+
+
+Instant = Annotated[datetime, AfterValidator(_utc)]
+Zone = Annotated[str, AfterValidator(_iana)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Number = Annotated[float, BeforeValidator(_no_bool)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+# A Python caller may hand lists or tuples; inside they are tuples, because a request never changes.
+Series = Annotated[tuple[Number, ...], Field(strict=False)]
+NotNegativeSeries = Annotated[tuple[NotNegative, ...], Field(strict=False)]
+Point = Annotated[tuple[NotNegative, NotNegative], Field(strict=False)]
+Points = Annotated[tuple[Point, ...], Field(strict=False, min_length=1)]
+
+
+def _fault(path: str, message: str) -> PydanticCustomError:
+    """A fault that one model finds in its own members; `path` is relative to that model."""
+    return PydanticCustomError("shape", "{path}\x1f{message}", {"path": path, "message": message})
+
+
+def _bent_ratio(points: Sequence[tuple[float, float]], *, sign: float) -> float:
+    """How far the worst inner point stands on the wrong side of its neighbours' chord, as part of the largest value."""
+    worst = 0.0
+    scale = max((abs(y) for _, y in points), default=0.0) or 1.0
+    for (x0, y0), (x1, y1), (x2, y2) in zip(points, points[1:], points[2:], strict=False):
+        chord = y0 + (y2 - y0) * (x1 - x0) / (x2 - x0)
+        worst = max(worst, sign * (y1 - chord) / scale)
+    return worst
+
+
+def _rising(points: Iterable[tuple[float, float]]) -> bool:
+    xs = [x for x, _ in points]
+    return all(a < b for a, b in pairwise(xs))
+
+
+class Grid(Document):
+    """Steps of the plan."""
+
+    start_utc: Instant
+    """Start of step 0."""
+    step_minutes: Positive | Annotated[tuple[Positive, ...], Field(strict=False)]
+    """Length of every step [min], or one number for all."""
+    steps: Annotated[int, Field(ge=1, le=STEPS_MAX)]
+    """Number of steps."""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        if isinstance(self.step_minutes, tuple) and len(self.step_minutes) != self.steps:
+            raise _fault("step_minutes", f"need {self.steps} lengths, got {len(self.step_minutes)}")
+        return self
+
+    @cached_property
+    def time_grid(self) -> TimeGrid:
+        """The same steps for mapping instants."""
+        lengths = self.step_minutes if isinstance(self.step_minutes, tuple) else (self.step_minutes,) * self.steps
+        return TimeGrid(self.start_utc, tuple(m * SECONDS_PER_MINUTE for m in lengths), self.steps)
+
+    @cached_property
+    def hours(self) -> Floats:
+        """Length of every step [h]."""
+        return self.time_grid.hours
+
+    @cached_property
+    def minutes(self) -> Floats:
+        """Length of every step [min]."""
+        return self.hours * SECONDS_PER_MINUTE
+
+
+class Demand(Document):
+    """A demand-charge period."""
+
+    from_step: Annotated[int, Field(ge=0)]
+    to_step: Annotated[int, Field(ge=1)]
+    cny_per_kw_month: NotNegative
+    peak_so_far_kw: NotNegative
+    month_share: Share = 1.0
+
+
+class GridCap(Document):
+    """A window with a limit on grid power."""
+
+    name: Name = "grid"
+    from_step: Annotated[int, Field(ge=0)]
+    to_step: Annotated[int, Field(ge=1)]
+    cap_kw: NotNegative
+    penalty_cny_per_kwh: NotNegative
+    hard: bool = False
+
+
+class Loop(Document):
+    """What must be served."""
+
+    name: Name
+    medium: Literal["heat", "cold"]
+    load_kw: NotNegativeSeries
+    unmet_cny_per_kwh: NotNegative
+    dump_cny_per_kwh: NotNegative
+
+
+class Terminal(Document):
+    """Value of the energy left at the end."""
+
+    target_kwh: NotNegative = 0.0
+    short_cny_per_kwh: NotNegative = 0.0
+    surplus_cny_per_kwh: NotNegative = 0.0
+
+
+class Storage(Document):
+    """A store of heat or cold."""
+
+    name: Name
+    kind: Name
+    loop: Name
+    capacity_kwh: Positive
+    min_kwh: NotNegative = 0.0
+    soc_kwh: NotNegative
+    loss_fraction_per_h: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    loss_kw: NotNegative = 0.0
+    charge_limit_kw: Points
+    discharge_limit_kw: Points
+    pump_kw_per_kw: NotNegative = 0.0
+    terminal: Terminal = Terminal()
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        if self.min_kwh > self.capacity_kwh:
+            raise _fault("min_kwh", f"{self.min_kwh} kWh is above the capacity of {self.capacity_kwh} kWh")
+        if not self.min_kwh <= self.soc_kwh <= self.capacity_kwh:
+            raise _fault("soc_kwh", f"{self.soc_kwh} kWh is outside {self.min_kwh} to {self.capacity_kwh} kWh")
+        for key in ("charge_limit_kw", "discharge_limit_kw"):
+            points = getattr(self, key)
+            if not _rising(points):
+                raise _fault(key, "energies must rise")
+            if _bent_ratio(self.spanned(points), sign=-1.0) > CURVE_TOL_RATIO:
+                raise _fault(
+                    key, "not concave between the lowest energy and the capacity; the planner would overrate it"
+                )
+        return self
+
+    def spanned(self, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        """The limit over the whole range of energy: beyond its points it stays level, as the referee reads it."""
+        near_kwh = 1e-3 * self.capacity_kwh
+        out = list(points)
+        if out[0][0] > self.min_kwh + near_kwh:
+            out.insert(0, (self.min_kwh, out[0][1]))
+        if out[-1][0] < self.capacity_kwh - near_kwh:
+            out.append((self.capacity_kwh, out[-1][1]))
+        return out
+
+
+class Source(Document):
+    """What units draw from or reject to."""
+
+    name: Name
+    kind: Name
+    limit_kw: NotNegative | NotNegativeSeries | None = None
+    energy_limit_kwh: NotNegative | None = None
+    balance_cny_per_kwh: Number = 0.0
+
+
+class Aux(Document):
+    """A boiler, network heat or an electric heater."""
+
+    name: Name
+    kind: Name
+    loop: Name
+    min_kw: NotNegative = 0.0
+    max_kw: NotNegative | NotNegativeSeries
+    cost_cny_per_kwh: Number | Series
+    start_cost_cny: NotNegative = 0.0
+    electricity_kw_per_kw: NotNegative = 0.0
+    on: bool = False
+
+
+class UnitState(Document):
+    """A unit and its present state."""
+
+    name: Name
+    on: bool
+    mode: Name | None = None
+    minutes_in_state: NotNegative
+    starts_today: Annotated[int, Field(ge=0)] = 0
+    available: bool | Annotated[tuple[bool, ...], Field(strict=False)] = True
+
+
+class Mode(Document):
+    """One way of running a unit."""
+
+    name: Name
+    loop: Name
+    storage: Name | None = None
+    source: Name | None = None
+    capacity_kw: Positive
+    change_cost_cny: NotNegative = 0.0
+    curve: Points
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        if not _rising(self.curve):
+            raise _fault("curve", "load fractions must rise")
+        if self.curve[0][0] <= 0 or self.curve[-1][0] > 1.0 + CURVE_TOL_RATIO:
+            raise _fault("curve", "load fractions lie above 0 and up to 1")
+        if _bent_ratio(self.curve, sign=1.0) > CURVE_TOL_RATIO:
+            raise _fault("curve", "not convex (a slope falls); the planner would underrate its electricity")
+        return self
+
+
+class Group(Document):
+    """Units that are identical in everything but their present state."""
+
+    name: Name
+    units: Annotated[tuple[UnitState, ...], Field(strict=False, min_length=1)]
+    pump_kw: NotNegative = 0.0
+    min_up_minutes: NotNegative
+    min_down_minutes: NotNegative
+    max_starts_per_day: Annotated[int, Field(ge=0)]
+    start_cost_cny: NotNegative
+    capacity_factor: Annotated[tuple[Positive, ...], Field(strict=False)] | None = None
+    cop_factor: Annotated[tuple[Positive, ...], Field(strict=False)] | None = None
+    modes: Annotated[tuple[Mode, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="after")
+    def _states(self) -> Self:
+        names = {mode.name for mode in self.modes}
+        if len(names) != len(self.modes):
+            raise _fault("modes", "two modes carry the same name")
+        for at, unit in enumerate(self.units):
+            if unit.on and unit.mode not in names:
+                raise _fault(
+                    f"units[{at}].mode", f"a running unit needs one of the modes {sorted(names)}, not {unit.mode!r}"
+                )
+            if not unit.on and unit.mode is not None:
+                raise _fault(f"units[{at}].mode", "null when the unit is off")
+        return self
+
+
+class PlanRequest(Document):
+    """The whole input of a plan."""
+
+    schema_id: Literal["plan-request/1"] = Field(alias="schema")
+    name: Name
+    title: str = ""
+    timezone: Zone
+    grid: Grid
+    price_cny_per_kwh: Series
+    other_load_kw: Number | Series = 0.0
+    demand: Annotated[tuple[Demand, ...], Field(strict=False)] = ()
+    grid_caps: Annotated[tuple[GridCap, ...], Field(strict=False)] = ()
+    loops: Annotated[tuple[Loop, ...], Field(strict=False, min_length=1)]
+    storages: Annotated[tuple[Storage, ...], Field(strict=False)]
+    sources: Annotated[tuple[Source, ...], Field(strict=False)] = ()
+    aux: Annotated[tuple[Aux, ...], Field(strict=False)] = ()
+    groups: Annotated[tuple[Group, ...], Field(strict=False)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for check in (self._check_lengths, self._check_windows, self._check_names, self._check_links):
+            check()
+        return self
+
+    def _check_lengths(self) -> None:
+        series: list[tuple[str, object]] = [
+            ("price_cny_per_kwh", self.price_cny_per_kwh),
+            ("other_load_kw", self.other_load_kw),
+        ]
+        series += [(f"loops[{i}].load_kw", loop.load_kw) for i, loop in enumerate(self.loops)]
+        series += [(f"sources[{i}].limit_kw", source.limit_kw) for i, source in enumerate(self.sources)]
+        for i, aux in enumerate(self.aux):
+            series += [(f"aux[{i}].max_kw", aux.max_kw), (f"aux[{i}].cost_cny_per_kwh", aux.cost_cny_per_kwh)]
+        for i, group in enumerate(self.groups):
+            series += [(f"groups[{i}].{key}", getattr(group, key)) for key in ("capacity_factor", "cop_factor")]
+            series += [(f"groups[{i}].units[{j}].available", unit.available) for j, unit in enumerate(group.units)]
+        for path, value in series:
+            if isinstance(value, tuple) and len(value) != self.grid.steps:
+                raise _fault(path, f"need {self.grid.steps} values, one a step, got {len(value)}")
+
+    def _check_windows(self) -> None:
+        named: list[tuple[str, Sequence[Demand | GridCap]]] = [("demand", self.demand), ("grid_caps", self.grid_caps)]
+        for key, windows in named:
+            for i, window in enumerate(windows):
+                if not window.from_step < window.to_step <= self.grid.steps:
+                    raise _fault(f"{key}[{i}].to_step", f"need from_step < to_step <= {self.grid.steps}")
+
+    def _check_names(self) -> None:
+        named: list[tuple[str, Sequence[Any]]] = [
+            ("loops", self.loops),
+            ("storages", self.storages),
+            ("sources", self.sources),
+            ("aux", self.aux),
+            ("groups", self.groups),
+        ]
+        for key, members in named:
+            seen: set[str] = set()
+            for i, member in enumerate(members):
+                if member.name in seen:
+                    raise _fault(f"{key}[{i}].name", f"{member.name!r} is used twice")
+                seen.add(member.name)
+        units: set[str] = set()
+        for i, group in enumerate(self.groups):
+            for j, unit in enumerate(group.units):
+                if unit.name in units:
+                    raise _fault(f"groups[{i}].units[{j}].name", f"{unit.name!r} is used twice")
+                units.add(unit.name)
+
+    def _check_links(self) -> None:
+        loops = {loop.name for loop in self.loops}
+        stores = {store.name: store.loop for store in self.storages}
+        sources = {source.name for source in self.sources}
+        named: list[tuple[str, Sequence[Storage | Aux]]] = [("storages", self.storages), ("aux", self.aux)]
+        for key, members in named:
+            for i, member in enumerate(members):
+                if member.loop not in loops:
+                    raise _fault(f"{key}[{i}].loop", f"no loop {member.loop!r}")
+        for i, group in enumerate(self.groups):
+            for j, mode in enumerate(group.modes):
+                path = f"groups[{i}].modes[{j}]"
+                if mode.loop not in loops:
+                    raise _fault(f"{path}.loop", f"no loop {mode.loop!r}")
+                if mode.storage is not None and mode.storage not in stores:
+                    raise _fault(f"{path}.storage", f"no storage {mode.storage!r}")
+                if mode.storage is not None and stores[mode.storage] != mode.loop:
+                    raise _fault(
+                        f"{path}.storage",
+                        f"{mode.storage!r} discharges into {stores[mode.storage]!r}, not {mode.loop!r}",
+                    )
+                if mode.source is not None and mode.source not in sources:
+                    raise _fault(f"{path}.source", f"no source {mode.source!r}")
+
+    @cached_property
+    def days(self) -> npt.NDArray[np.int64]:
+        """Civil day of each step, counted from that of step 0."""
+        return self.grid.time_grid.civil_days(ZoneInfo(self.timezone))
+
+    def per_step(self, value: float | Sequence[float] | None, default: float = 0.0) -> Floats:
+        """One number a step, from a number for all steps, a list, or nothing."""
+        if value is None:
+            value = default
+        return np.full(self.grid.steps, value, float) if isinstance(value, int | float) else np.asarray(value, float)
+
+    def available(self, unit: UnitState) -> npt.NDArray[np.bool_]:
+        """Whether a unit may run, per step."""
+        if isinstance(unit.available, bool):
+            return np.full(self.grid.steps, unit.available)
+        return np.asarray(unit.available, bool)
+
+
+def _json_path(loc: Iterable[str | int]) -> str:
+    path = "$"
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.isidentifier() and part not in {"float", "tuple", "bool"}:
+            path += f".{part}"  # pydantic also names the tried type of an union in its path: that is no key
+    return path
+
+
+def fault_of(error: ValidationError) -> RequestFault:
+    """The first fault of a validation, with its JSON path."""
+    faults = error.errors(include_url=False, include_input=False)
+    # Where a number or a list is allowed, each tried type reports; the deepest report names the place.
+    first = max(faults, key=lambda fault: (fault["type"] == "extra_forbidden", len(fault["loc"])))
+    path, message = _json_path(first["loc"]), str(first["msg"])
+    if first["type"] == "shape":
+        inner, _, message = message.partition("\x1f")
+        path = f"{path}.{inner}"
+    return RequestFault(path, message)
+
+
+def read_request(text: str | bytes) -> PlanRequest:
+    """Reads a PlanRequest document.
+
+    Raises:
+        RequestFault: the text is not a request of the agreed form.
+    """
+    try:
+        return PlanRequest.model_validate_json(text)
+    except ValidationError as error:
+        raise fault_of(error) from error

@@ -1,0 +1,71 @@
+"""Price and check agree with the referee, and each rule fires when it is broken."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduling.plan import Plan, check, price, read_plan
+from scheduling.request import PlanRequest
+
+Case = Callable[[str], PlanRequest]
+Referee = Callable[[PlanRequest, Plan], dict[str, Any]]
+TINY = Path(__file__).parents[1] / "golden" / "cases" / "tiny_plan.json"
+
+
+@pytest.fixture
+def tiny() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(TINY.read_text(encoding="utf-8"))
+    document["grid_start_utc"] = document["made_utc"]
+    document["step_minutes"] = [30, 60, 60, 60, 60, 60]
+    return document
+
+
+def read(document: dict[str, Any]) -> Plan:
+    return read_plan(json.dumps(document))
+
+
+def test_the_published_plan_is_clean_and_priced_alike(tiny: dict[str, Any], case: Case) -> None:
+    request, plan = case("tiny_request"), read(tiny)
+    assert check(request, plan) == []
+    assert sum(price(request, plan).values()) == pytest.approx(276.72, abs=0.01)
+
+
+BREAKS: list[tuple[str, str, Callable[[dict[str, Any]], object]]] = [
+    ("min_up", "min_up", lambda p: p["units"]["HP1"]["mode"].__setitem__(1, None)),
+    ("above_capacity", "above_capacity", lambda p: p["units"]["HP2"]["load_kw"].__setitem__(2, 310.0)),
+    ("below_minimum", "below_minimum", lambda p: p["units"]["HP2"]["load_kw"].__setitem__(2, 40.0)),
+    ("load_while_off", "load_while_off", lambda p: p["units"]["HP1"]["load_kw"].__setitem__(5, 20.0)),
+    ("charge_without_unit", "charge_without_unit", lambda p: p["storages"]["tank"]["charge_kw"].__setitem__(4, 50.0)),
+    (
+        "charge_and_discharge",
+        "charge_and_discharge",
+        lambda p: p["storages"]["tank"]["discharge_kw"].__setitem__(0, 9.0),
+    ),
+    ("discharge_limit", "discharge_limit", lambda p: p["storages"]["tank"]["discharge_kw"].__setitem__(5, 400.0)),
+    ("soc_differs", "soc_differs", lambda p: p["storages"]["tank"]["soc_kwh"].__setitem__(3, 300.0)),
+    ("loop_balance", "loop_balance", lambda p: p["loops"]["heat"]["unmet_kw"].__setitem__(3, 5.0)),
+    ("negative_unmet", "negative_unmet", lambda p: p["loops"]["heat"]["unmet_kw"].__setitem__(3, -5.0)),
+    ("aux below_minimum", "below_minimum", lambda p: p["aux"]["boiler"]["output_kw"].__setitem__(3, 20.0)),
+    ("grid_kw_differs", "grid_kw_differs", lambda p: p["grid_kw"].__setitem__(0, 90.0)),
+    ("objective_differs", "objective_differs", lambda p: p.update(objective_cny=200.0)),
+    ("shape: wrong length", "shape", lambda p: p["grid_kw"].pop()),
+    ("shape: missing unit", "shape", lambda p: p["units"].pop("HP2")),
+]
+
+
+@pytest.mark.parametrize(("rule", "spoil"), [b[1:] for b in BREAKS], ids=[b[0] for b in BREAKS])
+def test_a_broken_rule_is_found_by_us_and_by_the_referee(
+    rule: str, spoil: Callable[[dict[str, Any]], object], tiny: dict[str, Any], case: Case, referee: Referee
+) -> None:
+    request = case("tiny_request")
+    spoil(tiny)
+    plan = read(tiny)
+    ours = check(request, plan)
+    assert rule in {violation.rule for violation in ours}
+    judged = referee(request, plan)
+    assert judged["exit"] != 0
+    if rule != "shape":
+        assert {v.rule for v in ours} == {v["rule"] for v in judged["violations"]}

@@ -1,0 +1,79 @@
+"""The reader refuses what the contract does not list, and names the place."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduling.errors import RequestFault
+from scheduling.request import read_request
+
+Change = Callable[[dict[str, Any]], object]
+
+FAULTS: list[tuple[str, str, Change]] = [
+    ("unknown key", "$.foo", lambda d: d.update(foo=1)),
+    ("unknown inner key", "$.groups[0].units[0].avail", lambda d: d["groups"][0]["units"][0].update(avail=True)),
+    ("other major", "$.schema", lambda d: d.update(schema="plan-request/2")),
+    ("missing key", "$.loops", lambda d: d.pop("loops")),
+    ("short series", "$.price_cny_per_kwh", lambda d: d["price_cny_per_kwh"].pop()),
+    ("short step list", "$.grid.step_minutes", lambda d: d["grid"].update(steps=7)),
+    ("NaN", "$.other_load_kw", lambda d: d.update(other_load_kw=float("nan"))),
+    ("infinite", "$.loops[0].load_kw[1]", lambda d: d["loops"][0]["load_kw"].__setitem__(1, float("inf"))),
+    ("text for a number", "$.aux[0].max_kw", lambda d: d["aux"][0].update(max_kw="200")),
+    ("true for a number", "$.loops[0].load_kw[5]", lambda d: d["loops"][0]["load_kw"].__setitem__(slice(5, 6), [True])),
+    ("negative step", "$.grid.step_minutes[5]", lambda d: d["grid"]["step_minutes"].__setitem__(5, -60)),
+    ("negative power", "$.aux[0].max_kw", lambda d: d["aux"][0].update(max_kw=-1)),
+    ("negative energy", "$.storages[0].soc_kwh", lambda d: d["storages"][0].update(soc_kwh=-3)),
+    ("more than full", "$.storages[0].soc_kwh", lambda d: d["storages"][0].update(soc_kwh=801)),
+    (
+        "not convex",
+        "$.groups[0].modes[0].curve",
+        lambda d: d["groups"][0]["modes"][0].update(curve=[[0.25, 20], [0.5, 40], [1, 60]]),
+    ),
+    (
+        "not concave",
+        "$.storages[0].charge_limit_kw",
+        lambda d: d["storages"][0].update(charge_limit_kw=[[0, 300], [400, 50], [800, 0]]),
+    ),
+    (
+        "level, then rising",
+        "$.storages[0].discharge_limit_kw",
+        lambda d: d["storages"][0].update(discharge_limit_kw=[[100, 20], [200, 350], [800, 350]]),
+    ),
+    ("no zone", "$.grid.start_utc", lambda d: d["grid"].update(start_utc="2026-01-12T21:30:00")),
+    ("not UTC", "$.grid.start_utc", lambda d: d["grid"].update(start_utc="2026-01-13T05:30:00+08:00")),
+    ("unknown zone", "$.timezone", lambda d: d.update(timezone="Asia/Beijing2")),
+    ("running without mode", "$.groups[0].units[0].mode", lambda d: d["groups"][0]["units"][0].update(mode=None)),
+    ("window past the end", "$.demand[0].to_step", lambda d: d["demand"][0].update(to_step=7)),
+    ("unknown storage", "$.groups[0].modes[1].storage", lambda d: d["groups"][0]["modes"][1].update(storage="ice")),
+    ("two of a name", "$.groups[0].units[1].name", lambda d: d["groups"][0]["units"][1].update(name="HP1")),
+    (
+        "short availability",
+        "$.groups[0].units[0].available",
+        lambda d: d["groups"][0]["units"][0].update(available=[True]),
+    ),
+]
+
+
+@pytest.mark.parametrize(("path", "change"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
+def test_a_fault_is_refused_with_its_path(path: str, change: Change, document: dict[str, Any]) -> None:
+    change(document)
+    with pytest.raises(RequestFault) as refused:
+        read_request(json.dumps(document))
+    assert refused.value.path == path
+
+
+def test_text_that_is_no_json_is_refused() -> None:
+    with pytest.raises(RequestFault) as refused:
+        read_request("{")
+    assert refused.value.path == "$"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "golden" / "cases").glob("[01]*.json")), ids=lambda path: path.stem
+)
+def test_every_case_is_read_and_written_back(path: Path) -> None:
+    request = read_request(path.read_bytes())
+    assert read_request(request.model_dump_json(by_alias=True)) == request

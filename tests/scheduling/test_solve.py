@@ -1,0 +1,110 @@
+"""The ladder: known optima, the neutral referee, random small plants, and what happens when the solver fails."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from scheduling import solve as ladder
+from scheduling.errors import NoPlan, SolverFault
+from scheduling.milp.search import relaxed
+from scheduling.plan import Plan, check, price, read_plan
+from scheduling.request import PlanRequest
+from scheduling.rule import plan_by_rule
+from scheduling.solve import solve
+
+Case = Callable[[str], PlanRequest]
+Referee = Callable[[PlanRequest, Plan], dict[str, Any]]
+Best = dict[str, dict[str, float]]
+
+
+def quick(request: PlanRequest, **options: object) -> Plan:
+    return solve(request, **{"limit_s": 10.0, "gap_ratio": 1e-3, "elapsed_s": time.perf_counter, **options})  # noqa: TID251 - a stop-watch
+
+
+def test_the_tiny_example_is_solved_exactly(case: Case, best_known: Best, referee: Referee) -> None:
+    request = case("tiny_request")
+    plan = quick(request, gap_ratio=1e-7)
+    assert plan.objective_cny == pytest.approx(best_known["tiny"]["objective_cny"], abs=0.01)
+    assert plan.status == "optimal"
+    judged = referee(request, plan)
+    assert judged["exit"] == 0
+    assert judged["total_cny"] == pytest.approx(plan.objective_cny, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["01", "03", "13"])
+def test_known_optima_are_reached(name: str, case: Case, best_known: Best, referee: Referee) -> None:
+    request = case(name)
+    plan = quick(request)
+    best = best_known[request.name]
+    assert plan.objective_cny <= 1.005 * best["objective_cny"]
+    assert plan.bound_cny is not None
+    assert plan.bound_cny <= 1.0005 * best["objective_cny"], "a bound above a known plan is no bound"
+    assert referee(request, plan)["exit"] == 0
+
+
+@pytest.mark.parametrize("name", ["04", "06", "08", "10", "14", "15"])
+def test_the_referee_accepts_the_rule_plan(name: str, case: Case, referee: Referee) -> None:
+    request = case(name)
+    plan = plan_by_rule(request)
+    judged = referee(request, plan)
+    assert judged["exit"] == 0, judged["violations"]
+    for part, cny in price(request, plan).items():
+        assert judged["parts_cny"][part] == pytest.approx(cny, abs=0.02)
+
+
+def test_the_referee_accepts_a_rounded_relaxation(case: Case, referee: Referee) -> None:
+    request = case("02")
+    found = relaxed(request, limit_s=10.0, elapsed_s=lambda: 0.0)
+    plan = ladder._finished(request, found, method="relaxed")
+    assert referee(request, plan)["exit"] == 0
+    assert plan.objective_cny >= found.bound_cny
+
+
+def test_a_hinted_plan_of_the_same_request_is_no_worse(case: Case) -> None:
+    request = case("01")
+    first = quick(request, gap_ratio=5e-3)
+    again = quick(request, gap_ratio=5e-3, hint=read_plan(first.to_json()))
+    assert not check(request, again)
+    assert again.objective_cny <= 1.0051 * first.objective_cny
+
+
+def test_the_same_request_gives_the_same_plan(case: Case) -> None:
+    request = case("tiny_request")
+    first, second = quick(request), quick(request)
+    assert first.model_copy(update={"solve_seconds": 0.0}) == second.model_copy(update={"solve_seconds": 0.0})
+
+
+def test_a_dead_solver_leaves_the_rule_plan(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead(*_: object, **__: object) -> None:
+        raise SolverFault("no licence for thinking")
+
+    monkeypatch.setattr(ladder, "search", dead)
+    monkeypatch.setattr(ladder, "relaxed", dead)
+    plan = quick(case("tiny_request"))
+    assert plan.method == "rule"
+    assert "no licence for thinking" in plan.note
+    assert plan.status == "feasible"
+
+
+def test_a_dead_milp_leaves_the_relaxed_plan(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead(*_: object, **__: object) -> None:
+        raise SolverFault("out of memory")
+
+    monkeypatch.setattr(ladder, "search", dead)
+    plan = quick(case("03"))
+    assert plan.method == "relaxed"
+    assert plan.bound_cny is not None
+
+
+def test_no_time_still_gives_a_plan(case: Case) -> None:
+    plan = quick(case("03"), limit_s=0.01)
+    assert plan.method in {"relaxed", "rule"}
+
+
+def test_a_request_that_cannot_be_met_has_no_plan(document: dict[str, Any]) -> None:
+    document["groups"][0]["units"][0].update(available=False, minutes_in_state=5)  # must run on, may not run
+    with pytest.raises(NoPlan, match="min_up"):
+        quick(PlanRequest.model_validate_json(json.dumps(document)))
