@@ -181,8 +181,17 @@ def _keys(document: Document | None, section: str) -> tuple[str, ...] | None:
 
 
 def _number(entry: Mapping[str, Any], key: str) -> float | None:
-    value = entry.get(key)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    return _finite(entry.get(key))
+
+
+def _finite(value: object) -> float | None:
+    """A number that can be compared; None for anything else."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _pairs(value: object) -> list[tuple[float, float]] | None:
@@ -191,9 +200,10 @@ def _pairs(value: object) -> list[tuple[float, float]] | None:
         return None
     points: list[tuple[float, float]] = []
     for item in value:
-        if not isinstance(item, list) or [isinstance(n, (int, float)) for n in item] != [True, True]:
+        pair = [_finite(number) for number in item] if isinstance(item, list) else []
+        if len(pair) != 2 or pair[0] is None or pair[1] is None:  # noqa: PLR2004 - a pair
             return None
-        points.append((float(item[0]), float(item[1])))
+        points.append((pair[0], pair[1]))
     return points
 
 
@@ -307,7 +317,7 @@ def _buses(devices: Document) -> Iterator[Finding]:
 
 def _is_host_port(address: str) -> bool:
     host, colon, port = address.rpartition(":")
-    return bool(host and colon) and port.isascii() and port.isdigit() and 0 < int(port) <= 0xFFFF  # noqa: PLR2004 - 16 bit
+    return bool(host and colon) and re.fullmatch(r"[0-9]{1,5}", port) is not None and 0 < int(port) <= 0xFFFF  # noqa: PLR2004 - 16 bit
 
 
 def _device_entries(devices: Document) -> Iterator[Finding]:

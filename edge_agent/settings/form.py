@@ -1,6 +1,7 @@
 """Form of a file against its model: every pydantic error becomes a finding that says what to write, and where."""
 
 import difflib
+import math
 import re
 import types
 import typing
@@ -253,7 +254,7 @@ def _what_to_write(code: str, given: object) -> tuple[str, str]:
         number = _NUMBER.search(_narrow(given).replace(",", ""))
         if number is not None:
             return f"写 {number[0]},单位已在字段名里", f"write {number[0]}; the unit is in the key's name"
-    if code == "needs_whole_number" and isinstance(given, float):
+    if code == "needs_whole_number" and isinstance(given, float) and math.isfinite(given):
         return f"写 {round(given)}", f"write {round(given)}"
     if code == "needs_text" and not isinstance(given, Mapping | list):
         return f'加英文引号:"{_shown(given)}"', f'put it in quotes: "{_shown(given)}"'

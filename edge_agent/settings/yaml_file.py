@@ -23,6 +23,10 @@ from edge_agent.texts.catalogue import text
 
 FILE_BYTES_MAX = 1_000_000
 """A configuration file is some kilobytes; anything near this size [B] is not one."""
+LINE_CHARACTERS_MAX = 2000
+"""A longer line is no configuration; it also keeps numbers to a size that can be shown."""
+EXCERPT_CHARACTERS_MAX = 240
+"""Of a longer line only the beginning is shown."""
 NESTING_MAX = 40
 """Brackets or indents deeper than this are no configuration, and would overrun the parser."""
 
@@ -167,6 +171,9 @@ def parse_document(content: bytes, *, file: str) -> tuple[Document | None, list[
     except UnicodeDecodeError as error:
         return None, [_not_utf8(content, error, file=file)]
     lines = tuple(whole.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    long = next((number for number, line in enumerate(lines) if len(line) > LINE_CHARACTERS_MAX), None)
+    if long is not None:
+        return None, [_at(file, lines, "line_too_long", long, 0, characters=len(lines[long]))]
     slips = scan(lines)
     findings = _slip_findings(slips, lines, file=file)
     if slips:
@@ -221,8 +228,8 @@ def _not_utf8(content: bytes, error: UnicodeDecodeError, *, file: str) -> Findin
 
 
 def _printable(line: str) -> str:
-    """A line that cannot disturb a terminal; tabs and odd blanks become one blank each."""
-    return "".join(character if character.isprintable() else " " for character in line)
+    """A line that cannot disturb a terminal; tabs and odd blanks become one blank each, and a long line is cut."""
+    return "".join(character if character.isprintable() else " " for character in line[:EXCERPT_CHARACTERS_MAX])
 
 
 def _slip_findings(slips: list[Slip], lines: tuple[str, ...], *, file: str) -> list[Finding]:
@@ -281,9 +288,10 @@ def _control_character(whole: str, position: int, lines: tuple[str, ...], *, fil
 
 
 def _too_deep(lines: tuple[str, ...]) -> int | None:
-    """First line where brackets (comments and quotes not told apart: generous enough) or dashes nest too deep."""
+    """First line where brackets or dashes nest too deep; quotes are not told apart, the limit is generous enough."""
     depth = 0
-    for number, line in enumerate(lines):
+    for number, whole in enumerate(lines):
+        line = re.split(r"(?:^|\s)#", whole, maxsplit=1)[0]
         depth = max(depth + sum(line.count(sign) for sign in "[{") - sum(line.count(sign) for sign in "]}"), 0)
         opened = max(line.count("["), line.count("{"), line.count("- "), line.count("? "))
         if depth > NESTING_MAX or opened > NESTING_MAX:

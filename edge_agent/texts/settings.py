@@ -205,6 +205,9 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "must match {pattern}: {about_en}",
         ),
         "bad_value": Text("值不对:“{given}”", "wrong value {given}: {reason}", "{reason}", "compare with the example"),
+        "line_too_long": Text(
+            "这一行有 {characters} 个字符", "this line has {characters} characters", "最多 2000 个", "at most 2000"
+        ),
         # ---------------------------------------------------------------------------------- across fields and files
         "unknown_name_near": Text(
             "没有叫 “{name}” 的{kind_zh}", "there is no {kind_en} {name}", "应为 {close}?", "did you mean {close}?"
