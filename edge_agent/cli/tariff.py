@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from edge_agent.cli.common import Common, Exit, emit, shared_options
+from edge_agent.cli.instants import instant
 from scheduling.errors import TariffFault
 from scheduling.tariff.bill import bill as bill_of
 from scheduling.tariff.calendar import bands_of
@@ -36,17 +37,8 @@ def _refuse(common: Common, status: Exit, message: str) -> NoReturn:
     sys.exit(status)
 
 
-def _wall(common: Common, text: str, zone: ZoneInfo) -> datetime:
-    """An instant from `2026-08-01`, `2026-08-01T17:00` (the site's clock) or an instant with its own offset."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        _refuse(common, Exit.USAGE, f"{text}: {common.pick('应为', 'needs')} 2026-08-01 / 2026-08-01T17:00")
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
-
-
 def _grid(common: Common, zone: ZoneInfo, *, start: str, end: str, step_min: int) -> TimeGrid:
-    start_utc, end_utc = _wall(common, start, zone), _wall(common, end, zone)
+    start_utc, end_utc = instant(start, zone=zone), instant(end, zone=zone)
     count = round((end_utc - start_utc) / timedelta(minutes=step_min))
     if not 1 <= count <= STEPS_MAX or start_utc + count * timedelta(minutes=step_min) != end_utc:
         _refuse(
@@ -208,7 +200,7 @@ def _loads(common: Common, path: Path, grid: TimeGrid, zone: ZoneInfo) -> list[f
                         Exit.USAGE,
                         f"{path}:{number}: {common.pick('需要列', 'needs columns')} start,electric_kw",
                     )
-                step = grid.step_at(_wall(common, begin, zone))
+                step = grid.step_at(instant(begin, zone=zone))
                 if step is not None:
                     values[step] = power_kw
     except (OSError, UnicodeDecodeError) as error:
