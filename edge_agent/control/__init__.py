@@ -1,0 +1,1 @@
+"""From plan to plant: decides, judges, commands and proves; heat first, units protected always."""

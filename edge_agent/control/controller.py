@@ -1,0 +1,494 @@
+"""One control cycle: look, adopt what is real, decide, step, journal, command, report. I/O only as handed in."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from edge_agent.control.command import Alarm, Because, Command, Kind, Outcome, Verdict
+from edge_agent.control.dispatch import Capacities, Dispatched, dispatch, storage_of_loop
+from edge_agent.control.executor import Audit, Executor, Write
+from edge_agent.control.intent import BandOutlook
+from edge_agent.control.memory import (
+    ASKED,
+    PREPARING,
+    ControlMemory,
+    Phase,
+    UnitMemory,
+    civil_midnight_utc,
+    read_memory,
+    resume,
+    write_memory,
+)
+from edge_agent.control.modes import Mode
+from edge_agent.control.sequence import Step, Want, adopt, step
+from edge_agent.control.station import CLOSED_RATIO, TANK_REST, pump_alarms, pump_commands, tank_needed
+from edge_agent.control.view import PlantView, build_view
+from edge_agent.image import ProcessImage
+from edge_agent.plan_case import UnitNow
+from edge_agent.settings.model import SiteFile
+from scheduling.plan import Plan
+
+HOLD_AFTER_CYCLES = 5
+"""Without a supply temperature or any unit for more than this many cycles nothing new is commanded."""
+MEMORY_EVERY_S = 300.0
+"""Regulators are kept at least this often; starts and stops at once, before they are commanded."""
+
+PHASE_WORDS: Mapping[Phase, tuple[str, str]] = {
+    Phase.UNKNOWN: ("等待反馈", "waiting for feedback"),
+    Phase.LOCAL: ("就地", "local"),
+    Phase.TRIPPED: ("故障", "tripped"),
+    Phase.OFF: ("停", "off"),
+    Phase.PATH: ("阀门到位中", "valves moving"),
+    Phase.SOURCE_PUMP: ("启源侧泵", "source pump starting"),
+    Phase.USER_PUMP: ("启用户侧泵", "user pump starting"),
+    Phase.FLOW: ("等待水流", "waiting for flow"),
+    Phase.LEAD: ("水泵预运行", "pumps running ahead"),
+    Phase.STARTING: ("启动中", "starting"),
+    Phase.RUNNING: ("运行", "running"),
+    Phase.STOPPING: ("停机中", "stopping"),
+    Phase.OVERRUN: ("水泵延时", "pumps overrunning"),
+}
+MODE_WORDS: Mapping[str, tuple[str, str]] = {"direct": ("直供", "direct"), "charge": ("蓄热", "charge")}
+OPERATING_WORDS: Mapping[str, tuple[str, str]] = {
+    "standby": ("待机", "standby"),
+    "direct": ("直供", "direct"),
+    "charge": ("蓄热", "charge"),
+    "charge_and_supply": ("边蓄边供", "charge and supply"),
+    "discharge": ("放热", "discharge"),
+    "combined": ("联供", "combined"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnitReport:
+    """A unit in words: its phase, its mode while it has one, and what a wished start waits for."""
+
+    phase: Phase
+    mode: str | None
+    zh: str
+    en: str
+    waiting: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CycleReport:
+    """What a cycle saw, wanted and did.
+
+    Attributes:
+        instant_utc: when.
+        outcomes: commands of this cycle that were written, advised or refused.
+        units: each unit in words.
+        operating_mode: code of the hydraulic mode of the (first) loop: standby, direct, charge, charge_and_supply ...
+        setpoints_degc: supply temperature aimed at, by loop.
+        wants: what dispatch wants of each unit; empty in monitor.
+        because: plan or rule, by loop.
+        notes: codes of what is done beyond the plan.
+        alarms: what is wrong.
+        storage_kwh: usable heat of each tank; None if not known.
+        holding: nothing new is commanded, because too much is unknown.
+    """
+
+    instant_utc: datetime
+    outcomes: tuple[Outcome, ...] = ()
+    units: Mapping[str, UnitReport] = field(default_factory=dict)
+    operating_mode: str = "standby"
+    setpoints_degc: Mapping[str, float] = field(default_factory=dict)
+    wants: Mapping[str, Want] = field(default_factory=dict)
+    because: Mapping[str, Because] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    storage_kwh: Mapping[str, float | None] = field(default_factory=dict)
+    holding: bool = False
+
+
+class Controller:
+    """Control of one site.
+
+    Args:
+        site: the site file.
+        image: last samples; the only thing that is read.
+        write: writes a point and proves it.
+        audit: keeps an outcome.
+        save_memory: keeps the JSON text of the memory; awaited before a start or stop is commanded.
+        memory: what was kept before, None at the first start.
+        log: for the log of this room.
+        capacities: heat at full load by unit and mode; a unit that is missing counts with its rating.
+    """
+
+    def __init__(
+        self,
+        site: SiteFile,
+        *,
+        image: ProcessImage,
+        write: Write,
+        audit: Audit,
+        save_memory: Callable[[str], Awaitable[None]],
+        memory: str | None,
+        log: logging.Logger | None = None,
+        capacities: Capacities | None = None,
+    ) -> None:
+        self._site = site
+        self._image = image
+        self._executor = Executor(site, image=image, write=write, audit=audit)
+        self._save_memory = save_memory
+        self._memory = read_memory(memory)
+        self._kept_utc: datetime | None = None
+        self._kept_units: Mapping[str, UnitMemory] = {}
+        self._log = log or logging.getLogger(__name__)
+        self._capacities = capacities or {}
+        self._begun_utc: datetime | None = None
+        self._blind_count = 0
+        self._holding = False
+        self._alarms: dict[tuple[str, str], Alarm] = {}
+        self._view: PlantView | None = None
+        # A loop of cold water is read and reported, and not yet commanded.
+        self._loops = tuple(name for name, loop in site.loops.items() if loop.medium == "heat")
+
+    # --------------------------------------------------------------------------------------------------------- cycle
+
+    async def cycle(self, now_utc: datetime, *, plan: Plan | None, mode: Mode, bands: BandOutlook) -> CycleReport:
+        """One cycle.
+
+        Args:
+            now_utc: the present instant.
+            plan: the last plan.
+            mode: monitor: only looks; advise: also decides; auto: also commands.
+            bands: the tariff around now.
+        """
+        if self._begun_utc is None:
+            self._begun_utc = now_utc
+            self._memory = resume(self._memory, now_utc=now_utc)
+        view = build_view(self._site, self._image, now_utc=now_utc)
+        self._view = view
+        self._adopt(view)
+        self._watch_blindness(view, mode=mode)
+        if mode is Mode.MONITOR:
+            self._follow_valves(view)
+            await self._keep(now_utc)
+            return self._report(view, alarms=self._unit_alarms(view))
+        return await self._decide(view, plan=plan, mode=mode, bands=bands)
+
+    async def _decide(self, view: PlantView, *, plan: Plan | None, mode: Mode, bands: BandOutlook) -> CycleReport:
+        now_utc = view.instant_utc
+        before = self._memory
+        if mode is Mode.AUTO:
+            await self._executor.beat(view, memory=before, mode=mode)
+        holding = self._holding or not self._ready(view)
+        results: dict[str, Dispatched] = {}
+        if not holding:
+            results = {
+                name: dispatch(
+                    name,
+                    before,
+                    site=self._site,
+                    view=view,
+                    plan=plan,
+                    bands=bands,
+                    capacities=self._capacities,
+                )
+                for name in self._loops
+            }
+        wants = self._wants(results, view)
+        steps = self._step(wants, view)
+        memory = before
+        for name, result in results.items():
+            memory = memory.with_loop(name, result.memory)
+        for name, taken in steps.items():
+            memory = memory.with_unit(name, taken.memory)
+        commands = self._commands(steps, results, wants, memory=memory, view=view, holding=holding)
+        if mode is Mode.AUTO:
+            self._memory = memory
+            await self._keep(now_utc)  # a start must be remembered even if we die while commanding it
+        outcomes = await self._executor.carry_out(commands, view=view, memory=memory, mode=mode)
+        if mode is Mode.AUTO:
+            self._take_back(before, outcomes)
+            await self._keep(now_utc)
+        else:
+            self._follow_valves(view)
+        alarms = [alarm for taken in steps.values() for alarm in taken.alarms]
+        alarms += [alarm for result in results.values() for alarm in result.alarms]
+        alarms += pump_alarms(tuple(commands), view=view)
+        return self._report(view, alarms=alarms, outcomes=outcomes, wants=wants, steps=steps, results=results)
+
+    def _adopt(self, view: PlantView) -> None:
+        memory = self._memory
+        for name, unit in self._site.units.items():
+            pumps = [view.pumps[pump].running for pump in (unit.source_pump, unit.user_pump) if pump in view.pumps]
+            pumps_on = True if True in pumps else (None if None in pumps else False)
+            adopted = adopt(memory.unit(name), unit=view.units[name], pumps_on=pumps_on, now_utc=view.instant_utc)
+            memory = memory.with_unit(name, adopted)
+        self._memory = memory
+
+    def _ready(self, view: PlantView) -> bool:
+        """After a start, units are held as they are until all of them are known, at most for the hand-over time."""
+        assert self._begun_utc is not None
+        waited_s = (view.instant_utc - self._begun_utc).total_seconds()
+        if waited_s >= self._site.control.handover_s:
+            return True
+        known = all(unit.known for unit in view.units.values())
+        known = known and all(storage.layers_degc for storage in view.storages.values())
+        return known and all(view.loops[name].supply_degc is not None for name in self._loops)
+
+    def _watch_blindness(self, view: PlantView, *, mode: Mode) -> None:
+        supply_known = all(view.loops[name].supply_degc is not None for name in self._loops)
+        any_unit = any(unit.known for unit in view.units.values())
+        self._blind_count = 0 if supply_known and any_unit else self._blind_count + 1
+        holding = self._blind_count > HOLD_AFTER_CYCLES
+        if holding is not self._holding and mode is not Mode.MONITOR:
+            if holding:
+                self._log.error("control holds: readings are too old")
+            else:
+                self._log.warning("control goes on: readings are back")
+        self._holding = holding
+
+    def _follow_valves(self, view: PlantView) -> None:
+        """While somebody else commands, the regulators follow, so that taking over is bumpless."""
+        memory = self._memory
+        for name in self._loops:
+            storage = storage_of_loop(self._site, name)
+            if storage is None:
+                continue
+            valve = view.valves[self._site.storages[storage].discharge_valve]
+            loop = replace(memory.loop(name), discharge_ratio=valve.commanded_ratio, error_k=None, regulated_utc=None)
+            memory = memory.with_loop(name, loop)
+        self._memory = memory
+
+    def _wants(self, results: Mapping[str, Dispatched], view: PlantView) -> dict[str, Want]:
+        """Of each unit: what dispatch wants, or, while holding, that it stays as it is."""
+        wants: dict[str, Want] = {}
+        for name, unit in self._site.units.items():
+            result = results.get(unit.loop)
+            if result is not None:
+                wants[name] = result.wants[name]
+                continue
+            memory = self._memory.unit(name)
+            stays = memory.phase in ASKED or memory.phase in PREPARING
+            wants[name] = Want(on=stays, mode=memory.mode, because=Because.SEQUENCE)
+            if memory.mode is None or not view.units[name].known:
+                wants[name] = Want(on=memory.phase in ASKED, because=Because.SEQUENCE)
+        return wants
+
+    def _step(self, wants: Mapping[str, Want], view: PlantView) -> dict[str, Step]:
+        steps: dict[str, Step] = {}
+        last_utc = self._memory.last_start_utc(before_utc=view.instant_utc)
+        stagger_s = self._site.control.stagger_s
+        may_request = last_utc is None or (view.instant_utc - last_utc).total_seconds() >= stagger_s
+        # Who has waited longest at the last step goes first.
+        order = sorted(self._site.units, key=lambda name: -self._memory.unit(name).age_s(view.instant_utc))
+        for name in order:
+            if self._site.units[name].loop not in self._loops:
+                continue
+            memory = self._memory.unit(name)
+            taken = step(name, memory, want=wants[name], view=view, site=self._site, may_request=may_request)
+            if taken.memory.phase is Phase.STARTING and memory.phase is not Phase.STARTING:
+                may_request = False
+            steps[name] = taken
+        return steps
+
+    # ------------------------------------------------------------------------------------------------------ commands
+
+    def _commands(
+        self,
+        steps: Mapping[str, Step],
+        results: Mapping[str, Dispatched],
+        wants: Mapping[str, Want],
+        *,
+        memory: ControlMemory,
+        view: PlantView,
+        holding: bool,
+    ) -> list[Command]:
+        """In the order of writing: ways open, pumps on, units, pumps off, ways closed."""
+        pumps = pump_commands(memory.units, view=view, site=self._site)
+        valves = [] if holding else self._valve_commands(results, wants, memory=memory, view=view)
+        opening = [command for command in valves if command.kind is Kind.ISOLATING_VALVE and command.value == 1.0]
+        moving = [command for command in valves if command.kind is Kind.DISCHARGE_VALVE]
+        closing = [command for command in valves if command.kind is Kind.ISOLATING_VALVE and command.value == 0.0]
+        units = [command for taken in steps.values() for command in taken.commands]
+        return [
+            *opening,
+            *(command for command in pumps if command.value == 1.0),
+            *moving,
+            *units,
+            *(command for command in pumps if command.value == 0.0),
+            *closing,
+        ]
+
+    def _valve_commands(
+        self,
+        results: Mapping[str, Dispatched],
+        wants: Mapping[str, Want],
+        *,
+        memory: ControlMemory,
+        view: PlantView,
+    ) -> list[Command]:
+        commands: list[Command] = []
+        for loop_name, result in results.items():
+            storage_name = storage_of_loop(self._site, loop_name)
+            if storage_name is None:
+                continue
+            storage = self._site.storages[storage_name]
+            isolating = self._site.valves[storage.isolating_valve]
+            point = f"{isolating.device}.{isolating.point}"
+            used_utc = result.memory.tank_used_utc
+            lingering = used_utc is not None and view.instant_utc - used_utc < TANK_REST
+            needed = tank_needed(
+                storage_name,
+                memories=memory.units,
+                wants=wants,
+                discharging=result.discharging or lingering,
+                site=self._site,
+            )
+            position = view.valves[storage.discharge_valve].position_ratio
+            emptying = position is None or position > CLOSED_RATIO
+            if needed or not emptying:
+                because = result.because if needed else Because.SEQUENCE
+                commands.append(Command(point, float(needed), Kind.ISOLATING_VALVE, storage.isolating_valve, because))
+            if result.discharge_ratio is not None:
+                discharge = self._site.valves[storage.discharge_valve]
+                commands.append(
+                    Command(
+                        f"{discharge.device}.{discharge.point}",
+                        result.discharge_ratio,
+                        Kind.DISCHARGE_VALVE,
+                        storage.discharge_valve,
+                        result.because,
+                    )
+                )
+        return commands
+
+    def _take_back(self, before: ControlMemory, outcomes: Sequence[Outcome]) -> None:
+        """A refused start, stop or change of mode did not happen: the unit is where it was."""
+        for outcome in outcomes:
+            refused = outcome.verdict is Verdict.REFUSED
+            if refused and outcome.command.kind in (Kind.RUN_REQUEST, Kind.MODE_REQUEST):
+                name = outcome.command.subject
+                self._memory = self._memory.with_unit(name, before.unit(name))
+
+    async def _keep(self, now_utc: datetime) -> None:
+        """Keeps the memory: at once when a unit's part has changed, now and then for the regulators."""
+        due = self._kept_utc is None or (now_utc - self._kept_utc).total_seconds() >= MEMORY_EVERY_S
+        if not due and self._kept_units == self._memory.units:
+            return
+        self._kept_utc = now_utc
+        self._kept_units = self._memory.units
+        await self._save_memory(write_memory(self._memory))
+
+    # -------------------------------------------------------------------------------------------------------- report
+
+    def _unit_alarms(self, view: PlantView) -> list[Alarm]:
+        """In monitor: units that are silent, local or tripped."""
+        alarms: list[Alarm] = []
+        for name in self._site.units:
+            memory = self._memory.unit(name)
+            if memory.phase in (Phase.LOCAL, Phase.TRIPPED) or not view.units[name].known:
+                taken = step(name, memory, want=Want(on=False), view=view, site=self._site, may_request=False)
+                alarms.extend(taken.alarms)
+        return alarms
+
+    def _report(
+        self,
+        view: PlantView,
+        *,
+        alarms: Sequence[Alarm],
+        outcomes: Sequence[Outcome] = (),
+        wants: Mapping[str, Want] | None = None,
+        steps: Mapping[str, Step] | None = None,
+        results: Mapping[str, Dispatched] | None = None,
+    ) -> CycleReport:
+        steps, results = steps or {}, results or {}
+        all_alarms = [*alarms, *self._executor.alarms()]
+        if self._holding:
+            all_alarms.append(Alarm("reading_stale", "control", view.instant_utc, {"point": "supply / units"}))
+        return CycleReport(
+            instant_utc=view.instant_utc,
+            outcomes=tuple(outcomes),
+            units={name: self._words(name, steps.get(name)) for name in self._site.units},
+            operating_mode=operating_mode(self._site, self._memory, view),
+            setpoints_degc={name: result.setpoint_degc for name, result in results.items()},
+            wants=dict(wants or {}),
+            because={name: result.because for name, result in results.items()},
+            notes=tuple(dict.fromkeys(note for result in results.values() for note in result.notes)),
+            alarms=self._lasting(all_alarms),
+            storage_kwh={name: storage.energy_kwh for name, storage in view.storages.items()},
+            holding=self._holding,
+        )
+
+    def _lasting(self, alarms: Sequence[Alarm]) -> tuple[Alarm, ...]:
+        """Gives an alarm that goes on the instant at which it began."""
+        now: dict[tuple[str, str], Alarm] = {}
+        for alarm in alarms:
+            key = (alarm.code, alarm.device)
+            known = self._alarms.get(key)
+            now[key] = alarm if known is None else replace(alarm, since_utc=min(known.since_utc, alarm.since_utc))
+        self._alarms = now
+        return tuple(now.values())
+
+    def _words(self, name: str, taken: Step | None) -> UnitReport:
+        memory = self._memory.unit(name)
+        zh, en = PHASE_WORDS[memory.phase]
+        mode_zh, mode_en = MODE_WORDS.get(memory.mode or "", ("", ""))
+        return UnitReport(
+            phase=memory.phase,
+            mode=memory.mode,
+            zh=f"{zh} {mode_zh}".strip(),
+            en=f"{en} {mode_en}".strip(),
+            waiting=taken.waiting if taken is not None else (),
+        )
+
+    # ------------------------------------------------------------------------------------------------ for the planner
+
+    def unit_states(self, now_utc: datetime) -> dict[str, UnitNow]:
+        """Each unit as the planner needs it: on or off for how long, starts today, whether it may be counted on."""
+        midnight_utc = civil_midnight_utc(now_utc, self._site.site.timezone)
+        states: dict[str, UnitNow] = {}
+        for name in self._site.units:
+            memory = self._memory.unit(name)
+            known = self._view is not None and self._view.units[name].known
+            available = (
+                known and memory.phase not in (Phase.UNKNOWN, Phase.LOCAL, Phase.TRIPPED) and not memory.locked_out
+            )
+            on = available and memory.phase in ASKED and memory.idle_since_utc is None
+            since_utc = memory.running_since_utc if on else memory.off_since_utc
+            minutes = 0.0 if since_utc is None else max(0.0, (now_utc - since_utc).total_seconds() / 60.0)
+            states[name] = UnitNow(
+                on=on,
+                mode=memory.mode if on else None,
+                # A unit that is out of service is no part of the plan; its times must not make the task impossible.
+                minutes_in_state=minutes if available else 24.0 * 60.0,
+                starts_today=sum(1 for start_utc in memory.starts_utc if start_utc >= midnight_utc),
+                available=available,
+            )
+        return states
+
+    def storage_energy_kwh(self) -> dict[str, float | None]:
+        """Usable heat of each tank as last seen; None if it is not known."""
+        if self._view is None:
+            return dict.fromkeys(self._site.storages)
+        return {name: storage.energy_kwh for name, storage in self._view.storages.items()}
+
+    def release(self, name: str) -> None:
+        """A person has found why a unit did not start: it may be tried again."""
+        memory = self._memory.unit(name)
+        released = replace(memory, locked_out=False, failures=0, retry_utc=None, fault="", fault_utc=None)
+        self._memory = self._memory.with_unit(name, released)
+
+    @property
+    def memory(self) -> ControlMemory:
+        """What is remembered now."""
+        return self._memory
+
+
+def operating_mode(site: SiteFile, memory: ControlMemory, view: PlantView) -> str:
+    """Code of the hydraulic mode in which the plant is now: by what units do and where valves stand."""
+    modes = {unit.mode for unit in memory.units.values() if unit.phase in ASKED and unit.idle_since_utc is None}
+    discharging = False
+    for storage in site.storages.values():
+        isolating = view.valves[storage.isolating_valve].position_ratio or 0.0
+        outlet = view.valves[storage.discharge_valve].position_ratio or 0.0
+        discharging = discharging or (isolating > CLOSED_RATIO and outlet > CLOSED_RATIO)
+    if "charge" in modes:
+        return "charge_and_supply" if "direct" in modes or discharging else "charge"
+    if "direct" in modes:
+        return "combined" if discharging else "direct"
+    return "discharge" if discharging else "standby"

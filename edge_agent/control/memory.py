@@ -1,0 +1,199 @@
+"""What control must not forget when it is killed: phases, minimum times, starts, regulators; as JSON.
+
+An instant is that of the site's clock. The plant's real state always wins over what is remembered: `sequence.adopt`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+VERSION = 1
+STARTS_KEPT = timedelta(hours=26)
+"""Starts are kept this long: a civil day has at most 25 h."""
+
+
+class Phase(StrEnum):
+    """Where a unit is in its sequence."""
+
+    UNKNOWN = "unknown"  # waits for feedback
+    LOCAL = "local"  # somebody else's
+    TRIPPED = "tripped"  # a person must reset it
+    OFF = "off"
+    PATH = "path"  # valves to position
+    SOURCE_PUMP = "source_pump"
+    USER_PUMP = "user_pump"
+    FLOW = "flow"
+    LEAD = "lead"  # pumps run ahead of the unit
+    STARTING = "starting"  # asked to run
+    RUNNING = "running"
+    STOPPING = "stopping"  # asked to stop, pumps on
+    OVERRUN = "overrun"
+
+
+PREPARING = frozenset({Phase.PATH, Phase.SOURCE_PUMP, Phase.USER_PUMP, Phase.FLOW, Phase.LEAD})
+"""Phases before the unit is asked to run."""
+ASKED = frozenset({Phase.STARTING, Phase.RUNNING})
+"""Phases in which the unit is asked to run."""
+NEEDS_SOURCE_PUMP = frozenset(
+    {Phase.SOURCE_PUMP, Phase.USER_PUMP, Phase.FLOW, Phase.LEAD, Phase.STARTING, Phase.RUNNING, Phase.STOPPING}
+    | {Phase.OVERRUN}
+)
+NEEDS_USER_PUMP = NEEDS_SOURCE_PUMP - {Phase.SOURCE_PUMP}
+
+
+@dataclass(frozen=True, slots=True)
+class UnitMemory:
+    """What is remembered of one unit.
+
+    Attributes:
+        phase, since_utc: where it is, and since when.
+        mode: the mode it was sequenced into; None while off.
+        mode_since_utc: last change of the mode.
+        running_since_utc: proven running since; None while it does not run.
+        off_since_utc: reported off since; None while it is not off.
+        idle_since_utc: off by its own thermostat although asked to run.
+        starts_utc: starts of the last day, oldest first.
+        starts_total: the unit's own counter, seen last while it ran.
+        start_pending: asked to start, and the unit's counter has not moved yet.
+        failures: starts in a row that were not proven.
+        retry_utc: not tried again before.
+        locked_out: failed too often; a person must release it.
+        fault, fault_utc: the step that failed last, and when.
+    """
+
+    phase: Phase = Phase.UNKNOWN
+    since_utc: AwareDatetime | None = None
+    mode: str | None = None
+    mode_since_utc: AwareDatetime | None = None
+    running_since_utc: AwareDatetime | None = None
+    off_since_utc: AwareDatetime | None = None
+    idle_since_utc: AwareDatetime | None = None
+    starts_utc: tuple[AwareDatetime, ...] = ()
+    starts_total: int | None = None
+    start_pending: bool = False
+    failures: int = 0
+    retry_utc: AwareDatetime | None = None
+    locked_out: bool = False
+    fault: str = ""
+    fault_utc: AwareDatetime | None = None
+
+    def age_s(self, now_utc: datetime) -> float:
+        """How long it has been in its phase [s]; never negative, so a clock set back only prolongs a wait."""
+        return 0.0 if self.since_utc is None else max(0.0, (now_utc - self.since_utc).total_seconds())
+
+    def starts_since(self, from_utc: datetime, *, before_utc: datetime) -> int:
+        """How often it was started in [from, before)."""
+        return sum(1 for start_utc in self.starts_utc if from_utc <= start_utc < before_utc)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopMemory:
+    """What is remembered of the regulation of one loop.
+
+    Attributes:
+        discharge_ratio: opening of the tank's discharge valve.
+        error_k: last control error of that valve, None before the first.
+        regulated_utc: when it was last moved.
+        trim_k: slow correction of the units' set-point.
+        outdoor_degc: last outdoor temperature known.
+        discharging: the tank is wanted as the balance of the loop.
+        tank_full: charging has ended because the tank is full.
+        lack_since_utc, surplus_since_utc: too cold, too warm since.
+        extra_until_utc: units that run in direct mode for comfort, beyond the plan, at least until.
+        rested_until_utc: units that are kept off although planned, because their heat found no use.
+        unloading_since_utc: units on their way to a stop.
+        stopped_utc: last stop of a direct unit, so that stops do not bunch.
+        tank_used_utc: when the tank's path was last needed.
+    """
+
+    discharge_ratio: float | None = None
+    error_k: float | None = None
+    regulated_utc: AwareDatetime | None = None
+    trim_k: float = 0.0
+    outdoor_degc: float | None = None
+    discharging: bool = False
+    tank_full: bool = False
+    loosened: bool = False
+    lack_since_utc: AwareDatetime | None = None
+    surplus_since_utc: AwareDatetime | None = None
+    extra_until_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
+    rested_until_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
+    unloading_since_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
+    stopped_utc: AwareDatetime | None = None
+    tank_used_utc: AwareDatetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlMemory:
+    """Everything."""
+
+    units: Mapping[str, UnitMemory] = field(default_factory=dict)
+    loops: Mapping[str, LoopMemory] = field(default_factory=dict)
+
+    def unit(self, name: str) -> UnitMemory:
+        """A unit's memory; nothing known of a new one."""
+        return self.units.get(name, UnitMemory())
+
+    def loop(self, name: str) -> LoopMemory:
+        """A loop's memory."""
+        return self.loops.get(name, LoopMemory())
+
+    def last_start_utc(self, *, before_utc: datetime) -> datetime | None:
+        """The last start of any unit before an instant."""
+        starts = [start for unit in self.units.values() for start in unit.starts_utc if start < before_utc]
+        return max(starts, default=None)
+
+    def with_unit(self, name: str, unit: UnitMemory) -> "ControlMemory":
+        """The same with one unit's memory exchanged."""
+        return replace(self, units={**self.units, name: unit})
+
+    def with_loop(self, name: str, loop: LoopMemory) -> "ControlMemory":
+        """The same with one loop's memory exchanged."""
+        return replace(self, loops={**self.loops, name: loop})
+
+
+def civil_midnight_utc(now_utc: datetime, timezone: str) -> datetime:
+    """Begin of the civil day."""
+    local = now_utc.astimezone(ZoneInfo(timezone))
+    return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def write_memory(memory: ControlMemory) -> str:
+    """As JSON text."""
+    return _DOCUMENT.dump_json(_Document(VERSION, memory)).decode()
+
+
+def read_memory(text: str | None) -> ControlMemory:
+    """From JSON text; empty, of another version or damaged: nothing is remembered, and minimum times count from now."""
+    if not text:
+        return ControlMemory()
+    try:
+        document = _DOCUMENT.validate_json(text)
+    except ValidationError:
+        return ControlMemory()
+    return document.memory if document.version == VERSION else ControlMemory()
+
+
+def resume(memory: ControlMemory, *, now_utc: datetime) -> ControlMemory:
+    """What counts after a restart: a start that was under way begins its present step anew; regulators begin afresh."""
+    units = {
+        name: replace(unit, since_utc=now_utc) if unit.phase in PREPARING | {Phase.STARTING} else unit
+        for name, unit in memory.units.items()
+    }
+    loops = {name: replace(loop, error_k=None, regulated_utc=None) for name, loop in memory.loops.items()}
+    return ControlMemory(units=units, loops=loops)
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """What is kept."""
+
+    version: int
+    memory: ControlMemory
+
+
+_DOCUMENT = TypeAdapter(_Document)
