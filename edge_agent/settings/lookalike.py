@@ -263,9 +263,9 @@ class _Scanner:
             if len(value) > 1 and value[-1] in _QUOTES:
                 yield self._slip(at + len(value) - 1, 1, "wide_quote", '"')
             return
-        for offset, character in enumerate(value):
-            if character == "\t":
-                yield self._slip(at + offset, 1, "tab", " ")
+        for position in range(start, at + len(value)):
+            if self._line[position] == "\t":
+                yield self._slip(position, 1, "tab", " ")
         key = next((key for key in reversed(self._keys) if key is not None), None)
         if key in FREE_TEXT_KEYS or _WIDE_IN_WORD.search(value) is None:
             return

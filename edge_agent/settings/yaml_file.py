@@ -212,10 +212,13 @@ def _at(
 
 def _not_utf8(content: bytes, error: UnicodeDecodeError, *, file: str) -> Finding:
     """Name the place, and say when it looks like the encoding that Chinese Windows programs write."""
-    before = content[: error.start]
+    first = error.start
+    while first > 0 and content[first - 1] >= 0x80:  # noqa: PLR2004 - GBK pairs may pass for UTF-8: take the whole run
+        first -= 1
+    before = content[:first]
     line = before.count(b"\n") + 1
     start = before.rfind(b"\n") + 1
-    column = len(content[start : error.start].decode("utf-8", "replace")) + 1
+    column = len(content[start:first].decode("utf-8", "replace")) + 1
     end = content.find(b"\n", error.start)
     raw = content[start : end if end >= 0 else len(content)]
     try:

@@ -1,9 +1,9 @@
 """Real mistakes of operators: each must be found at its line and column, with the hint that mends it, and alone."""
+# ruff: noqa: ANN001, RUF001 - fixtures and parameters are known by their names; full-width characters are the subject
 
 import pytest
 
 from edge_agent.settings.finding import render
-
 
 HP1 = "hp1: {device: hp1, source: ground, loop: heating, storage: tank, modes: [direct, charge], identical_to: null,"
 HP2 = "hp2: {device: hp2, source: ground, loop: heating, storage: tank, modes: [direct, charge], identical_to: hp1,"
@@ -67,7 +67,13 @@ FORM = [
     ("site.yaml", CURVE, "[[-10, 48], ⟦[5], [15, 41]]", "needs_pair", "[-10, 48]"),
     ("site.yaml", CURVE, "⟦45", "needs_list", "[45]"),
     ("site.yaml", "limits:\n", "⟦limit:\n", "unknown_key_near", "limits"),
-    ("site.yaml", "valves:\n", "valves:\n  ⟦1: {device: io1, point: valve_charge, travel_s: 90}\n", "key_needs_text", '"1"'),
+    (
+        "site.yaml",
+        "valves:\n",
+        "valves:\n  ⟦1: {device: io1, point: valve_charge, travel_s: 90}\n",
+        "key_needs_text",
+        '"1"',
+    ),
     ("tariff.yaml", RATIOS, RATIOS.replace("0.4", "⟦0.4倍"), "needs_number", "写 0.4"),
     ("tariff.yaml", SUMMER, SUMMER.replace("07:00-10:00", "⟦7-10"), "period", ""),
     ("tariff.yaml", "dates: [07-01..08-31]", "dates: [⟦07-01..08-32]", "dates", ""),
@@ -82,7 +88,13 @@ ACROSS = [
     ("site.yaml", "tt1.temperature_2,", "⟦tt1.temperature_3,", "unknown_name_near", "tt1.temperature_2"),
     ("site.yaml", "tt1.temperature_2,", "⟦tt1.temperature_1,", "layer_twice", "每层"),
     ("site.yaml", "isolating_valve: v_charge", "isolating_valve: ⟦v_charg", "unknown_name_near", "v_charge"),
-    ("site.yaml", "{name: 放热, valves: {v_charge: open,", "{name: 放热, valves: {⟦v_chrge: open,", "unknown_name_near", "v_charge"),
+    (
+        "site.yaml",
+        "{name: 放热, valves: {v_charge: open,",
+        "{name: 放热, valves: {⟦v_chrge: open,",
+        "unknown_name_near",
+        "v_charge",
+    ),
     ("site.yaml", "point: valve_charge,", "point: ⟦valve_charge_position,", "device_lacks_command", "核对"),
     ("site.yaml", "feedback: p_user_4_running", "feedback: ⟦p_user_5_running", "unknown_name_near", "p_user_4_running"),
     ("site.yaml", HP1, HP1.replace("device: hp1", "device: ⟦hp9"), "unknown_name_near", "hp"),
@@ -120,9 +132,7 @@ ACROSS = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "code", "hint"), [*GRAMMAR, *FORM, *ACROSS])
-def test_mistake_is_found_at_its_place_and_alone(
-    plant, file: str, old: str, new: str, *, code: str, hint: str
-) -> None:
+def test_mistake_is_found_at_its_place_and_alone(plant, file: str, old: str, new: str, *, code: str, hint: str) -> None:
     line, column = plant.replace(file, old, new)
     errors = plant.inspect().errors
     assert [(error.file, error.code) for error in errors] == [(file, code)], [render(e, "zh") for e in errors]

@@ -1,0 +1,194 @@
+"""Whole files: encodings, missing files, several mistakes in one round, order, warnings, random damage."""
+# ruff: noqa: ANN001 - fixtures and parameters are known by their names
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge_agent.errors import ConfigurationFault
+from edge_agent.settings.files import FILES, shipped_config
+from edge_agent.settings.finding import Finding
+from edge_agent.settings.load import inspect, load_configuration
+from edge_agent.settings.yaml_file import FILE_BYTES_MAX, LINE_CHARACTERS_MAX, parse_document
+
+EXAMPLE = shipped_config() / "plants" / "ground-office"
+
+
+def only(findings: tuple[Finding, ...]) -> Finding:
+    assert len(findings) == 1, findings
+    return findings[0]
+
+
+def test_gbk_from_a_windows_editor(plant) -> None:
+    content = plant.text("site.yaml").encode("gbk")
+    (plant.folder / "site.yaml").write_bytes(content)
+    error = only(tuple(e for e in plant.inspect().errors if e.file == "site.yaml"))
+    assert (error.code, error.line) == ("not_utf8", 1)
+    assert error.column == 3  # the first Chinese character stands behind "# "
+    assert "GBK" in error.zh
+    assert "UTF-8" in error.hint_zh
+    assert error.excerpt.startswith("# 示范站")
+
+
+def test_gbk_in_a_later_line_is_placed_in_characters() -> None:
+    _, findings = parse_document("name: 电价\n".encode() + "b: 好".encode() + "电".encode("gbk"), file="x.yaml")
+    assert (findings[0].line, findings[0].column) == (2, 4)  # where the run of Chinese begins
+
+
+def test_byte_order_mark_is_legal() -> None:
+    document, findings = parse_document("name: 电价\n".encode("utf-8-sig"), file="x.yaml")
+    assert not findings
+    assert document is not None
+    assert dict(document.data) == {"name": "电价"}
+
+
+def test_utf16_says_so() -> None:
+    _, findings = parse_document("name: 电价\n".encode("utf-16"), file="x.yaml")
+    assert findings[0].code == "not_utf8"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "file_empty"),
+        (b"# only a comment\n", "file_empty"),
+        (b"- 1\n- 2\n", "not_a_mapping"),
+        (b"text", "not_a_mapping"),
+        (b"a: " + b"[" * 60, "yaml_too_deep"),
+        (b"a: " + b"x" * LINE_CHARACTERS_MAX, "line_too_long"),
+        (b"a: 1\xe2\x80\xa8b: 2\n", "control_character"),
+        (b"\x00", "control_character"),
+    ],
+)
+def test_what_is_no_configuration(content, code) -> None:
+    document, findings = parse_document(content, file="x.yaml")
+    assert document is None
+    assert [finding.code for finding in findings] == [code]
+
+
+def test_windows_line_ends_keep_places() -> None:
+    _, findings = parse_document(b"a: 1\r\nb: 2\r\na: 3\r\n", file="x.yaml")
+    assert [(f.code, f.line, f.column) for f in findings] == [("duplicate_key", 3, 1)]
+
+
+def test_file_too_big(plant) -> None:
+    (plant.folder / "tariff.yaml").write_bytes(b"#" * (FILE_BYTES_MAX + 1))
+    assert only(plant.inspect().errors).code == "file_too_big"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_missing_file_is_named(plant, file) -> None:
+    (plant.folder / file).unlink()
+    errors = plant.inspect().errors
+    assert (file, "file_missing") in [(error.file, error.code) for error in errors]
+    assert {error.file for error in errors} == {file}  # names that live in it are not called unknown
+
+
+def test_missing_folder(tmp_path) -> None:
+    error = only(inspect(tmp_path / "nowhere").errors)
+    assert error.code == "folder_missing"
+    assert "init" in error.hint_en
+
+
+def test_all_mistakes_come_in_one_round(plant) -> None:
+    """A look-alike, a wrong type, a misspelt name and a gap, in three files, one of them behind a look-alike."""
+    plant.replace("devices.yaml", "tt1: {bus: rs485_2, unit: 1,", "tt1: {bus: rs485_2， unit: 1,")
+    plant.replace("devices.yaml", "tt2: {bus: rs485_2,", "tt2: {bus: rs485_9,")
+    plant.replace("site.yaml", "heated_area_m2: 50000", "heated_area_m2: 五万")
+    plant.replace("site.yaml", "    meter: hm_user ", "    meter: hm_usr ")
+    plant.replace("tariff.yaml", "flat: [07:00-10:00, 13:00-16:00, 22:00-23:00]", "flat: [07:00-10:00, 13:00-16:00]")
+    found = [(error.file, error.code) for error in plant.inspect().errors]
+    assert found == [
+        ("site.yaml", "needs_number"),
+        ("site.yaml", "unknown_name_near"),
+        ("devices.yaml", "wide_comma"),
+        ("devices.yaml", "unknown_name_near"),
+        ("tariff.yaml", "tariff_gap"),
+    ]
+
+
+def test_performance_map_of_the_plant_goes_first_and_is_checked(plant) -> None:
+    folder = plant.folder / "performance"
+    folder.mkdir()
+    text = (shipped_config() / "performance" / "ground_600kw.yaml").read_text(encoding="utf-8")
+    (folder / "ground_600kw.yaml").write_text(text.replace("[0.75, 97.4]", "[0.75, 110]"), encoding="utf-8")
+    error = only(plant.inspect().errors)
+    assert (error.file, error.code) == ("performance/ground_600kw.yaml", "curve_not_convex")
+    assert "[1, 136.4]" in error.excerpt
+
+
+def test_profile_of_the_plant_goes_first_and_is_checked(plant) -> None:
+    folder = plant.folder / "profiles"
+    folder.mkdir()
+    (folder / "xy_md0x.yaml").write_text(
+        "zh: 室外\nen: outdoors\nmaker: x\ncategory: y\nlevle: documented\n", encoding="utf-8"
+    )
+    error = only(plant.inspect().errors)
+    assert (error.file, error.code) == ("profiles/xy_md0x.yaml", "profile_unknown_key")
+    assert (error.line, error.column) == (5, 1)
+
+
+def test_point_of_a_device_may_be_changed(plant) -> None:
+    plant.replace(
+        "devices.yaml", "xy_md0x, period_s: 60}", "xy_md0x, period_s: 60, points: {temperature: {address: 7}}}"
+    )
+    profiles = load_configuration(plant.folder).profiles
+    assert profiles["ws1"].points["temperature"].parts[0].address == 7
+
+
+def test_slow_device_is_a_warning(plant) -> None:
+    plant.replace("devices.yaml", "profile: xy_md0x, period_s: 60}", "profile: xy_md0x, period_s: 600}")
+    inspection = plant.inspect()
+    assert not inspection.errors
+    assert "period_too_long" in [warning.code for warning in inspection.warnings]
+
+
+def test_charging_unit_needs_a_storage(plant) -> None:
+    text = plant.text("site.yaml").replace("storage: tank, modes", "modes")
+    plant.write("site.yaml", text)
+    assert [error.code for error in plant.inspect().errors] == ["charge_without_storage"] * 4
+
+
+def test_capacity_ratio_needs_a_unit_that_takes_one(plant) -> None:
+    text = plant.text("site.yaml").replace("actuation: supply_setpoint", "actuation: capacity_ratio")
+    plant.write("site.yaml", text)
+    errors = plant.inspect().errors
+    assert [error.code for error in errors] == ["device_lacks_command"] * 2
+    assert "capacity_limit" in errors[0].zh
+
+
+def test_fault_carries_the_findings(plant) -> None:
+    plant.replace("site.yaml", "replan_min: 15", "replan_min: 0")
+    with pytest.raises(ConfigurationFault) as caught:
+        load_configuration(plant.folder)
+    assert [finding.code for finding in caught.value.findings] == ["outside_bounds"]
+
+
+FRAGMENTS = [
+    *(sign.encode() for sign in "\t{}[:,\n\"'|#%@?\x00：\u3000"),
+    *(b": ", b"- ", b"&a ", b"*a", b"!x ", b"\xff", b"1e999", b"0x", b"null", b"\n---\n", b"<<: ", b""),
+]
+DAMAGE = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from(FRAGMENTS), st.integers(0, 6)), min_size=1, max_size=3
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(file=st.sampled_from(FILES), damage=DAMAGE)
+def test_random_damage_raises_nothing_but_a_configuration_fault(plant, file, damage) -> None:
+    content = bytearray((EXAMPLE / file).read_bytes())
+    for where, insert, delete in damage:
+        position = int(where * len(content))
+        content[position : position + delete] = insert
+    path: Path = plant.folder / file
+    path.write_bytes(content)
+    findings: tuple[object, ...] | None = None
+    try:
+        load_configuration(plant.folder)
+    except ConfigurationFault as fault:
+        findings = fault.findings
+    finally:
+        path.write_bytes((EXAMPLE / file).read_bytes())
+    assert findings is None or findings
