@@ -75,7 +75,7 @@ class SimulatedClock:
             _, before, anchor_s, simulated_s, speed_ratio = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
             now_s = time.monotonic()
             _, after, *_ = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
-            # The simulator takes its anchor while the sequence is odd: a reading between two equal even ones is continuous.
+            # The simulator takes its anchor while the sequence is odd: a reading between two equal even ones fits it.
             if before == after and before % 2 == 0:
                 return simulated_s + (now_s - anchor_s) * speed_ratio, speed_ratio
 

@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 from statistics import median
 from zoneinfo import ZoneInfo
 
+from edge_agent.control.intent import BandOutlook
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import DemandNow, LiveState, UnitNow
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.model import Loop
 from edge_agent.store.store import Store
 from scheduling.forecast import DesignLoad, HourlyHistory, LoadForecast, UsualDay, forecast_load, forecast_outdoor
+from scheduling.tariff.calendar import band_at, edges_utc
+from scheduling.tariff.model import Tariff
 from scheduling.tariff.price import caps_of, price_per_step, version_of
 from scheduling.timegrid import TimeGrid
 
@@ -156,3 +159,21 @@ def _hour_mean(quarters: Mapping[datetime, float], hour_utc: datetime) -> float:
         for number in range(QUARTERS_PER_HOUR)
     ]
     return sum(values) / QUARTERS_PER_HOUR
+
+
+DEAR_BANDS = frozenset({"peak", "sharp"})
+OUTLOOK_H = 24
+"""How far control looks for the next peak [h]."""
+
+
+def bands_at(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo) -> BandOutlook:
+    """What the tariff says around an instant: the band in force, the next change, the next dear band."""
+    current = band_at(tariff, now_utc, zone=zone)
+    change_utc = peak_utc = None
+    for edge_utc in edges_utc(tariff, now_utc, now_utc + timedelta(hours=OUTLOOK_H), zone=zone)[1:]:
+        band = band_at(tariff, edge_utc, zone=zone)
+        if change_utc is None and band != current:
+            change_utc = edge_utc
+        if change_utc is not None and peak_utc is None and band in DEAR_BANDS:
+            peak_utc = edge_utc
+    return BandOutlook(current_band=current, next_peak_utc=peak_utc, next_change_utc=change_utc)

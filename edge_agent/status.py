@@ -3,10 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from statistics import median
+from zoneinfo import ZoneInfo
 
 from drivers.sample import Sample
+from edge_agent.control.controller import CycleReport
 from edge_agent.planner import Planner
 from edge_agent.store.rows import OutboxStatus
+from scheduling.tariff.calendar import next_change
+from scheduling.tariff.model import Tariff
+from scheduling.tariff.price import price_at
 
 
 def instant_text(instant_utc: datetime | None) -> str | None:
@@ -26,10 +31,11 @@ def sample_dict(sample: Sample, *, now_utc: datetime) -> dict[str, object]:
     }
 
 
-def uplink_dict(status: OutboxStatus, *, connected: bool) -> dict[str, object]:
+def uplink_dict(status: OutboxStatus, *, connected: bool, fault: str) -> dict[str, object]:
     """How far an uplink is."""
     return {
         "connected": connected,
+        "fault": fault,
         "backlog": status.backlog,
         "oldest": instant_text(status.oldest_utc),
         "last_ack": instant_text(status.last_ack_utc),
@@ -52,3 +58,46 @@ def planner_dict(planner: Planner) -> dict[str, object]:
 def read_dict(samples: Sequence[Sample], *, now_utc: datetime) -> Mapping[str, object]:
     """The process image."""
     return {"samples": [sample_dict(sample, now_utc=now_utc) for sample in samples]}
+
+
+def tariff_dict(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo) -> dict[str, object]:
+    """The band and price in force, and when the next band begins."""
+    price = price_at(tariff, now_utc, zone=zone)
+    change_utc = next_change(tariff, now_utc, zone=zone)
+    return {
+        "band": price.band,
+        "cny_per_kwh": price.cny_per_kwh,
+        "next_change": instant_text(change_utc),
+        "next_band": None if change_utc is None else price_at(tariff, change_utc, zone=zone).band,
+        "tariff_warnings": list(price.warnings),
+    }
+
+
+def control_dict(report: CycleReport | None) -> dict[str, object]:
+    """What control sees and does."""
+    if report is None:
+        return {"operating_mode": None, "units": {}, "storage": {}, "alarms": []}
+    return {
+        "operating_mode": report.operating_mode,
+        "setpoint_degc": dict(report.setpoints_degc),
+        "because": {loop: str(because) for loop, because in report.because.items()},
+        "notes": list(report.notes),
+        "holding": report.holding,
+        "units": {
+            name: {
+                "phase": str(unit.phase),
+                "mode": unit.mode,
+                "zh": unit.zh,
+                "en": unit.en,
+                "waiting": list(unit.waiting),
+                "wanted": None if name not in report.wants else report.wants[name].on,
+                "wanted_mode": None if name not in report.wants else report.wants[name].mode,
+            }
+            for name, unit in report.units.items()
+        },
+        "storage": {name: {"energy_kwh": kwh} for name, kwh in report.storage_kwh.items()},
+        "alarms": [
+            {"code": alarm.code, "device": alarm.device, "since": instant_text(alarm.since_utc), "values": alarm.values}
+            for alarm in report.alarms
+        ],
+    }

@@ -11,14 +11,14 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("edge_agent", "drivers", "scheduling", "hil_sim")
 
-# A name that holds a float ends in its unit, its qualifier (`_max`) last. The list is what the house uses, and no more.
+# A name that holds a float ends in its unit, its qualifier (`_max`) last. These are what the house uses, no more.
 UNITS = """
-    s min minutes h hours day days us ms kw kwh w degc k kpa pa m m2 m3 l kg t cny ratio factor share pct count hz a v va
-    kva deg per_h per_s per_k per_kg per_kw per_kwh per_m per_m2 per_m3 per_month per_day fraction mb kj
+    s min minutes h hours day days us ms kw kwh w degc k kpa pa m m2 m3 l kg t cny ratio factor share pct count hz a v
+    va kva deg per_h per_s per_k per_kg per_kw per_kwh per_m per_m2 per_m3 per_month per_day fraction mb kj
 """.split()
 QUALIFIERS = """
-    max min mean total now rated nominal so_far target start end limit before after design wanted last first floor median
-    residual high low
+    max min mean total now rated nominal so_far target start end limit before after design wanted last first floor
+    median residual high low
 """.split()
 # Names that need no unit: their type or meaning is the unit.
 PLAIN = set("value values raw scale wrote read_back old x y seed minimum maximum first last mean wanted".split())

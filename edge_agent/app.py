@@ -1,0 +1,466 @@
+"""The composition root: the only place that builds parts which do I/O, and starts and stops them in order.
+
+Order of start: store, buses, acquisition, control, planner, uplinks, local socket; stop in reverse, the store last.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from drivers.bus.base import Bus
+from drivers.bus.modbus_rtu import ModbusRtuBus
+from drivers.bus.modbus_tcp import ModbusTcpBus
+from drivers.device import Device, WriteOutcome
+from drivers.sample import Sample
+from edge_agent import local_api, status
+from edge_agent.acquisition import Pending, Recorder, poll_bus
+from edge_agent.clock import Clock, RealClock, SimulatedClock, elapsed_s, sleep_until
+from edge_agent.control.command import Outcome
+from edge_agent.control.controller import Controller, CycleReport
+from edge_agent.control.memory import Phase
+from edge_agent.control.modes import ModeRefused, ModeState, request_mode, start_mode, write_mode
+from edge_agent.errors import ConfigurationFault, RefusedByInterlock
+from edge_agent.expectation import Expectation, bands_at
+from edge_agent.health import Progress, notify, watchdog_interval_s
+from edge_agent.image import ProcessImage
+from edge_agent.plan_case import build_request
+from edge_agent.planner import Planner, SolverProcess
+from edge_agent.settings.load import Configuration
+from edge_agent.settings.model import Uplink
+from edge_agent.store.rows import AuditEntry
+from edge_agent.store.store import Store
+from edge_agent.uplink.periods import PeriodCloser
+from edge_agent.uplink.sender import Sender
+from edge_agent.uplink.transports.mqtt_json import MqttJson
+from scheduling.errors import SchedulingError
+from scheduling.plan import Plan, read_plan
+from scheduling.request import PlanRequest
+from scheduling.timegrid import staged_grid
+
+LOG = logging.getLogger(__name__)
+
+CONNECT_S_MAX = 5.0
+"""A bus that does not open within this wall time is left to reopen by itself while everything else goes on."""
+PLAN_RETRY_S = 60.0
+"""While the plant is not known well enough to plan, try again after this time [s, site]."""
+PLAN_AGE_MAX = timedelta(hours=2)
+"""A plan of the run before is taken up again when it is not older than this."""
+STUCK_S = 20.0
+"""A part without progress for its own period and this time more keeps the watchdog from being fed [s]."""
+MODE_KEY = "mode"
+MEMORY_KEY = "control"
+
+
+def build_clock(configuration: Configuration) -> Clock:
+    """The site's clock: the machine's, or the simulator's on a simulated site."""
+    site = configuration.site.site
+    if not site.simulated:
+        return RealClock()
+    if site.simulated_clock is None:
+        raise ConfigurationFault("仿真站点缺少 site.simulated_clock / a simulated site needs site.simulated_clock")
+    return SimulatedClock(site.simulated_clock)
+
+
+def build_buses(configuration: Configuration) -> dict[str, Bus]:
+    """One wire for each entry of devices.yaml; nothing is opened yet."""
+    buses: dict[str, Bus] = {}
+    for name, entry in configuration.devices.buses.items():
+        if entry.serial is not None:
+            buses[name] = ModbusRtuBus(
+                name, port=entry.serial, baud=entry.baud, framing=entry.framing, elapsed_s=elapsed_s
+            )
+        elif entry.tcp is not None:
+            host, _, port = entry.tcp.rpartition(":")
+            buses[name] = ModbusTcpBus(name, host=host, port=int(port), elapsed_s=elapsed_s)
+        else:
+            raise ConfigurationFault(f"buses.{name}: rtu_over_tcp 尚未支持 / is not built yet")
+    return buses
+
+
+def build_devices(configuration: Configuration, *, buses: Mapping[str, Bus], clock: Clock) -> dict[str, Device]:
+    """One device for each entry of devices.yaml."""
+    return {
+        name: Device(
+            name,
+            bus=buses[entry.bus],
+            unit=entry.unit,
+            profile=configuration.profiles[name],
+            period_s=entry.period_s,
+            now_utc=clock.now_utc,
+            elapsed_s=elapsed_s,
+        )
+        for name, entry in configuration.devices.devices.items()
+    }
+
+
+async def open_bus(name: str, bus: Bus) -> None:
+    """Opens a wire; one that is not there keeps reopening itself and never holds up the rest."""
+    try:
+        async with asyncio.timeout(CONNECT_S_MAX):
+            await bus.open()
+    except TimeoutError:
+        LOG.warning("bus does not open, it is tried again later bus=%s", name)
+
+
+async def read_once(configuration: Configuration) -> list[Sample]:
+    """Reads every device once without a service: what `edge-agent read` does where none runs. Writes nothing."""
+    clock = build_clock(configuration)
+    buses = build_buses(configuration)
+    devices = build_devices(configuration, buses=buses, clock=clock)
+    async with AsyncExitStack() as stack:
+        for name, bus in buses.items():
+            await open_bus(name, bus)
+            stack.push_async_callback(bus.close)
+
+        async def read_bus(name: str) -> list[Sample]:
+            members = [devices[device] for device, entry in configuration.devices.devices.items() if entry.bus == name]
+            return [sample for device in members for sample in await device.poll()]
+
+        return [sample for samples in await asyncio.gather(*map(read_bus, buses)) for sample in samples]
+
+
+class Service:
+    """Everything that runs in one service process."""
+
+    def __init__(self, configuration: Configuration, *, clock: Clock, store: Store, promise_fd: int | None) -> None:
+        """Builds the parts that need no waiting; `run` starts them.
+
+        Args:
+            configuration: all files, checked.
+            clock: the site's clock.
+            store: open.
+            promise_fd: sequence numbers of committed frames are written here; simulated sites only.
+        """
+        site = configuration.site
+        self.configuration = configuration
+        self.site = site
+        self.clock = clock
+        self.store = store
+        self.started_utc = clock.now_utc()
+        self.zone = ZoneInfo(site.site.timezone)
+        self.progress = Progress(elapsed_s)
+        self.image = ProcessImage()
+        self.pending = Pending()
+        self.buses = build_buses(configuration)
+        self.devices = build_devices(configuration, buses=self.buses, clock=clock)
+        self.scan_s = min(entry.period_s for entry in configuration.devices.devices.values())
+        self.expectation = Expectation(configuration, store=store, image=self.image)
+        self.solver = SolverProcess()
+        self._promise_fd = promise_fd
+        self.recorder = Recorder(
+            pending=self.pending,
+            append_frame=self._append_frame,
+            close_due=self._closer().close_due,
+            promise=self._promise,
+        )
+        self.senders = {
+            name: Sender(
+                uplink=name,
+                store=store,
+                transport=build_transport(name, uplink, plant=site.site.id),
+                resend_s=uplink.resend_s,
+                now_utc=clock.now_utc,
+                elapsed_s=elapsed_s,
+            )
+            for name, uplink in configuration.uplink.uplinks.items()
+        }
+        self.controller: Controller
+        self.planner: Planner
+        self.mode: ModeState
+        self.report: CycleReport | None = None
+
+    # ------------------------------------------------------------------------------------------------- small parts
+    def _closer(self) -> PeriodCloser:
+        periods_s = {
+            f"{device}.{name}": max(entry.period_s, point.period_s or 0.0)
+            for device, entry in self.configuration.devices.devices.items()
+            for name, point in self.configuration.profiles[device].points.items()
+        }
+        return PeriodCloser(
+            self.store,
+            self.configuration.uplink,
+            plant=self.site.site.id,
+            period_s=lambda point: periods_s.get(point, self.scan_s),
+            period_s_max=max(periods_s.values()),
+            grace_s=self.scan_s,
+        )
+
+    def _promise(self, frame: int) -> None:
+        """Tells who started us that a frame is safe; a reader that has gone away is no reason to stop."""
+        if self._promise_fd is not None:
+            with suppress(BrokenPipeError):
+                os.write(self._promise_fd, b"%d\n" % frame)
+
+    async def _append_frame(self, samples: Sequence[Sample], instant_utc: datetime) -> int:
+        return await self.store.append_frame(samples, instant_utc=instant_utc, elapsed_s=elapsed_s())
+
+    async def _write(self, point: str, value: float) -> WriteOutcome:
+        """Writes to a device and returns what became of it; only the executor calls this."""
+        device, _, name = point.partition(".")
+        return await self.devices[device].write(name, value)
+
+    async def _save_memory(self, memory_json: str) -> None:
+        await self.store.put_state(MEMORY_KEY, memory_json)
+
+    async def _audit(self, outcome: Outcome) -> None:
+        """Chains a command and its outcome to all before it."""
+        command = outcome.command
+        await self.store.audit(
+            AuditEntry(
+                instant_utc=outcome.instant_utc,
+                actor=f"{self.mode.mode}: {self.mode.by}",
+                cause=command.because,
+                point=command.point,
+                old=outcome.before,
+                wanted=command.value,
+                read_back=outcome.read_back,
+                outcome=outcome.verdict,
+                reason=outcome.reason,
+                latency_s=(self.clock.now_utc() - outcome.instant_utc).total_seconds(),
+            )
+        )
+
+    async def _keep_plan(self, plan: Plan) -> None:
+        await self.store.put_plan(self.clock.now_utc(), plan.to_json())
+
+    async def _build_request(self, now_utc: datetime) -> PlanRequest | None:
+        """The planning task of this instant; None while units or tanks are not known."""
+        storage_kwh = {name: kwh for name, kwh in self.controller.storage_energy_kwh().items() if kwh is not None}
+        if self.report is None or storage_kwh.keys() != self.site.storages.keys():
+            return None
+        # After a start the first answers of all units are awaited; later a silent unit is planned as not available.
+        starting = (now_utc - self.started_utc).total_seconds() < self.site.control.handover_s
+        if starting and any(unit.phase is Phase.UNKNOWN for unit in self.report.units.values()):
+            return None
+        units = self.controller.unit_states(now_utc)
+        grid = staged_grid(now_utc.replace(second=0, microsecond=0), horizon_h=self.site.control.horizon_h)
+        live = await self.expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
+        return build_request(self.site, self.configuration.performance, grid=grid, live=live)
+
+    # ------------------------------------------------------------------------------------------------- start, run, stop
+    async def prepare(self) -> None:
+        """Takes up what the run before left behind: mode, control memory, plan."""
+        now_utc = self.clock.now_utc()
+        self.mode = start_mode(self.site, kept=await self.store.get_state(MODE_KEY), now_utc=now_utc)
+        self.controller = Controller(
+            self.site,
+            image=self.image,
+            write=self._write,
+            audit=self._audit,
+            save_memory=self._save_memory,
+            memory=await self.store.get_state(MEMORY_KEY),
+            capacities={
+                name: {mode: figures.heat_kw for mode, figures in performance.modes.items()}
+                for name, performance in self.configuration.performance.items()
+            },
+        )
+        self.planner = Planner(
+            solver=self.solver,
+            build=self._build_request,
+            keep=self._keep_plan,
+            limit_s=self.site.control.solve_s_max,
+            gap_ratio=self.site.control.solve_gap_ratio,
+            last_plan=await self._last_plan(now_utc),
+        )
+
+    async def _last_plan(self, now_utc: datetime) -> Plan | None:
+        kept = await self.store.latest_plan()
+        if kept is None or not timedelta(0) <= now_utc - kept[0] <= PLAN_AGE_MAX:
+            return None
+        try:
+            return read_plan(kept[1])
+        except SchedulingError as error:
+            LOG.warning("the stored plan cannot be read, a new one is made: %s", error)
+            return None
+
+    async def run(self) -> None:
+        """Runs until it is told to stop by SIGTERM or SIGINT, then stops in order."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.solver.stop)
+            for name, bus in self.buses.items():
+                stack.push_async_callback(bus.close)
+                await open_bus(name, bus)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(work, name=name) for name, work in self._work()]
+                server = await local_api.serve(self.site.storage_media.state_dir, self._verbs())
+                notify("READY=1")
+                LOG.info("service runs site=%s mode=%s", self.site.site.id, self.mode.mode)
+                await stop.wait()
+                notify("STOPPING=1")
+                LOG.info("service stops")
+                server.close()
+                for task in tasks:
+                    task.cancel()
+            # What was read after the last frame is kept; a period that is not over stays open for the next start.
+            await self.recorder.scan(self.clock.now_utc())
+
+    def _work(self) -> Iterator[tuple[str, Coroutine[None, None, None]]]:
+        for bus in self.buses:
+            members = [device for name, device in self.devices.items() if self._bus_of(name) == bus]
+            yield (
+                f"poll {bus}",
+                poll_bus(
+                    members,
+                    clock=self.clock,
+                    image=self.image,
+                    pending=self.pending,
+                    progress=lambda: self.progress.mark("poll"),
+                ),
+            )
+        yield (
+            "record",
+            self.recorder.run(clock=self.clock, period_s=self.scan_s, progress=lambda: self.progress.mark("scan")),
+        )
+        yield "control", self._control()
+        yield (
+            "plan",
+            self.planner.run(
+                clock=self.clock,
+                replan_min=self.site.control.replan_min,
+                retry_s=PLAN_RETRY_S,
+                progress=lambda: self.progress.mark("plan"),
+            ),
+        )
+        for name, sender in self.senders.items():
+            yield f"uplink {name}", sender.run()
+        yield "watchdog", self._watchdog()
+
+    def _bus_of(self, device: str) -> str:
+        return self.configuration.devices.devices[device].bus
+
+    async def _control(self) -> None:
+        """One control cycle after the other, on the site's clock."""
+        due_utc = self.clock.now_utc()
+        while True:
+            now_utc = self.clock.now_utc()
+            self.report = await self.controller.cycle(
+                now_utc,
+                plan=self.planner.plan,
+                mode=self.mode.mode,
+                bands=bands_at(self.configuration.tariff, now_utc, zone=self.zone),
+            )
+            self.progress.mark("control")
+            due_utc = max(due_utc + timedelta(seconds=self.site.control.cycle_s), self.clock.now_utc())
+            await sleep_until(self.clock, due_utc)
+
+    async def _watchdog(self) -> None:
+        """Feeds the manager's watchdog while scan, polling and control make progress."""
+        interval_s = watchdog_interval_s()
+        if interval_s is None:
+            return
+        allowed_s = {
+            "scan": self.scan_s + STUCK_S,
+            "poll": max(entry.period_s for entry in self.configuration.devices.devices.values()) + STUCK_S,
+            "control": self.site.control.cycle_s + STUCK_S,
+        }
+        while True:
+            stuck = list(self.progress.stuck(allowed_s))
+            if stuck:
+                LOG.error("no progress, the watchdog is not fed: %s", ", ".join(stuck))
+            else:
+                notify("WATCHDOG=1")
+            await asyncio.sleep(interval_s)
+
+    # ------------------------------------------------------------------------------------------------- local socket
+    def _verbs(self) -> Mapping[str, local_api.Verb]:
+        return {
+            "status": self._answer_status,
+            "read": self._answer_read,
+            "upload": self._answer_upload,
+            "mode": self._answer_mode,
+            "plan": self._answer_plan,
+        }
+
+    async def _answer_status(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        now_utc = self.clock.now_utc()
+        return {
+            "site": self.site.site.id,
+            "name": self.site.site.name,
+            "clock": {
+                "utc": status.instant_text(now_utc),
+                "local": now_utc.astimezone(self.zone).isoformat(timespec="seconds"),
+                "speed": self.clock.speed_ratio(),
+                "simulated": self.site.site.simulated,
+            },
+            "mode": self.mode.mode,
+            "mode_since": status.instant_text(self.mode.since_utc),
+            "mode_by": self.mode.by,
+            "mode_reason": self.mode.reason,
+            **status.tariff_dict(self.configuration.tariff, now_utc, zone=self.zone),
+            **status.planner_dict(self.planner),
+            **status.control_dict(self.report),
+            "forecast": {
+                name: {"method": forecast.method, "error_ratio": forecast.error_ratio}
+                for name, forecast in self.expectation.load_forecast.items()
+            },
+            "devices": {
+                name: {"dead": device.dead, "fault": str(device.fault)} for name, device in self.devices.items()
+            },
+            "frames": self.recorder.frame_count,
+            **(await self._answer_upload({})),
+        }
+
+    async def _answer_read(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        return status.read_dict(list(self.image), now_utc=self.clock.now_utc())
+
+    async def _answer_upload(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        return {
+            "uplinks": {
+                name: status.uplink_dict(await sender.status(), connected=sender.connected, fault=sender.fault)
+                for name, sender in self.senders.items()
+            }
+        }
+
+    async def _answer_mode(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        answer = request_mode(
+            self.site,
+            self.mode,
+            wanted=str(arguments.get("mode", "")),
+            by=str(arguments.get("by", "")),
+            reason=str(arguments.get("reason", "")),
+            now_utc=self.clock.now_utc(),
+        )
+        if isinstance(answer, ModeRefused):
+            raise RefusedByInterlock(f"{answer.zh} / {answer.en}")
+        await self.store.put_state(MODE_KEY, write_mode(answer))
+        LOG.warning("mode changed mode=%s by=%s reason=%s", answer.mode, answer.by, answer.reason)
+        self.mode = answer
+        return {"mode": self.mode.mode, "by": self.mode.by, "reason": self.mode.reason}
+
+    async def _answer_plan(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        if self.planner.plan is None:
+            raise RefusedByInterlock("还没有计划 / there is no plan yet")
+        return {"plan": self.planner.plan.model_dump(mode="json", by_alias=True)}
+
+
+def build_transport(name: str, uplink: Uplink, *, plant: str) -> MqttJson:
+    """The way to one receiver."""
+    if uplink.transport != "mqtt_json" or uplink.broker is None:
+        raise ConfigurationFault(f"uplinks.{name}: {uplink.transport} 尚未支持 / is not built yet")
+    return MqttJson(broker=uplink.broker, plant=uplink.plant or plant)
+
+
+async def run(configuration: Configuration, *, promise_fd: int | None = None) -> None:
+    """Opens the store, builds the service and runs it until it is told to stop.
+
+    Args:
+        configuration: all files, checked.
+        promise_fd: sequence numbers of committed frames are written here; simulated sites only.
+    """
+    media = configuration.site.storage_media
+    store = await Store.open(media.state_dir, quota_mb=media.quota_mb, raw_days=media.raw_days)
+    try:
+        service = Service(configuration, clock=build_clock(configuration), store=store, promise_fd=promise_fd)
+        await service.prepare()
+        await service.run()
+    finally:
+        await store.close()
