@@ -12,7 +12,7 @@ import drivers
 import edge_agent
 from drivers.device import Reason
 from drivers.sample import Cause, Quality
-from edge_agent.texts import alarms, quality, settings
+from edge_agent.texts import alarms, quality, refusals, settings
 from edge_agent.texts.catalogue import TEXTS, text
 
 
@@ -33,7 +33,7 @@ def test_text_is_complete(code) -> None:
 
 
 def test_codes_are_unique() -> None:
-    assert len(TEXTS) == len(settings.TEXTS) + len(quality.TEXTS) + len(alarms.TEXTS)
+    assert len(TEXTS) == len(settings.TEXTS) + len(quality.TEXTS) + len(refusals.TEXTS) + len(alarms.TEXTS)
 
 
 def test_every_cause_quality_and_reason_has_a_text() -> None:
@@ -84,3 +84,23 @@ def test_unknown_code_is_shown_with_its_values() -> None:
 
 def test_missing_value_does_not_lose_the_alarm() -> None:
     assert text("unit_tripped", unit="hp1").en == "hp1 tripped, code ?"
+
+
+def test_every_alarm_and_refusal_of_control_has_a_text() -> None:
+    used = set()
+    for path in (Path(edge_agent.__file__).parent / "control").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                listed = ast.unparse(node.func) in {"obstacles.append", "codes.append"}
+                if listed or name in {"Alarm", "Refused", "ModeRefused", "_fail"}:
+                    used.add(node.args[0].value)
+    assert len(used) > 30  # the search itself works
+    assert used - set(TEXTS) == set()
+
+
+def test_reason_that_is_a_code_is_worded() -> None:
+    words = text("unit_start_failed", unit="hp1", reason="user_flow_not_proven")
+    assert words.zh == "hp1 未能启动:用户侧没有水流"
+    assert words.en == "hp1 did not start: no flow on the user side"
+    assert text("unit_start_failed", unit="hp1", reason="timeout on COM3").en.endswith(": timeout on COM3")
