@@ -69,6 +69,7 @@ def test_periods_lie_on_the_clock() -> None:
     assert period_at(period.end_utc, 15) == period.next()
 
 
+@settings(deadline=None)
 @given(st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 - hypothesis adds the zone
 def test_microseconds_are_exact(instant_utc: datetime) -> None:
     assert instant(microseconds(instant_utc)) == instant_utc
@@ -87,7 +88,7 @@ def shifted(readings: list[Reading]) -> list[Reading]:
     return [(microseconds(START) + offset_us, value) for offset_us, value in readings]
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(READINGS, st.sampled_from([5.0, 60.0, 400.0]))
 def test_splitting_a_period_conserves_the_integral(readings: list[Reading], period_s: float) -> None:
     found = shifted(readings)
@@ -105,7 +106,7 @@ def test_splitting_a_period_conserves_the_integral(readings: list[Reading], peri
     assert sum(half.count for half in halves) == whole.count
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), READINGS)
 def test_order_and_repeats_do_not_matter(data: st.DataObject, readings: list[Reading]) -> None:
     found = shifted(readings)
@@ -117,7 +118,7 @@ def test_order_and_repeats_do_not_matter(data: st.DataObject, readings: list[Rea
     )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(READINGS)
 def test_mean_lies_between_the_extremes_and_the_share_between_0_and_1(readings: list[Reading]) -> None:
     rollup = roll_up_readings(shifted(readings), point=POINT, period=Period(START, 15), period_s=60.0)

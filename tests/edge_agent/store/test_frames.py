@@ -90,7 +90,7 @@ def test_numbers_leap_after_a_kill_and_after_losing_the_mark(tmp_path: Path) -> 
     assert third.next() > BLOCK + LEAP
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(["next", "kill", "close"]), max_size=40))
 def test_no_number_is_given_twice(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
     path = tmp_path_factory.mktemp("numbers") / "frame_sequence"

@@ -1,0 +1,147 @@
+"""Closes periods: rolls up what was stored, makes every uplink's record, and puts both on the disk in one transaction.
+
+Every period that ends is closed exactly once, also those in which the service did not run: their values are invalid,
+their records exist. Periods are closed in the order of their ends over all lengths. Where a length begins is noted on
+the disk before any period is closed, so that a kill at any moment neither skips nor repeats one.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from edge_agent.rollup import HOLD_PERIODS_MAX, Period, Reading, Rollup, period_at, roll_up_readings
+from edge_agent.settings.model import UplinkFile
+from edge_agent.store.rows import OutboxEntry
+from edge_agent.uplink.record import Record, build_record, encode
+
+LOG = logging.getLogger(__name__)
+
+HISTORY_MIN = 15
+"""Rollups of this length are kept for every point, whatever the uplinks want [min]."""
+BEGINNINGS_KEY = "periods.beginnings"
+PERIODS_A_CALL_MAX = 8
+"""Periods closed by one call: catching up after an outage does not hold up the scan that calls."""
+
+
+class PeriodStore(Protocol):
+    """What closing a period needs of the store."""
+
+    async def first_instant_utc(self) -> datetime | None:
+        """Instant of the oldest stored sample."""
+        ...
+
+    async def last_period_ends_utc(self) -> dict[int, datetime]:
+        """End of the last closed period by length."""
+        ...
+
+    async def readings_between(self, from_utc: datetime, to_utc: datetime) -> dict[str, list[Reading]]:
+        """Readings of a span by point."""
+        ...
+
+    async def get_state(self, key: str) -> str | None:
+        """The JSON text under a key."""
+        ...
+
+    async def put_state(self, key: str, json_text: str) -> None:
+        """Keeps a JSON text under a key."""
+        ...
+
+    async def close_period(self, period: Period, rollups: list[Rollup], records: list[OutboxEntry]) -> bool:
+        """Stores rollups and records in one transaction, once."""
+        ...
+
+
+class PeriodCloser:
+    """Closes what has ended whenever it is asked."""
+
+    def __init__(
+        self,
+        store: PeriodStore,
+        uplink_file: UplinkFile,
+        *,
+        plant: str,
+        period_s: Callable[[str], float],
+        period_s_max: float,
+        grace_s: float,
+    ) -> None:
+        """Wires the closer.
+
+        Args:
+            store: where samples come from and rollups and records go.
+            uplink_file: who gets what.
+            plant: name of the plant for uplinks that state none.
+            period_s: expected distance of two readings of a point [s].
+            period_s_max: the longest of them [s].
+            grace_s: a period is closed this long after its end [s, site clock], when its last samples are stored.
+        """
+        self._store = store
+        self._points = uplink_file.points
+        self._plants: dict[int, dict[str, str]] = {HISTORY_MIN: {}}
+        for name, uplink in uplink_file.uplinks.items():
+            self._plants.setdefault(uplink.period_min, {})[name] = uplink.plant or plant
+        self._period_s = period_s
+        self._before = timedelta(seconds=HOLD_PERIODS_MAX * period_s_max)
+        self._grace = timedelta(seconds=grace_s)
+        self._next: dict[int, Period] = {}
+
+    async def close_due(self, now_utc: datetime) -> int:
+        """Closes periods that ended at least the grace ago; when many wait, the oldest of them.
+
+        Args:
+            now_utc: the present on the site's clock.
+
+        Returns:
+            How many were closed; when it is not 0, more may be waiting.
+
+        Raises:
+            StoreFault: the store refuses; the period stays open.
+        """
+        if not self._next and not await self._resume():
+            return 0
+        closed = 0
+        while closed < PERIODS_A_CALL_MAX:
+            period = min(self._next.values(), key=lambda candidate: (candidate.end_utc, candidate.length_min))
+            if now_utc < period.end_utc + self._grace:
+                break
+            await self._close(period, now_utc)
+            self._next[period.length_min] = period.next()
+            closed += 1
+        return closed
+
+    async def _resume(self) -> bool:
+        """Finds where to go on: after the last closed period, else with the period of the first sample."""
+        ends_utc = await self._store.last_period_ends_utc()
+        noted = json.loads(await self._store.get_state(BEGINNINGS_KEY) or "{}")
+        known_utc = {int(length): datetime.fromisoformat(text) for length, text in noted.items()} | ends_utc
+        # A length that is new to an old store begins where the others stand: it does not repeat the plant's history.
+        start_utc = max(ends_utc.values()) if ends_utc else await self._store.first_instant_utc()
+        if start_utc is None:
+            return False
+        following = {length: period_at(known_utc.get(length, start_utc), length) for length in self._plants}
+        beginnings = {str(length): period.start_utc.isoformat() for length, period in following.items()}
+        await self._store.put_state(BEGINNINGS_KEY, json.dumps(noted | beginnings))
+        self._next = following
+        LOG.info("periods go on from=%s", min(period.start_utc for period in self._next.values()).isoformat())
+        return True
+
+    async def _close(self, period: Period, now_utc: datetime) -> None:
+        readings = await self._store.readings_between(period.start_utc - self._before, period.end_utc)
+        rollups = {
+            point: roll_up_readings(found, point=point, period=period, period_s=self._period_s(point))
+            for point, found in readings.items()
+        }
+        entries = []
+        for uplink, plant in self._plants[period.length_min].items():
+            record = build_record(rollups, self._points, plant=plant, period=period)
+            entries.append(OutboxEntry(uplink, partial(_encode, record=record, now_utc=now_utc)))
+        if not await self._store.close_period(period, list(rollups.values()), entries):
+            LOG.warning(
+                "period was closed before start=%s length_min=%d", period.start_utc.isoformat(), period.length_min
+            )
+
+
+def _encode(epoch: str, seq: int, *, record: Record, now_utc: datetime) -> bytes:
+    return encode(record, epoch=epoch, seq=seq, sent_at_utc=now_utc)

@@ -1,0 +1,1 @@
+"""How records travel: one module a protocol, three methods each."""

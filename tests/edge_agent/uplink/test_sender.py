@@ -1,0 +1,147 @@
+"""The sender's own rules, on a transport that only writes down what it is given."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from edge_agent.clock import elapsed_s
+from edge_agent.errors import RetryUplink
+from edge_agent.rollup import Period
+from edge_agent.store.rows import OutboxEntry, OutboxRow
+from edge_agent.store.store import Store
+from edge_agent.uplink import sender as sender_module
+from edge_agent.uplink.sender import WINDOW_COUNT_MAX, Sender
+from edge_agent.uplink.transports.base import Receipt
+
+START = datetime(2026, 1, 15, 0, 30, tzinfo=UTC)
+UPLINK = "city"
+
+
+class Notebook:
+    """A transport; the test answers by hand."""
+
+    def __init__(self) -> None:
+        self.sent: asyncio.Queue[OutboxRow] = asyncio.Queue()
+        self.receipts: asyncio.Queue[Receipt | None] = asyncio.Queue()
+        self.sessions = 0
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[None]:
+        self.sessions += 1
+        yield
+
+    async def send(self, row: OutboxRow) -> None:
+        self.sent.put_nowait(row)
+
+    async def receive(self) -> Receipt:
+        receipt = await self.receipts.get()
+        if receipt is None:
+            raise RetryUplink("cut")
+        return receipt
+
+    async def next_rows(self, count: int) -> list[OutboxRow]:
+        async with asyncio.timeout(20):
+            return [await self.sent.get() for _ in range(count)]
+
+
+class Desk:
+    """A sender at work on a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.transport = Notebook()
+        self.period = Period(START, 15)
+        self.now_s = elapsed_s()
+        self.sender = Sender(
+            uplink=UPLINK,
+            store=store,
+            transport=self.transport,
+            resend_s=30.0,
+            now_utc=lambda: START,
+            elapsed_s=lambda: self.now_s,
+        )
+
+    async def period_ends(self, count: int = 1) -> None:
+        for _ in range(count):
+            await self.store.close_period(self.period, [], [OutboxEntry(UPLINK, lambda e, s: f"{e} {s}".encode())])
+            self.period = self.period.next()
+
+    async def looks_again(self) -> None:
+        """Waits until the sender has looked at the outbox twice more: what it would send is sent."""
+        looks = 0
+        seen = asyncio.Event()
+        real = self.store.outbox_due
+
+        async def counted(*arguments: object, **named: object) -> list[OutboxRow]:
+            nonlocal looks
+            rows = await real(*arguments, **named)  # type: ignore[arg-type] # passed on as it came
+            looks += 1
+            if looks > 1:
+                seen.set()
+            return rows
+
+        self.store.outbox_due = counted  # type: ignore[method-assign] # watched for a moment
+        async with asyncio.timeout(20):
+            await seen.wait()
+        self.store.outbox_due = real  # type: ignore[method-assign] # as it was
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    monkeypatch.setattr(sender_module, "LOOK_S", 0.01)
+    monkeypatch.setattr(sender_module, "BACKOFF_FIRST_S", 0.01)
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    place = Desk(store)
+    await place.period_ends(30)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(place.sender.run())
+        yield place
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    await store.close()
+
+
+def numbers(rows: list[OutboxRow]) -> list[int]:
+    return [row.seq for row in rows]
+
+
+async def test_the_newest_goes_first_then_the_oldest_and_the_window_holds(desk: Desk) -> None:
+    rows = await desk.transport.next_rows(WINDOW_COUNT_MAX)
+    assert numbers(rows) == [30, *range(1, WINDOW_COUNT_MAX)]
+    await desk.looks_again()
+    assert desk.transport.sent.empty()
+    await desk.period_ends()
+    desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, 2, ((30, 30),)))
+    assert numbers(await desk.transport.next_rows(3)) == [31, 20, 21]
+    await desk.looks_again()
+    assert desk.transport.sent.empty()
+
+
+async def test_without_an_acknowledgement_the_same_bytes_go_again(desk: Desk) -> None:
+    first = {row.seq: row.payload for row in await desk.transport.next_rows(WINDOW_COUNT_MAX)}
+    desk.now_s += 29.0
+    await desk.looks_again()
+    assert desk.transport.sent.empty()
+    desk.now_s += 2.0
+    again = await desk.transport.next_rows(WINDOW_COUNT_MAX)
+    known = [row for row in again if row.seq in first]
+    assert len(known) >= WINDOW_COUNT_MAX - 1
+    assert all(first[row.seq] == row.payload for row in known)
+    await desk.looks_again()
+    assert (await desk.sender.status()).resent == len(known)
+
+
+async def test_a_cut_does_not_repeat_what_may_still_be_acknowledged(desk: Desk) -> None:
+    rows = await desk.transport.next_rows(WINDOW_COUNT_MAX)
+    desk.transport.receipts.put_nowait(None)
+    await desk.looks_again()
+    assert desk.transport.sessions == 2
+    assert desk.transport.sent.empty()
+    desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, 1))
+    assert numbers(await desk.transport.next_rows(1)) == [20]
+    assert (await desk.sender.status()).resent == 0
