@@ -336,7 +336,7 @@ class Controller:
                 storage_name,
                 memories=memory.units,
                 wants=wants,
-                discharging=result.discharging or lingering,
+                tank_used=result.tank_used or lingering,
                 site=self._site,
             )
             position = view.valves[storage.discharge_valve].position_ratio
@@ -398,6 +398,9 @@ class Controller:
     ) -> CycleReport:
         steps, results = steps or {}, results or {}
         all_alarms = [*alarms, *self._executor.alarms()]
+        if not self._ready(view):
+            # Just started: what has not been read yet is not silent.
+            all_alarms = [alarm for alarm in all_alarms if alarm.code != "device_silent"]
         if self._holding:
             all_alarms.append(Alarm("reading_stale", "control", view.instant_utc, {"point": "supply / units"}))
         return CycleReport(

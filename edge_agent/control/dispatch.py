@@ -41,6 +41,9 @@ SETTLED_S = 300.0
 """A unit counts as carrying its share this long after it runs. Ours: loaded at 0.5 %/s, heat after 3 min."""
 BAND_K = 1.0
 """Supply may be this far off its set-point before anything but regulation acts. Ours."""
+TOO_WARM_K = 0.4
+"""A supply this far above its set-point with all units at their lowest load: their heat finds no use. Well before
+their own thermostats stop them. Ours."""
 OFFSET_K = 0.3
 """Units are asked for a little more than the mixing demands: pipes and sensors lose some. Ours."""
 LOOSE_K = 1.0
@@ -73,6 +76,10 @@ UNLOAD_S = 420.0
 UNLOADED_RATIO = 0.45
 REST = timedelta(minutes=30)
 """A unit that was stopped because its heat found no use rests this long, whatever the plan says. Ours."""
+TAKEN_OVER_RATIO = 0.5
+"""The tank has taken over when it gives at least this share of what the staying and unloading units do not give."""
+HAND_OVER_RATIO = 0.8
+"""Share of a leaving unit's heat for which the discharge valve opens at once; regulation does the rest. Ours."""
 USED_RATIO = 0.97
 """Share of the rated capacity counted on: source temperatures vary."""
 PEAK_BANDS = frozenset({"sharp", "peak"})
@@ -90,7 +97,7 @@ class Dispatched:
     Attributes:
         wants: by unit.
         discharge_ratio: opening of the discharge valve; None: leave it.
-        discharging: the tank's way must be open for the loop.
+        tank_used: the tank's way must be open.
         memory: of the loop.
         setpoint_degc: supply temperature aimed at.
         because: plan or rule.
@@ -100,7 +107,7 @@ class Dispatched:
 
     wants: Mapping[str, Want]
     discharge_ratio: float | None
-    discharging: bool
+    tank_used: bool
     memory: LoopMemory
     setpoint_degc: float
     because: Because
@@ -160,6 +167,7 @@ class _Balance:
     short_kw: float = 0.0
     lasts_s: float = math.inf
     tank_kw: float = 0.0
+    handed_kw: float = 0.0
     notes: list[str] = field(default_factory=list)
 
 
@@ -226,7 +234,12 @@ class _Dispatch:
         # An unknown outdoor temperature counts as the design day: comfort before cost.
         known_degc = self.config.design_outdoor_degc if outdoor_degc is None else outdoor_degc
         wanted_degc = curve_degc(self.config.supply_setpoint_degc, known_degc)
-        return min(max(wanted_degc, self.config.supply_degc_min), self.config.supply_degc_max)
+        lowest_degc = min(self.config.supply_degc_min + BAND_K, self.config.supply_degc_max)
+        return min(max(wanted_degc, lowest_degc), self.config.supply_degc_max)
+
+    def _floor_degc(self) -> float:
+        """Supply temperature below which tank and units act beyond the plan; never less than half a band above the limit."""
+        return max(self.setpoint_degc - BAND_K, self.config.supply_degc_min + 0.5 * BAND_K)
 
     # ------------------------------------------------------------------------------------------------------- intent
 
@@ -388,6 +401,8 @@ class _Dispatch:
             return True
         if not self.before.discharging:
             return False
+        if self.balance.short_kw > self._notable_kw():
+            return True
         awaited = [name for name, duty in self.duties.items() if duty.mode == "direct" and not self._settled(name)]
         return any(self.memories[name].phase in PREPARING or self._in_direct(name) for name in awaited)
 
@@ -400,7 +415,7 @@ class _Dispatch:
         balance = self.balance
         if supply_degc is not None:
             near_min = supply_degc < self.config.supply_degc_min + NEAR_MIN_K
-            cold = supply_degc < self.setpoint_degc - BAND_K
+            cold = supply_degc < self._floor_degc()
             imminent = self._imminent()
             lack_since_utc = (self.before.lack_since_utc or self.now_utc) if cold or imminent else None
             lack_s = 0.0 if lack_since_utc is None else (self.now_utc - lack_since_utc).total_seconds()
@@ -429,10 +444,11 @@ class _Dispatch:
     def _imminent(self) -> bool:
         """Whether the units are too few for the load and the tank will not bridge the start of another."""
         balance = self.balance
-        if balance.load_kw is None or not self.units:
-            return False
-        smallest_kw = min(self._capacity_kw(name, "direct") for name in self.units)
-        return balance.short_kw > 0.1 * smallest_kw and balance.lasts_s < TANK_ENDS_S
+        return balance.short_kw > self._notable_kw() and balance.lasts_s < TANK_ENDS_S
+
+    def _notable_kw(self) -> float:
+        """A lack of heat worth acting on; readings and ratings are not better than this."""
+        return 0.1 * min(self._capacity_kw(name, "direct") for name in self.units)
 
     def _one_more(self, *, urgent: bool) -> str | None:
         """The unit that helps soonest: one that charges now, else one that may be started."""
@@ -462,7 +478,7 @@ class _Dispatch:
         low = [self.view.units[name].load_ratio for name in direct]
         too_warm = (
             supply_degc is not None
-            and supply_degc > self.setpoint_degc + BAND_K
+            and supply_degc > self.setpoint_degc + TOO_WARM_K
             and (self.before.discharge_ratio or 0.0) <= 1.0 - USED_RATIO
             and len(direct) > 1
             and all(ratio is not None and ratio <= LOAD_RATIO_MIN + 0.1 for ratio in low)
@@ -509,11 +525,17 @@ class _Dispatch:
             turn_free = False
             if verdict == "tank":
                 through_tank = True
+                if not path_open(self.site, self.view, self.storage_name):
+                    self._keep(name)  # first the way, then the load
+                    continue
                 since_utc = before.get(name, self.now_utc)
                 if not self._has_unloaded(name, since_utc):
                     unloading[name] = since_utc
                     self._keep(name, unloading=True)
+                    if name not in before:
+                        self._hand_over_kw(name, lowest_ratio=LOAD_RATIO_MIN)
                     continue
+                self._hand_over_kw(name, lowest_ratio=0.0)
             last_utc = self.now_utc
         self.state = replace(self.state, unloading_since_utc=unloading, stopped_utc=last_utc)
         return through_tank
@@ -521,6 +543,11 @@ class _Dispatch:
     def _keep(self, name: str, *, unloading: bool = False) -> None:
         """Keeps a unit on the loop although the plan has other uses for it."""
         self.duties[name] = replace(self.duties[name], mode="direct", because=Because.COMFORT, unloading=unloading)
+
+    def _hand_over_kw(self, name: str, *, lowest_ratio: float) -> None:
+        """Notes the heat that a unit is about to stop giving: the valve need not wait until the supply feels it."""
+        load_ratio = self.view.units[name].load_ratio or 0.0
+        self.balance.handed_kw += max(0.0, load_ratio - lowest_ratio) * self._capacity_kw(name, "direct")
 
     def _can_leave(self, name: str) -> str | None:
         """What carries the load when a unit leaves the loop: the other units, the tank, or nothing (None)."""
@@ -532,7 +559,7 @@ class _Dispatch:
             for other in self.units
             if other != name and self._settled(other) and self.duties[other].mode == "direct"
         )
-        if others_kw >= load_kw and supply_degc > self.setpoint_degc - BAND_K:
+        if others_kw >= load_kw and supply_degc > self._floor_degc():
             return "units"
         if self.storage_name is None or self.storage is None or not self._tank_helps():
             return None
@@ -549,6 +576,15 @@ class _Dispatch:
         if supply_degc < self.setpoint_degc - 0.5 * BAND_K or (self.before.discharge_ratio or 0.0) > USED_RATIO:
             return False
         load_ratio = self.view.units[name].load_ratio
+        given_kw = (self.before.discharge_ratio or 0.0) * self.balance.tank_kw
+        units_kw = sum(
+            (self.view.units[other].load_ratio or 0.0) * self._capacity_kw(other, "direct")
+            for other in self.units
+            if self._in_direct(other)
+        )
+        rest_kw = (self.balance.load_kw or 0.0) - units_kw
+        if given_kw < TAKEN_OVER_RATIO * rest_kw:
+            return False
         low = load_ratio is not None and load_ratio <= UNLOADED_RATIO
         return low or (self.now_utc - since_utc).total_seconds() >= UNLOAD_S
 
@@ -557,11 +593,16 @@ class _Dispatch:
     def _finish(self, now: Intent, soon: Intent, *, discharging: bool) -> Dispatched:
         supply_degc = self.loop.supply_degc
         ratio = self._valve(discharging=discharging)
-        cold = supply_degc is not None and supply_degc < self.setpoint_degc - 0.7 * BAND_K
-        planned_kw = max(
-            (intent.to_loop_kw.get(self.storage_name, 0.0) if self.storage_name else 0.0) for intent in (now, soon)
+        cold = supply_degc is not None and supply_degc < self._floor_degc() + 0.3 * BAND_K
+        present_kw, next_kw = (
+            intent.to_loop_kw.get(self.storage_name, 0.0) if self.storage_name else 0.0 for intent in (now, soon)
         )
-        used = discharging or (ratio or 0.0) > 0.0 or planned_kw > WANTED_KW or (cold and self._tank_helps())
+        charging = any(
+            memory.mode == "charge" and memory.phase not in (Phase.OFF, Phase.UNKNOWN)
+            for memory in self.memories.values()
+        )
+        used = discharging or charging or (ratio or 0.0) > 0.0 or max(present_kw, next_kw) > WANTED_KW
+        used = used or (cold and self._tank_helps())
         loosened = self._loosened(discharging=discharging, ratio=ratio)
         self.state = replace(
             self.state,
@@ -571,12 +612,14 @@ class _Dispatch:
             trim_k=self._trim_k(discharging=discharging),
         )
         wants = {
-            name: self._want(name, duty, limited=discharging and not loosened) for name, duty in self.duties.items()
+            # Planned loads are kept while the plan lets the tank do the balance; else the units give what is needed.
+            name: self._want(name, duty, limited=discharging and present_kw > WANTED_KW and not loosened)
+            for name, duty in self.duties.items()
         }
         return Dispatched(
             wants=wants,
             discharge_ratio=ratio,
-            discharging=used,
+            tank_used=used,
             memory=self.state,
             setpoint_degc=self.setpoint_degc,
             because=now.because,
@@ -665,8 +708,9 @@ class _Dispatch:
         error_k = self.setpoint_degc - supply_degc
         ratios = [self.view.units[name].load_ratio for name in settled]
         full = all(ratio is not None and ratio >= USED_RATIO for ratio in ratios)
-        if error_k > 0.0 and full:
-            return trim_k  # more is not to be had: winding up would only overshoot later
+        lowest = all(ratio is not None and ratio <= LOAD_RATIO_MIN + 0.1 for ratio in ratios)
+        if (error_k > 0.0 and full) or (error_k < 0.0 and lowest):
+            return trim_k  # more, or less, is not to be had: winding up would only overshoot later
         step_s = min(self._step_s(), 2.0 * self.site.control.cycle_s)
         return min(max(trim_k + error_k * step_s / TRIM_S, TRIM_K_MIN), TRIM_K_MAX)
 
@@ -689,7 +733,7 @@ class _Dispatch:
         if not path_open(self.site, self.view, self.storage_name) or not (discharging or self._tank_helps()):
             self.state = replace(self.state, discharge_ratio=0.0, error_k=None)
             return 0.0
-        target_degc = self.setpoint_degc if discharging else self.setpoint_degc - BAND_K
+        target_degc = self.setpoint_degc if discharging else self._floor_degc()
         error_k = target_degc - supply_degc
         error_before_k = self.before.error_k if discharging == self.before.discharging else None
         step_s = min(self._step_s(), 3.0 * self.site.control.cycle_s)
@@ -697,6 +741,8 @@ class _Dispatch:
         if self.tank.top_degc is not None and self.loop.return_degc is not None:
             lift_k = self.tank.top_degc - self.loop.return_degc
         ratio = valve_ratio(before_ratio, error_k=error_k, error_before_k=error_before_k, step_s=step_s, lift_k=lift_k)
+        if self.balance.handed_kw > 0.0 and self.balance.tank_kw > 0.0:
+            ratio = min(1.0, ratio + HAND_OVER_RATIO * self.balance.handed_kw / self.balance.tank_kw)
         if not discharging and error_k < 0.0:
             ratio = min(ratio, max(0.0, before_ratio - VALVE_CLOSE_PER_S * step_s))
         self.state = replace(self.state, discharge_ratio=ratio, error_k=error_k)

@@ -453,7 +453,7 @@ class _Sequence:
         elif not self.want.on and run_long_enough(self.config, memory, self.now_utc):
             return self._stop(self.want.because)
         alarms = self._pump_alarms()
-        if memory.mode == "charge" and not self._path_ready():
+        if memory.mode == "charge" and self._path_lost():
             # The way into the tank is gone: back to the loop at once, before the unit loses its flow.
             alarms = (*alarms, *self._valve_alarm())
             if "direct" in self.config.modes:
@@ -461,6 +461,14 @@ class _Sequence:
         elif self._may_change_mode():
             self.memory = replace(memory, mode=self.want.mode, mode_since_utc=self.now_utc)
         return Step(self.memory, (*self._unit_commands(), self._request(on=True)), alarms)
+
+    def _path_lost(self) -> bool:
+        """Whether the isolating valve is seen not to be open; not seen is not closed."""
+        storage = self.config.storage
+        if storage is None:
+            return True
+        position_ratio = self.view.valves[self.site.storages[storage].isolating_valve].position_ratio
+        return position_ratio is not None and position_ratio <= PATH_OPEN_RATIO
 
     def _may_change_mode(self) -> bool:
         memory, want = self.memory, self.want

@@ -55,11 +55,11 @@ def tank_needed(
     *,
     memories: Mapping[str, UnitMemory],
     wants: Mapping[str, Want],
-    discharging: bool,
+    tank_used: bool,
     site: SiteFile,
 ) -> bool:
     """Whether the way into a tank must be open: a unit charges or is about to, or the tank feeds the loop."""
-    if discharging:
+    if tank_used:
         return True
     for name, unit in site.units.items():
         if unit.storage != storage:

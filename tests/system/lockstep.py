@@ -37,7 +37,12 @@ FLOW_POINTS = {
     "source_outlet_temperature": "source_flow",
 }
 STATION_POINTS = [
-    *(f"p_{side}_{number}{suffix}" for side in ("source", "user") for number in range(1, 5) for suffix in ("", "_running")),
+    *(
+        f"p_{side}_{number}{suffix}"
+        for side in ("source", "user")
+        for number in range(1, 5)
+        for suffix in ("", "_running")
+    ),
     *"valve_charge valve_discharge valve_charge_position valve_discharge_position".split(),
     *"supply_temperature return_temperature load_pump_running".split(),
 ]
