@@ -1,9 +1,11 @@
 """`edge-agent plan`: a plan from a PlanRequest file without any site, or the running service's present plan."""
 
 import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 LIMIT_S = 10.0
 GAP_SHARE = 0.001
+MODE_ZH = {"direct": "直供", "charge": "蓄热"}
 
 
 @click.command(help="制定蓄能与机组计划 / make a plan, from a request file or of the running service.")
@@ -73,7 +76,7 @@ def command(
     if common.as_json:
         click.echo(plan.to_json())
     else:
-        _print(common, plan, request=request, why=why)
+        _print(common, plan, zone=ZoneInfo(request.timezone), why=why)
 
 
 def _of_service(common: Common, *, why: bool) -> None:
@@ -82,7 +85,8 @@ def _of_service(common: Common, *, why: bool) -> None:
     from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - only to find the state folder
     from scheduling.plan import Plan  # noqa: PLC0415 - heavy
 
-    answer = local_api.ask(load_configuration(common.config).site.storage_media.state_dir, "plan")
+    site = load_configuration(common.config).site
+    answer = local_api.ask(site.storage_media.state_dir, "plan")
     document = answer.get("plan")
     if document is None:
         _refuse(common, Exit.FINDING, common.pick("服务还没有计划", "the service has no plan yet"), path="$")
@@ -90,7 +94,7 @@ def _of_service(common: Common, *, why: bool) -> None:
     if common.as_json:
         click.echo(plan.to_json())
     else:
-        _print(common, plan, request=None, why=why)
+        _print(common, plan, zone=ZoneInfo(site.site.timezone), why=why)
 
 
 def _read(common: Common, name: str) -> bytes:
@@ -122,31 +126,43 @@ def _refuse(common: Common, status: Exit, message: str, *, path: str) -> NoRetur
     sys.exit(status)
 
 
-def _print(common: Common, plan: "Plan", *, request: "PlanRequest | None", why: bool) -> None:
-    """The plan for people: cost, blocks of every unit and store, and the reasons."""
-    gap = "" if plan.gap is None else f", {plan.gap:.2%}"
+def _print(common: Common, plan: "Plan", *, zone: ZoneInfo, why: bool) -> None:
+    """The plan for people: cost, blocks of every unit, and the reasons; all times on the plant's clock."""
+    gap = "" if plan.gap is None else f", gap {plan.gap:.2%}"
     common.say(
-        f"{plan.request}: {plan.objective_cny:.2f} 元({plan.method}, {plan.status}{gap}, {plan.solve_seconds:.1f} s)",
-        f"{plan.request}: {plan.objective_cny:.2f} CNY ({plan.method}, {plan.status}{gap}, {plan.solve_seconds:.1f} s)",
+        f"{plan.request}: {plan.objective_cny:.2f} 元({plan.method}{gap}, {plan.solve_seconds:.1f} s)",
+        f"{plan.request}: {plan.objective_cny:.2f} CNY ({plan.method}{gap}, {plan.solve_seconds:.1f} s)",
     )
-    starts = _starts_utc(plan)
-    zone = _zone(request)
+    starts = [start.astimezone(zone) for start in _starts_utc(plan)]
+    width = max(len(name) for name in (*plan.units, *plan.storages, *(reason.name for reason in plan.reasons)))
     for name, unit in plan.units.items():
-        blocks = []
-        first = 0
-        for step in range(1, len(unit.mode) + 1):
-            if step == len(unit.mode) or unit.mode[step] != unit.mode[first]:
-                if unit.mode[first] is not None:
-                    mean_kw = sum(unit.load_kw[first:step]) / (step - first)
-                    blocks.append(f"{_span(starts, first, step, zone=zone)} {unit.mode[first]} {mean_kw:.0f} kW")
-                first = step
-        click.echo(f"  {name}: {'; '.join(blocks) or '-'}")
+        blocks = list(_blocks(unit.mode)) or [(0, len(unit.mode), None)]
+        for number, (first, last, mode) in enumerate(blocks):
+            label = name if number == 0 else ""
+            if mode is None:
+                click.echo(f"  {label:<{width}}  {common.pick('停', 'off')}")
+                continue
+            mean_kw = sum(unit.load_kw[first:last]) / (last - first)
+            words = common.pick(MODE_ZH.get(mode, mode), mode)
+            click.echo(f"  {label:<{width}}  {_span(starts, first, last)}  {words}  {mean_kw:.0f} kW")
     if plan.note:
         click.echo(f"  ({plan.note})")
     if why:
+        common.say("理由", "reasons")
         for reason in plan.reasons:
-            span = _span(starts, reason.from_step, reason.to_step, zone=zone)
-            click.echo(f"  {span} {reason.name}: {common.pick(reason.zh, reason.en)}")
+            span = _span(starts, reason.from_step, reason.to_step)
+            click.echo(f"  {reason.name:<{width}}  {span}  {common.pick(reason.zh, reason.en)}")
+
+
+def _blocks(modes: Sequence[str | None]) -> Iterator[tuple[int, int, str]]:
+    """(first step, step after the last, mode) of each stretch in which a unit runs in one mode."""
+    first = 0
+    for step in range(1, len(modes) + 1):
+        if step == len(modes) or modes[step] != modes[first]:
+            mode = modes[first]
+            if mode is not None:
+                yield first, step, mode
+            first = step
 
 
 def _starts_utc(plan: "Plan") -> list[datetime]:
@@ -156,16 +172,8 @@ def _starts_utc(plan: "Plan") -> list[datetime]:
     return starts
 
 
-def _span(starts_utc: list[datetime], first: int, last: int, *, zone: str | None) -> str:
-    return f"{_clock(starts_utc[first], zone)}-{_clock(starts_utc[last], zone)}"
-
-
-def _zone(request: "PlanRequest | None") -> str | None:
-    return None if request is None else request.timezone
-
-
-def _clock(instant_utc: datetime, zone: str | None) -> str:
-    """Month, day and time on the plant's clock; in UTC, and said so, where the zone is not known."""
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only for people
-
-    return f"{instant_utc:%m-%d %H:%MZ}" if zone is None else f"{instant_utc.astimezone(ZoneInfo(zone)):%m-%d %H:%M}"
+def _span(starts: list[datetime], first: int, last: int) -> str:
+    """Month, day and time of both ends; the second day only where it is another one."""
+    begin, end = starts[first], starts[last]
+    ending = f"{end:%H:%M}" if begin.date() == end.date() else f"{end:%m-%d %H:%M}"
+    return f"{begin:%m-%d %H:%M}–{ending}"

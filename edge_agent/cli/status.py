@@ -1,0 +1,89 @@
+"""`edge-agent status`: what the running service is doing, on one screen."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+from edge_agent import local_api
+from edge_agent.cli.common import Common, Exit, emit, shared_options
+
+
+@click.command(help="正在运行的服务在做什么 / what the running service is doing.")
+@shared_options
+def command(common: Common) -> None:
+    """Asks the service over its local socket; exit status 1 while an alarm stands."""
+    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
+
+    site = load_configuration(common.config).site
+    answer: dict[str, Any] = local_api.ask(site.storage_media.state_dir, "status")
+    if common.as_json:
+        emit("status/1", answer)
+    else:
+        for line in _lines(common, answer, zone=ZoneInfo(site.site.timezone)):
+            click.echo(line)
+    sys.exit(Exit.FINDING if answer["alarms"] else Exit.OK)
+
+
+def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iterator[str]:
+    from edge_agent.texts.catalogue import text  # noqa: PLC0415 - only for people
+    from scheduling.tariff.model import BAND_ZH  # noqa: PLC0415
+
+    pick = common.pick
+
+    def local(instant: str | None) -> str:
+        return "-" if instant is None else f"{datetime.fromisoformat(instant).astimezone(zone):%m-%d %H:%M}"
+
+    speed = answer["clock"]["speed"]
+    simulated = pick(f"  (仿真 {speed:g}x)", f"  (simulated {speed:g}x)") if answer["clock"]["simulated"] else ""
+    yield f"{answer['name']}  {answer['clock']['local'][:16].replace('T', ' ')}{simulated}"
+    yield pick(
+        f"方式 {answer['mode']},{local(answer['mode_since'])} 起,{answer['mode_by']}: {answer['mode_reason']}",
+        f"mode {answer['mode']} since {local(answer['mode_since'])}, {answer['mode_by']}: {answer['mode_reason']}",
+    )
+    change, price_cny = local(answer["next_change"]), f"{answer['cny_per_kwh']:.4f}"
+    band, next_band = (pick(BAND_ZH[answer[key]], answer[key]) if answer[key] else "-" for key in ("band", "next_band"))
+    yield pick(
+        f"电价 {band} {price_cny} 元/kWh,{change} 转 {next_band}",
+        f"price {band} {price_cny} CNY/kWh, {next_band} from {change}",
+    )
+    for name, tank in answer["storage"].items():
+        energy = "-" if tank["energy_kwh"] is None else f"{tank['energy_kwh']:.0f} kWh"
+        yield pick(f"蓄能 {name} {energy}", f"storage {name} {energy}")
+    for name, unit in answer["units"].items():
+        waits = ", ".join(getattr(text(code), common.language) for code in unit["waiting"])
+        yield f"{name:<6} {pick(unit['zh'], unit['en'])}" + (
+            pick(f"  等待: {waits}", f"  waits: {waits}") if waits else ""
+        )
+    plan = answer["plan"]
+    if plan is None:
+        yield pick("计划 还没有", "plan: none yet")
+    else:
+        gap = "" if plan["gap"] is None else f", gap {100 * plan['gap']:.2f} %"
+        made, cost_cny = local(plan["made_utc"]), f"{plan['objective_cny']:.0f}"
+        yield pick(
+            f"计划 {made} 制定 ({plan['method']}),{cost_cny} 元{gap};理由: edge-agent plan --why",
+            f"plan made {made} ({plan['method']}), {cost_cny} CNY{gap}; reasons: edge-agent plan --why",
+        )
+    for name, uplink in answer["uplinks"].items():
+        link = pick("已连接", "connected") if uplink["connected"] else pick("未连接", "not connected")
+        due, held, backlog = (uplink[key] for key in ("due", "acknowledged", "backlog"))
+        yield pick(
+            f"上传 {name} {link},应传 {due} 已确认 {held} 积压 {backlog}",
+            f"uplink {name} {link}, due {due} acknowledged {held} backlog {backlog}",
+        )
+        if uplink["fault"]:
+            yield f"       {uplink['fault']}"
+    for name, device in answer["devices"].items():
+        if device["dead"]:
+            words = text(device["fault"] or "no_answer")
+            yield pick(f"设备 {name}: {words.zh}", f"device {name}: {words.en}")
+    for alarm in answer["alarms"]:
+        words = text(alarm["code"], **{"device": alarm["device"], "unit": alarm["device"], **alarm["values"]})
+        yield pick(
+            f"报警 {local(alarm['since'])} {alarm['device']}: {words.zh}。{words.hint_zh}",
+            f"alarm {local(alarm['since'])} {alarm['device']}: {words.en}. {words.hint_en}",
+        )
