@@ -1,6 +1,5 @@
 """The score of a whole run, agent and all: a planted lost frame, wrong value and lost record are each counted once."""
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -63,5 +62,4 @@ async def test_each_planted_fault_is_counted_once(play: SabotagedPlay) -> None:
     assert score["expectations_missed"] != []
     assert isinstance(score["samples_accepted"], int)
     assert score["samples_accepted"] > 10_000
-    assert play.kept
-    assert "agent.log" in os.listdir(play.folder)
+    assert play.kept  # whoever wants to know why finds the run folder
