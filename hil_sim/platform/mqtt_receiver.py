@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import re
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +24,8 @@ VALID = 192
 INVALID = 0
 TOPIC = re.compile(r"^hp/([^/]+)/up/frame$")
 RECONNECT_S = 0.2
+NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+"""Small messages that answer each other would wait 40 ms for each other; measured: 39 records/s without."""
 CALL_S_MAX = 10.0
 RECORD_COUNT_MAX = 10_000
 
@@ -169,7 +172,9 @@ class MqttReceiver:
         down = False
         while True:
             try:
-                async with aiomqtt.Client(self._host, self._port, timeout=CALL_S_MAX, keepalive=60) as client:
+                async with aiomqtt.Client(
+                    self._host, self._port, timeout=CALL_S_MAX, keepalive=60, socket_options=[NO_DELAY]
+                ) as client:
                     await client.subscribe("hp/+/up/frame", qos=1)
                     LOG.info("platform listens broker=%s:%d", self._host, self._port)
                     down = False

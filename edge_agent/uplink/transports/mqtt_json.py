@@ -6,6 +6,7 @@ Credentials and client certificates are not built yet.
 """
 
 import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ CALL_S_MAX = 10.0
 """Longest wait for the broker's answer to connect, subscribe and publish [s, wall]."""
 INFLIGHT_COUNT_MAX = 20
 INCOMING_COUNT_MAX = 1000
+NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+"""A publish must not wait until the receipt of the last one is confirmed: 40 ms each on most systems."""
 
 
 class _Refused(BaseModel):
@@ -97,6 +100,7 @@ class MqttJson:
             keepalive=KEEPALIVE_S,
             max_inflight_messages=INFLIGHT_COUNT_MAX,
             max_queued_incoming_messages=INCOMING_COUNT_MAX,
+            socket_options=[NO_DELAY],
             tls_context=ssl.create_default_context() if self._tls else None,
         )
         client.pending_calls_threshold = INFLIGHT_COUNT_MAX
