@@ -432,6 +432,7 @@ class Play:
             agent_starts=self.agent.starts,
             cost_cny=self.tally.cost_cny,
             no_storage_cny=self.tally.no_storage_cny,
+            stored_heat_cny=self.tally.stored_heat_cny(),
             electricity_kwh=truth.electricity_kwh,
             heat_kwh=truth.heat_delivered_kwh,
             uploads=Uploads(len(due), len(held.intersection(due)), _backlog(status)),

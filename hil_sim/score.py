@@ -46,6 +46,8 @@ BAND_CNY_PER_KWH: Final[Mapping[str, float]] = MappingProxyType(
 SYSTEM_COP_WITHOUT_STORAGE: Final = 3.6
 """Used only until the twin plant has delivered some heat: a unit's 4.4 less its pumps. Design assumption."""
 TWIN_HEAT_KWH_MIN: Final = 200.0
+CHARGING_COP: Final = 3.3
+"""Units at 55 degC leaving, pumps included: values the heat in the tank. Design assumption of the example plant."""
 
 
 def band_of(local: datetime) -> str:
@@ -110,6 +112,15 @@ class Tally:
         if twin.heat_delivered_kwh > TWIN_HEAT_KWH_MIN and twin.electricity_kwh > 0.0:
             cop = twin.heat_delivered_kwh / twin.electricity_kwh
         self.no_storage_cny += (truth.heat_delivered_kwh - before.heat_delivered_kwh) / cop * price
+
+    def stored_heat_cny(self) -> float:
+        """Cost of the heat that lies in the tank beyond the first level, bought in the valley; below it: less than 0.
+
+        Without it a run would look dear while it charges, and cheap when it ends with an empty tank.
+        """
+        if self.first is None or self.last is None:
+            return 0.0
+        return (self.last.stored_kwh - self.first.stored_kwh) / CHARGING_COP * BAND_CNY_PER_KWH["valley"]
 
     def charged_valley_ratio(self) -> float | None:
         """Share of the charged heat that was bought in the valley; None when nothing was charged."""
@@ -313,6 +324,7 @@ def score(
         "speed_effective": round(run.counted_sim_s / run.wall_s, 1) if run.wall_s > 0.0 else None,
         "cost_cny": round(tally.cost_cny, 2),
         "no_storage_estimate_cny": round(tally.no_storage_cny, 2),
+        "stored_heat_cny": round(tally.stored_heat_cny(), 2),
         "electricity_kwh": round(truth.electricity_kwh, 1),
         "electricity_kwh_by_band": {band: round(kwh, 1) for band, kwh in tally.electricity_kwh.items()},
         "peak_kw": round(truth.peak_kw, 1),

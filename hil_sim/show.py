@@ -18,6 +18,8 @@ WIDTH_MIN: Final = 72
 WIDTH_MAX: Final = 118
 WIDTH_FOR_QUARTERS: Final = 116
 """From this width on the plan has a column for each quarter of an hour, below for each half hour."""
+COST_SHOWN_CNY: Final = 100.0
+"""Below it a saving in percent is noise."""
 SOC_RATIO_SEEN: Final = 0.01
 """Below it the tank's capacity cannot be told from its level."""
 EVENTS_SHOWN: Final = 6
@@ -160,6 +162,7 @@ class Snapshot:
     agent_starts: int
     cost_cny: float
     no_storage_cny: float | None
+    stored_heat_cny: float
     electricity_kwh: float
     heat_kwh: float
     uploads: Uploads
@@ -463,14 +466,18 @@ def _rates(plan: Sequence[PlanStep], start: datetime, end: datetime) -> tuple[fl
 def _money_and_uploads(snapshot: Snapshot, screen: Screen) -> Iterable[str]:
     cost = screen.paint(screen.pick(f"{number(snapshot.cost_cny)} 元", f"{number(snapshot.cost_cny)} CNY"), "bold")
     line = f"{pad(screen.pick(' 电费', ' cost'), 9)}{cost}"
+    if abs(snapshot.stored_heat_cny) >= 1.0:
+        stored = f"{snapshot.stored_heat_cny:+,.0f}".replace(",", " ")
+        line += screen.pick(f"(罐内存热 {stored} 元)", f" (heat in store {stored} CNY)")
     if snapshot.no_storage_cny is not None:
         estimate = number(snapshot.no_storage_cny)
         line += screen.pick(f"   不蓄热约 {estimate} 元", f"   without storage about {estimate} CNY")
-        if snapshot.no_storage_cny > 1.0:
-            saved = 1.0 - snapshot.cost_cny / snapshot.no_storage_cny
-            line += "   " + screen.paint(
-                screen.pick(f"省 {saved:.0%}", f"saves {saved:.0%}"), "good" if saved > 0.0 else "warn"
-            )
+        if snapshot.no_storage_cny > COST_SHOWN_CNY:
+            saved = 1.0 - (snapshot.cost_cny - snapshot.stored_heat_cny) / snapshot.no_storage_cny
+            text = screen.pick(f"省 {saved:.1%}", f"saves {saved:.1%}")
+            if saved < 0.0:
+                text = screen.pick(f"多花 {-saved:.1%}", f"costs {-saved:.1%} more")
+            line += "   " + screen.paint(text, "good" if saved >= 0.0 else "warn")
     cop = f"{snapshot.heat_kwh / snapshot.electricity_kwh:.2f}" if snapshot.electricity_kwh > 1.0 else "–"
     yield line + screen.pick(
         f"   电 {number(snapshot.electricity_kwh)} kWh   系统 COP {cop}",
@@ -540,6 +547,7 @@ _SCORE_LINES: Final[Sequence[tuple[str, str, str, str]]] = (
     ("speed_effective", "平均倍速", "mean speed", "x"),
     ("cost_cny", "电费", "electricity cost", "CNY"),
     ("no_storage_estimate_cny", "不蓄热估算", "without storage, about", "CNY"),
+    ("stored_heat_cny", "罐内存热变化", "change of heat in store", "CNY"),
     ("electricity_kwh", "用电", "electricity", "kWh"),
     ("peak_kw", "最大需量 (15 min)", "highest demand (15 min)", "kW"),
     ("heat_delivered_kwh", "供热", "heat delivered", "kWh"),

@@ -176,6 +176,16 @@ def test_the_estimate_without_storage_uses_the_twins_own_cop(truth: Truth) -> No
     assert tally.no_storage_cny == pytest.approx(100.0 * 0.85578675)
 
 
+def test_heat_left_in_the_tank_has_its_value(truth: Truth) -> None:
+    tally = Tally(zone=BEIJING)
+    assert tally.stored_heat_cny() == 0.0
+    tally.add(truth, truth)
+    tally.add(stretch(truth, 1.0, stored_kwh=truth.stored_kwh + 330.0), truth)
+    assert tally.stored_heat_cny() == pytest.approx(100.0 * 0.38814475, abs=1e-3)
+    tally.add(stretch(truth, 2.0, stored_kwh=truth.stored_kwh - 330.0), truth)
+    assert tally.stored_heat_cny() == pytest.approx(-100.0 * 0.38814475, abs=1e-3)
+
+
 def figures(truth: Truth, **changes: object) -> dict[str, object]:
     tally = Tally(zone=BEIJING)
     tally.add(truth, truth)

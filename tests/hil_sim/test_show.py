@@ -90,6 +90,7 @@ def snapshot() -> Snapshot:
         agent_starts=2,
         cost_cny=2310.0,
         no_storage_cny=3420.0,
+        stored_heat_cny=342.0,
         electricity_kwh=4012.0,
         heat_kwh=16512.0,
         uploads=Uploads(38, 37, 1),
@@ -148,6 +149,15 @@ def test_the_plan_stands_under_its_hours() -> None:
     assert release[12:96].strip() == ""
     assert charge[:54].strip() == ""
     assert price.index("valley") == 54 == len(charge) - len(charge.lstrip())
+
+
+def test_the_saving_counts_the_heat_that_lies_in_the_store() -> None:
+    screen = Screen(columns=118, colour=False, language="en")
+    assert "(heat in store +342 CNY)" in "\n".join(render(snapshot(), screen))
+    assert "saves 42.5%" in "\n".join(render(snapshot(), screen))  # 1 - (2310 - 342) / 3420
+    dear = replace(snapshot(), cost_cny=4000.0, stored_heat_cny=0.0)
+    assert "costs 17.0% more" in "\n".join(render(dear, screen))
+    assert "saves" not in "\n".join(render(replace(snapshot(), no_storage_cny=50.0), screen))
 
 
 def test_a_slow_run_and_a_dead_agent_are_told() -> None:
