@@ -254,6 +254,7 @@ class Service:
             audit=self._audit,
             save_memory=self._save_memory,
             memory=await self.store.get_state(MEMORY_KEY),
+            now_utc=self.clock.now_utc,
             capacities={
                 name: {mode: figures.heat_kw for mode, figures in performance.modes.items()}
                 for name, performance in self.configuration.performance.items()

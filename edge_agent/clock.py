@@ -6,7 +6,8 @@ belongs to the machine: time-outs, serial gaps, solver deadlines. On a real site
 A simulated clock is a small file that the simulator writes and every process of the site maps into memory: it says
 which simulated instant belongs to which reading of the machine's monotonic clock, and how fast simulated time runs.
 Layout, little-endian: 8 bytes mark `HILCLK01`, u64 sequence (odd while being written), f64 anchor on the monotonic
-clock [s], f64 simulated instant at the anchor [s since 1970 UTC], f64 speed [simulated s per s].
+clock [s], f64 simulated instant at the anchor [s since 1970 UTC], f64 speed [simulated s per s], f64 lease [s]: time
+stands still when the anchor is older than that, so a stalled simulator does not let hours pass unseen.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from typing import Protocol
 from edge_agent.errors import ConfigurationFault
 
 CLOCK_MARK = b"HILCLK01"
-CLOCK_LAYOUT = struct.Struct("<8sQddd")
+CLOCK_LAYOUT = struct.Struct("<8sQdddd")
 LONGEST_NAP_S = 0.2
 """Wall time after which a sleeper looks at the clock again: a change of speed is followed within this time."""
 
@@ -72,12 +73,14 @@ class SimulatedClock:
     def _read(self) -> tuple[float, float]:
         """The present simulated instant [s since 1970] and the speed, both from one undisturbed look at the file."""
         while True:
-            _, before, anchor_s, simulated_s, speed_ratio = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
+            _, before, anchor_s, simulated_s, speed_ratio, lease_s = CLOCK_LAYOUT.unpack(
+                self._view[: CLOCK_LAYOUT.size]
+            )
             now_s = time.monotonic()
             _, after, *_ = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
             # The simulator takes its anchor while the sequence is odd: a reading between two equal even ones fits it.
             if before == after and before % 2 == 0:
-                return simulated_s + (now_s - anchor_s) * speed_ratio, speed_ratio
+                return simulated_s + min(now_s - anchor_s, lease_s) * speed_ratio, speed_ratio
 
     def now_utc(self) -> datetime:
         """The present simulated instant."""

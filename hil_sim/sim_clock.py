@@ -3,6 +3,7 @@
 The file's layout belongs to its reader, `edge_agent.clock`. No process of the site but this one writes it.
 """
 
+import math
 import mmap
 import struct
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from edge_agent.clock import CLOCK_LAYOUT, CLOCK_MARK
 
 _SEQUENCE = struct.Struct("<Q")
 _SEQUENCE_OFFSET = len(CLOCK_MARK)
-_BODY = struct.Struct("<ddd")
+_BODY = struct.Struct("<dddd")
 _BODY_OFFSET = _SEQUENCE_OFFSET + _SEQUENCE.size
 assert _BODY_OFFSET + _BODY.size == CLOCK_LAYOUT.size, "layout differs from edge_agent.clock"
 
@@ -25,21 +26,24 @@ class SimClock:
     a step, however the change falls.
     """
 
-    def __init__(self, path: Path, *, start_s: float, wall_s: Callable[[], float]) -> None:
+    def __init__(self, path: Path, *, start_s: float, wall_s: Callable[[], float], lease_s: float = math.inf) -> None:
         """Makes the file; time is held at the start.
 
         Args:
             path: the clock file, new or to be overwritten.
             start_s: simulated instant at the start [s since 1970 UTC].
             wall_s: the machine's monotonic clock [s], the one that the readers use.
+            lease_s: faster than the wall clock, time stands still unless `set_speed` is called again within this wall
+                time [s]: a machine that stalls for a second must not age the plant by minutes.
         """
         self.path = path
+        self._lease_s = lease_s
         self._wall_s = wall_s
         self._sequence = 0
         self._anchor_s = wall_s()
         self._simulated_s = start_s
         self._speed_ratio = 0.0
-        path.write_bytes(CLOCK_LAYOUT.pack(CLOCK_MARK, 0, self._anchor_s, start_s, 0.0))
+        path.write_bytes(CLOCK_LAYOUT.pack(CLOCK_MARK, 0, self._anchor_s, start_s, 0.0, math.inf))
         with path.open("r+b") as file:
             self._view = mmap.mmap(file.fileno(), CLOCK_LAYOUT.size, access=mmap.ACCESS_WRITE)
 
@@ -50,25 +54,36 @@ class SimClock:
 
     def now_s(self) -> float:
         """The present simulated instant [s since 1970 UTC]."""
-        return self._simulated_s + (self._wall_s() - self._anchor_s) * self._speed_ratio
+        return self._at(self._wall_s())
+
+    def _at(self, wall_s: float) -> float:
+        return self._simulated_s + min(wall_s - self._anchor_s, self._lease_now_s) * self._speed_ratio
+
+    @property
+    def _lease_now_s(self) -> float:
+        return self._lease_s if self._speed_ratio > 1.0 else math.inf
 
     def set_speed(self, speed_ratio: float) -> None:
-        """Lets time run at another speed from now on; 0 holds it.
+        """Lets time run at this speed from now on, and renews the lease; 0 holds it.
 
         Raises:
             ValueError: a speed below 0.
         """
         if not speed_ratio >= 0.0:
             raise ValueError(f"simulated time cannot run at {speed_ratio}x")
-        if speed_ratio == self._speed_ratio:
+        if speed_ratio == self._speed_ratio and math.isinf(self._lease_now_s):
             return
         self._put_sequence()
         anchor_s = self._wall_s()
-        self._simulated_s += (anchor_s - self._anchor_s) * self._speed_ratio
+        self._simulated_s = self._at(anchor_s)
         self._anchor_s = anchor_s
         self._speed_ratio = speed_ratio
-        self._view[_BODY_OFFSET:] = _BODY.pack(anchor_s, self._simulated_s, speed_ratio)
+        self._view[_BODY_OFFSET:] = _BODY.pack(anchor_s, self._simulated_s, speed_ratio, self._lease_now_s)
         self._put_sequence()
+
+    def renew(self) -> None:
+        """Lets time go on at its present speed for another lease."""
+        self.set_speed(self._speed_ratio)
 
     def hold(self) -> None:
         """Stops time."""

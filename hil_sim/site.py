@@ -40,7 +40,9 @@ TRUE_BAUD: Final = 9600
 TRUE_TURNAROUND_S: Final = 0.010
 TRUE_LINE_SPEED_MAX: Final = 1.0
 """Up to this speed the lines run at true baud."""
-STEP_NAP_S_MAX: Final = 0.2
+CLOCK_LEASE_S: Final = 0.25
+"""Simulated time stands still when the plant has not been moved for this wall time: a stalled machine ages no plant."""
+STEP_NAP_S_MAX: Final = 0.1
 STEP_NAP_S_MIN: Final = 0.01
 TANK_EMPTY_DEGC: Final = 42.0
 TANK_FULL_DEGC: Final = 55.0
@@ -101,7 +103,6 @@ class Site:
         lines: the serial lines by name.
         tcp: the TCP port of the plant network.
         uplink_period_min: length of a record's period, as in the configuration that was written.
-        twin: the same plant in the same weather, left to its own thermostats: what no storage control would cost.
     """
 
     def __init__(
@@ -134,11 +135,10 @@ class Site:
         self.zone = zone
         self.start_s = scenario.start_s(zone)
         self.end_s = scenario.end_s(zone)
-        self.clock = SimClock(folder / "clock", start_s=self.start_s, wall_s=wall_s)
+        self.clock = SimClock(folder / "clock", start_s=self.start_s, wall_s=wall_s, lease_s=CLOCK_LEASE_S)
         self.log = WireLog()
         self.lock = threading.Lock()
         self.plant = GroundOffice(seed=scenario.seed, start_s=self.start_s, limits=SiteLimits(grid_kw_max=GRID_KW_MAX))
-        self.twin = GroundOffice(seed=scenario.seed, start_s=self.start_s)
         self.devices = {
             wired.name: DeviceServer(
                 wired.name,
@@ -192,20 +192,21 @@ class Site:
         self.clock.close()
 
     # ---------------------------------------------------------------------------------------------------- the plant
-    async def run(self, on_truth: Callable[[Truth, Truth], None]) -> None:
+    async def run(self, on_truth: Callable[[Truth], None]) -> None:
         """Moves the plant along with the clock until `stop`.
 
         Args:
-            on_truth: is told the plant's and the twin's truth after each stretch of at most MONEY_STEP_S; one stretch
-                ends exactly at the end of the scenario.
+            on_truth: is told the plant's truth after each stretch of at most MONEY_STEP_S; one stretch ends exactly at
+                the end of the scenario.
         """
         while not self._stopped.is_set():
+            self.clock.renew()
             self.advance(on_truth)
             speed_ratio = self.clock.speed_ratio
             nap_s = self.plant.step_s / speed_ratio if speed_ratio > 0.0 else STEP_NAP_S_MAX
             await asyncio.sleep(min(STEP_NAP_S_MAX, max(STEP_NAP_S_MIN, nap_s)))
 
-    def advance(self, on_truth: Callable[[Truth, Truth], None]) -> None:
+    def advance(self, on_truth: Callable[[Truth], None]) -> None:
         """Moves the plant to the present instant."""
         while True:
             with self.lock:
@@ -214,10 +215,9 @@ class Site:
                 if plant_s < self.end_s:
                     target_s = min(target_s, self.end_s)
                 self.plant.advance_to(target_s)
-                self.twin.advance_to(target_s)
                 moved = self.plant.instant_s > plant_s
                 if moved:
-                    on_truth(self.plant.truth(), self.twin.truth())
+                    on_truth(self.plant.truth())
             if not moved or self.plant.instant_s + self.plant.step_s > now_s:
                 return
 
@@ -239,6 +239,11 @@ class Site:
         tank = self.plant.tank
         span_k = TANK_FULL_DEGC - TANK_EMPTY_DEGC
         return len(tank.layers_degc) * tank.layer_kg * HEAT_CAPACITY_KJ_PER_KG_K * span_k / KJ_PER_KWH
+
+    @property
+    def frame_period_s(self) -> float:
+        """How often the agent commits a frame by the configuration that was written [s]."""
+        return min(self._period_s.values())
 
     # ----------------------------------------------------------------------------------------------- configuration
     def period_s(self, device: str) -> float:
@@ -334,12 +339,13 @@ class Platform:
 
 
 @asynccontextmanager
-async def open_platform(*, broker: tuple[str, int] | None, ledger: Path) -> AsyncIterator[Platform]:
+async def open_platform(*, broker: tuple[str, int] | None) -> AsyncIterator[Platform]:
     """Runs the city platform behind a broker for as long as the context lasts.
+
+    Its books are kept in memory: a disk that stalls would hold up this process while simulated time runs on.
 
     Args:
         broker: host and port of a foreign broker; None: an embedded one on a free port.
-        ledger: the platform's database.
 
     Raises:
         BrokerUnreachable: the platform could not subscribe in PLATFORM_READY_S_MAX.
@@ -348,7 +354,7 @@ async def open_platform(*, broker: tuple[str, int] | None, ledger: Path) -> Asyn
     if embedded is not None:
         await embedded.start()
     host, port = broker or (HOST, embedded.port if embedded is not None else 0)
-    receiver = MqttReceiver(host=host, port=port, path=ledger)
+    receiver = MqttReceiver(host=host, port=port)
     task = asyncio.get_running_loop().create_task(receiver.run(), name="platform")
     try:
         try:
@@ -381,7 +387,7 @@ class Governor:
     """Decides how fast simulated time runs: as fast as wanted while the agent keeps up.
 
     While the agent is down or starting, time runs at 1x: a restart takes wall time, and the plant must not age by hours
-    in it. When the agent asks its devices too seldom, time slows down, and says so.
+    in it. When the agent asks its devices or commits its frames too seldom, time slows down, and says so.
 
     Attributes:
         wanted_ratio: the speed asked for.
@@ -418,7 +424,7 @@ class Governor:
 
         Args:
             speed_ratio: the present one.
-            lateness_ratio: age of the last requests over the period, of the worst bus.
+            lateness_ratio: age of the last requests over their period, of the worst bus; or of the last frame.
             agent_up_s: for how long the agent's process has been there [wall s]; 0: not there.
             agent_since_s: simulated instant at which it was started.
             asked_since_s: simulated instant by which every bus had been asked last.
@@ -434,7 +440,7 @@ class Governor:
             if not self._late:
                 self.slowdowns += 1
             self._late = True
-            slower = max(SLOWEST_RATIO, speed_ratio * SLOW_DOWN)
+            slower = max(SLOWEST_RATIO, speed_ratio * min(SLOW_DOWN, LATE_RATIO / lateness_ratio))
             self.slowest_ratio = min(self.slowest_ratio, slower)
             return min(slower, self.wanted_ratio)
         if lateness_ratio < IN_TIME_RATIO:

@@ -13,7 +13,6 @@ from edge_agent.cli.common import Common, Exit, emit, shared_options
 
 if TYPE_CHECKING:
     from scheduling.plan import Plan
-    from scheduling.request import PlanRequest
 
 LIMIT_S = 10.0
 GAP_SHARE = 0.001

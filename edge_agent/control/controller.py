@@ -114,6 +114,7 @@ class Controller:
         memory: what was kept before, None at the first start.
         log: for the log of this room.
         capacities: heat at full load by unit and mode; a unit that is missing counts with its rating.
+        now_utc: the site's clock, against which a cycle that was held up is given up; None on a fake clock.
     """
 
     def __init__(
@@ -127,10 +128,11 @@ class Controller:
         memory: str | None,
         log: logging.Logger | None = None,
         capacities: Capacities | None = None,
+        now_utc: Callable[[], datetime] | None = None,
     ) -> None:
         self._site = site
         self._image = image
-        self._executor = Executor(site, image=image, write=write, audit=audit)
+        self._executor = Executor(site, image=image, write=write, audit=audit, now_utc=now_utc)
         self._save_memory = save_memory
         self._memory = read_memory(memory)
         self._kept_utc: datetime | None = None

@@ -44,8 +44,27 @@ class _Failed:
 class Executor:
     """The only part of control that writes."""
 
-    def __init__(self, site: SiteFile, *, image: ProcessImage, write: Write, audit: Audit) -> None:
+    def __init__(
+        self,
+        site: SiteFile,
+        *,
+        image: ProcessImage,
+        write: Write,
+        audit: Audit,
+        now_utc: Callable[[], datetime] | None = None,
+    ) -> None:
+        """Wires the executor.
+
+        Args:
+            site: the site file.
+            image: last samples.
+            write: writes a point and proves it.
+            audit: keeps an outcome.
+            now_utc: the site's clock, to see that a cycle was not overtaken by time; None where time only moves
+                between cycles.
+        """
         self._site = site
+        self._now_utc = now_utc
         self._image = image
         self._write = write
         self._audit = audit
@@ -65,6 +84,7 @@ class Executor:
         """
         outcomes: list[Outcome] = []
         blocked: set[str] = set()
+        overtaken = False
         told = {command.point for command in commands}
         self._refused = {point: entry for point, entry in self._refused.items() if point in told}
         self._failed = {point: entry for point, entry in self._failed.items() if point in told}
@@ -72,6 +92,10 @@ class Executor:
             if not self._differs(command):
                 self._failed.pop(command.point, None)
                 self._refused.pop(command.point, None)
+                continue
+            if self.overtaken(view):
+                outcomes.append(self._give_up(command, view, said=overtaken))
+                overtaken = True
                 continue
             if command.kind is Kind.RUN_REQUEST and command.value == 1.0 and command.subject in blocked:
                 continue  # its mode was not taken: it must not run in another one
@@ -83,6 +107,22 @@ class Executor:
             if command.kind is Kind.MODE_REQUEST and outcome.verdict is not Verdict.VERIFIED:
                 blocked.add(command.subject)
         return outcomes
+
+    def overtaken(self, view: PlantView) -> bool:
+        """Whether a view has become stale while it was acted upon: a disk or a bus held us up.
+
+        Meanwhile the units may have gone over to their own control; what was right then may be harmful now.
+        """
+        if self._now_utc is None:
+            return False
+        return (self._now_utc() - view.instant_utc).total_seconds() > self._site.control.stale_s
+
+    def _give_up(self, command: Command, view: PlantView, *, said: bool) -> Outcome:
+        """Refuses a command of a cycle that was overtaken; said once a cycle."""
+        if not said:
+            LOG.error("cycle given up, its view is too old instant=%s", view.instant_utc.isoformat())
+        before = self.standing(command.point)
+        return Outcome(command, view.instant_utc, Verdict.REFUSED, "view_too_old", before=before)
 
     async def _one(self, command: Command, *, view: PlantView, memory: ControlMemory, mode: Mode) -> Outcome | None:
         """One command to its end; None while it waits to be repeated."""
@@ -177,6 +217,8 @@ class Executor:
             command = Command(point, number, Kind.HEARTBEAT, name)
             if isinstance(judge(command, view, memory=memory, mode=mode, site=self._site), Refused):
                 continue
+            if self.overtaken(view):
+                return
             self._beats[point] = (number, now_utc)
             written = await self._write(point, number)
             self._conclude(command, written, before=None, now_utc=now_utc)

@@ -141,8 +141,9 @@ def _judge_start(case: _Case) -> Verdict:
     left = starts_left(config, memory, now_utc=now_utc, timezone=site.site.timezone)
     if left:
         return Refused(left[0], {"unit": name})
-    last_utc = case.memory.last_start_utc(before_utc=now_utc)
-    if last_utc is not None and (now_utc - last_utc).total_seconds() < site.control.stagger_s:
+    # Of the others even a start of this very instant counts: two at once would not be staggered.
+    others = [start for other, entry in case.memory.units.items() if other != name for start in entry.starts_utc]
+    if any((now_utc - start).total_seconds() < site.control.stagger_s for start in others):
         return Refused("stagger", {"unit": name, "stagger_s": site.control.stagger_s})
     if source_too_cold(site, view, name):
         return Refused("source_too_cold", {"unit": name})

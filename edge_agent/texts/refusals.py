@@ -29,6 +29,9 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "not_ours": Text("水泵不由本机控制", "the pump is not ours to command"),
         "not_commandable": Text("机组不接受这种指令", "the unit takes no such command"),
         "stale_inputs": Text("读数过旧或缺失,不能判断", "readings are too old or missing to judge by"),
+        "view_too_old": Text(
+            "本周期被拖住,所见已过时,指令作废", "the cycle was held up and its view is stale, so it was given up"
+        ),
         # times
         "min_on": Text("未满最短运行时间", "the minimum run is not over"),
         "min_off": Text("未满最短停机时间", "the minimum rest is not over"),

@@ -43,7 +43,7 @@ def test_time_is_the_sum_of_speed_times_wall(tmp_path: Path, changes: list[tuple
         clock.set_speed(next_speed_ratio)
         assert clock.now_s() == pytest.approx(before_s, abs=TICK_TOLERANCE_S)  # no jump
         assert before_s == pytest.approx(expected_s, abs=1e-3)
-        _, sequence, anchor_s, simulated_s, written_ratio = CLOCK_LAYOUT.unpack((tmp_path / "clock").read_bytes())
+        _, sequence, anchor_s, simulated_s, written_ratio, _ = CLOCK_LAYOUT.unpack((tmp_path / "clock").read_bytes())
         assert sequence % 2 == 0
         assert (written_ratio, clock.speed_ratio) == (next_speed_ratio, next_speed_ratio)
         assert simulated_s + (wall.wall_s - anchor_s) * written_ratio == pytest.approx(clock.now_s(), abs=1e-9)
@@ -101,4 +101,18 @@ def test_for_a_concurrent_reader_time_never_goes_back(tmp_path: Path) -> None:
     assert len(set(seen_s)) > 300
     assert seen_s == sorted(seen_s)
     assert seen_s[-1] <= clock.now_s() + TICK_TOLERANCE_S
+    clock.close()
+
+
+def test_a_stalled_simulator_lets_time_stand_still_for_every_reader(tmp_path: Path) -> None:
+    clock = SimClock(tmp_path / "clock", start_s=START_S, wall_s=elapsed_s, lease_s=0.02)
+    reader = SimulatedClock(tmp_path / "clock")
+    clock.set_speed(480.0)
+    began_s = elapsed_s()
+    while elapsed_s() - began_s < 0.1:
+        pass
+    assert clock.now_s() == pytest.approx(START_S + 0.02 * 480.0)
+    assert reader.now_utc().timestamp() == pytest.approx(START_S + 0.02 * 480.0, abs=1e-3)
+    clock.set_speed(480.0)  # renewed: time goes on from where it stood
+    assert START_S + 9.6 <= clock.now_s() <= START_S + 19.2
     clock.close()
