@@ -61,6 +61,8 @@ DRAIN_S_MAX: Final = 60.0
 """The uplinks may drain for at most this wall time after the plant has stopped."""
 DRAIN_SPEED_MAX: Final = 60.0
 """Time runs on while they drain, but not so fast that many more records come due."""
+STORE_GIVEN_UP_S: Final = 20.0
+"""Wall time without a frame after which the agent's store counts as refusing, not as slow."""
 EVENTS_KEPT: Final = 200
 PLAN_HOURS_SHOWN: Final = 24
 SLOW_TOLD_S: Final = 30.0
@@ -117,7 +119,11 @@ class Play:
         self.tally = Tally(zone=self.site.zone)
         self.governor = Governor(wanted_ratio=options.speed_ratio)
         self.agent = Supervisor(
-            config=self.site.config, log_path=self.folder / "agent.log", wall_s=wall_s, report=self._agent_event
+            config=self.site.config,
+            log_path=self.folder / "agent.log",
+            wall_s=wall_s,
+            report=self._agent_event,
+            on_promise=self._promised,
         )
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self.status: Mapping[str, object] = {}
@@ -137,7 +143,8 @@ class Play:
         self._band = ""
         self._violations_told = 0
         self._slow_told_s = float("-inf")
-        self._on_truth(self.site.plant.truth(), self.site.twin.truth())
+        self._last_frame: tuple[float, float] | None = None  # simulated, wall: when a frame was promised last
+        self._on_truth(self.site.plant.truth())
 
     # ------------------------------------------------------------------------------------------------- the whole run
     async def run(self) -> dict[str, object]:
@@ -148,7 +155,7 @@ class Play:
         """
         try:
             self.site.open()
-            async with open_platform(broker=self.options.broker, ledger=self.folder / "platform.db") as self._platform:
+            async with open_platform(broker=self.options.broker) as self._platform:
                 self.site.write_configuration(broker=self._platform.address)
                 await self._play()
                 result = await self._judge()
@@ -195,10 +202,10 @@ class Play:
             self._ended_wall_s = self._wall_s()
             self._ended.set()
 
-    def _on_truth(self, truth: Truth, twin: Truth) -> None:
+    def _on_truth(self, truth: Truth) -> None:
         if truth.instant_s > self.site.end_s + self.site.plant.step_s / 2.0:
             return  # the plant lives on while the uplinks drain, but it no longer counts
-        self.tally.add(truth, twin)
+        self.tally.add(truth)
         self._watch(truth)
         if truth.instant_s >= self.site.end_s - self.site.plant.step_s / 2.0:
             self._end()
@@ -212,7 +219,9 @@ class Play:
             late_before = self.governor.late
             speed_ratio = self.governor.next_speed(
                 clock.speed_ratio,
-                lateness_ratio=lateness_ratio(self.site.log, now_s=now_s, period_s=period_s),
+                lateness_ratio=max(
+                    lateness_ratio(self.site.log, now_s=now_s, period_s=period_s), self._frame_lateness_ratio(now_s)
+                ),
                 agent_up_s=self.agent.up_s(),
                 agent_since_s=self._agent_since_s,
                 asked_since_s=asked_since_s(self.site.log),
@@ -226,6 +235,18 @@ class Play:
                 self._slow_told_s = self._wall_s()
                 self.tell("仿真放慢: 控制器跟不上", "simulated time slowed: the agent falls behind", tone="warn")
             await asyncio.sleep(GOVERN_S)
+
+    def _promised(self) -> None:
+        self._last_frame = (self.site.clock.now_s(), self._wall_s())
+
+    def _frame_lateness_ratio(self, now_s: float) -> float:
+        """Age of the last frame over its period: a disk that stalls for a second costs the agent minutes of site time.
+
+        An agent that has promised nothing for STORE_GIVEN_UP_S is not slow: its store refuses, and time goes on.
+        """
+        if self._last_frame is None or self._wall_s() - self._last_frame[1] > STORE_GIVEN_UP_S:
+            return 0.0
+        return (now_s - self._last_frame[0]) / self.site.frame_period_s
 
     async def _play_events(self) -> None:
         """Lets happen what the scenario says, when its instant has come."""
@@ -434,7 +455,6 @@ class Play:
             no_storage_cny=self.tally.no_storage_cny,
             stored_heat_cny=self.tally.stored_heat_cny(),
             electricity_kwh=truth.electricity_kwh,
-            heat_kwh=truth.heat_delivered_kwh,
             uploads=Uploads(len(due), len(held.intersection(due)), _backlog(status)),
             frames_promised=len(self.agent.promised),
             violations=self._violations_told,
@@ -500,7 +520,7 @@ async def serve(
     site.end_s = float("inf")
     try:
         site.open()
-        async with open_platform(broker=broker, ledger=home / "platform.db") as platform:
+        async with open_platform(broker=broker) as platform:
             config = site.write_configuration(broker=platform.address, folder=folder)
             assert site.tcp is not None
             ready(
@@ -513,7 +533,7 @@ async def serve(
                 }
             )
             site.clock.set_speed(speed_ratio)
-            await site.run(lambda _truth, _twin: None)
+            await site.run(lambda _truth: None)
     finally:
         site.close()
         shutil.rmtree(home, ignore_errors=True)

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from hil_sim.plant.performance import LOAD_RATIO_MIN, electric_ratio, full_load
 from hil_sim.plant.truth import Truth
 from hil_sim.wire_log import WireLog
 
@@ -43,11 +44,29 @@ BAND_RATIOS: Final[Mapping[str, float]] = MappingProxyType({"sharp": 1.92, "peak
 BAND_CNY_PER_KWH: Final[Mapping[str, float]] = MappingProxyType(
     {band: PURCHASE_CNY_PER_KWH * ratio + OTHER_COMPONENTS_CNY_PER_KWH for band, ratio in BAND_RATIOS.items()}
 )
-SYSTEM_COP_WITHOUT_STORAGE: Final = 3.6
-"""Used only until the twin plant has delivered some heat: a unit's 4.4 less its pumps. Design assumption."""
-TWIN_HEAT_KWH_MIN: Final = 200.0
+UNITS: Final = 4
+UNIT_PUMPS_KW: Final = 16.0
+STATION_KW: Final = 20.0
+"""Of the example plant: source and user pump of a unit; load pump and house."""
 CHARGING_COP: Final = 3.3
 """Units at 55 degC leaving, pumps included: values the heat in the tank. Design assumption of the example plant."""
+
+
+def direct_electric_kw(load_kw: float, *, supply_degc: float, source_degc: float) -> float:
+    """Electricity [kW] of the plant if it made a load straight from its units, as few as can carry it, shared evenly.
+
+    Args:
+        load_kw: heat that the building takes.
+        supply_degc: temperature of the supply, taken as the units' leaving temperature.
+        source_degc: water from the ground.
+    """
+    full_heat_kw, full_electric_kw = full_load(source_degc, supply_degc)
+    units = min(UNITS, max(1, math.ceil(load_kw / full_heat_kw)))
+    load_ratio = min(1.0, max(LOAD_RATIO_MIN, load_kw / (units * full_heat_kw)))
+    made_kw = units * load_ratio * full_heat_kw
+    running_ratio = min(1.0, load_kw / made_kw)  # below the lowest load a unit runs for part of the time
+    units_kw = units * (full_electric_kw * electric_ratio(load_ratio, supply_degc) + UNIT_PUMPS_KW)
+    return units_kw * running_ratio + STATION_KW
 
 
 def band_of(local: datetime) -> str:
@@ -78,8 +97,8 @@ class Tally:
 
     Attributes:
         cost_cny: energy price of the plant's electricity; no demand charge.
-        no_storage_cny: what the same heat would have cost without storage: the load of each minute, made with the mean
-            system COP of the twin plant (same weather, own thermostats, tank unused), paid at the price of that minute.
+        no_storage_cny: what the same heat would have cost without storage: the load of each minute at its supply
+            temperature, made by the units at once (`direct_electric_kw`), paid at the price of that minute.
         charged_kwh: heat brought into the tank, by band.
         electricity_kwh: by band.
         last: the latest truth.
@@ -93,8 +112,8 @@ class Tally:
     first: Truth | None = None
     last: Truth | None = None
 
-    def add(self, truth: Truth, twin: Truth) -> None:
-        """Takes the plant's truth after another stretch, and the twin's at the same instant."""
+    def add(self, truth: Truth) -> None:
+        """Takes the plant's truth after another stretch."""
         before = self.last
         self.last = truth
         if before is None:
@@ -108,10 +127,11 @@ class Tally:
         self.cost_cny += electricity_kwh * price
         charged_kwh = truth.heat_charged_kwh - before.heat_charged_kwh
         self.charged_kwh[band] = self.charged_kwh.get(band, 0.0) + charged_kwh
-        cop = SYSTEM_COP_WITHOUT_STORAGE
-        if twin.heat_delivered_kwh > TWIN_HEAT_KWH_MIN and twin.electricity_kwh > 0.0:
-            cop = twin.heat_delivered_kwh / twin.electricity_kwh
-        self.no_storage_cny += (truth.heat_delivered_kwh - before.heat_delivered_kwh) / cop * price
+        hours = (truth.instant_s - before.instant_s) / 3600.0
+        if hours > 0.0:
+            load_kw = (truth.heat_delivered_kwh - before.heat_delivered_kwh) / hours
+            direct_kw = direct_electric_kw(load_kw, supply_degc=truth.supply_degc, source_degc=truth.source_inlet_degc)
+            self.no_storage_cny += direct_kw * hours * price
 
     def stored_heat_cny(self) -> float:
         """Cost of the heat that lies in the tank beyond the first level, bought in the valley; below it: less than 0.

@@ -164,7 +164,6 @@ class Snapshot:
     no_storage_cny: float | None
     stored_heat_cny: float
     electricity_kwh: float
-    heat_kwh: float
     uploads: Uploads
     frames_promised: int
     violations: int
@@ -308,13 +307,13 @@ def _head(snapshot: Snapshot, screen: Screen, columns: int) -> Iterable[str]:
     if snapshot.speed_ratio < 0.97 * snapshot.speed_wanted_ratio:
         reason = screen.pick(snapshot.slow_reason_zh, snapshot.slow_reason_en)
         speed = screen.paint(f"{speed} / {snapshot.speed_wanted_ratio:.0f}x {reason}".rstrip(), "warn")
-    clock = screen.paint(f"{now:%Y-%m-%d} {weekday} {now:%H:%M:%S}", "bold")
-    left = f" {clock}   {speed}"
-    price = screen.pick(f"{snapshot.price_cny_per_kwh:.4f} 元/kWh", f"{snapshot.price_cny_per_kwh:.4f} CNY/kWh")
+    clock = screen.paint(f"{now:%Y-%m-%d} {weekday} {now:%H:%M}", "bold")
+    left = f" {clock}  {speed}"
+    price = screen.pick(f"{snapshot.price_cny_per_kwh:.3f} 元/kWh", f"{snapshot.price_cny_per_kwh:.3f} CNY/kWh")
     band = screen.paint(f"● {screen.word(snapshot.band)} {price}", snapshot.band)
     wait = duration(snapshot.next_band_at - now, screen.language)
     following = screen.paint(screen.word(snapshot.next_band), snapshot.next_band)
-    right = f"{band}   {snapshot.next_band_at:%H:%M} → {following} " + screen.pick(f"(还有 {wait})", f"(in {wait})")
+    right = f"{band}  {snapshot.next_band_at:%H:%M} → {following} " + screen.pick(f"(还有 {wait})", f"(in {wait})")
     yield _both_ends(left, right, columns)
 
 
@@ -381,10 +380,12 @@ def _loop(snapshot: Snapshot, screen: Screen) -> Iterable[str]:
         + f"   {screen.pick('室外', 'outdoor')} {snapshot.outdoor_degc:.1f} ℃{room}"
     )
     demand = screen.paint(f"{number(snapshot.demand_kw)} kW", "bold")
+    energy = number(snapshot.electricity_kwh)
     yield (
         pad(screen.pick(" 需热", " demand"), 9)
         + f"{demand}   {screen.pick('供给', 'delivered')} {number(snapshot.delivered_kw)} kW"
         + f"   {screen.pick('全站用电', 'site power')} {number(snapshot.electric_kw)} kW"
+        + screen.pick(f"   累计 {energy} kWh", f"   so far {energy} kWh")
     )
 
 
@@ -478,11 +479,7 @@ def _money_and_uploads(snapshot: Snapshot, screen: Screen) -> Iterable[str]:
             if saved < 0.0:
                 text = screen.pick(f"多花 {-saved:.1%}", f"costs {-saved:.1%} more")
             line += "   " + screen.paint(text, "good" if saved >= 0.0 else "warn")
-    cop = f"{snapshot.heat_kwh / snapshot.electricity_kwh:.2f}" if snapshot.electricity_kwh > 1.0 else "–"
-    yield line + screen.pick(
-        f"   电 {number(snapshot.electricity_kwh)} kWh   系统 COP {cop}",
-        f"   {number(snapshot.electricity_kwh)} kWh   system COP {cop}",
-    )
+    yield line
     uploads = snapshot.uploads
     waiting = "–" if uploads.backlog is None else str(uploads.backlog)
     settled = uploads.acknowledged >= uploads.due

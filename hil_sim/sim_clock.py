@@ -8,6 +8,7 @@ import mmap
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from edge_agent.clock import CLOCK_LAYOUT, CLOCK_MARK
 
@@ -16,6 +17,19 @@ _SEQUENCE_OFFSET = len(CLOCK_MARK)
 _BODY = struct.Struct("<dddd")
 _BODY_OFFSET = _SEQUENCE_OFFSET + _SEQUENCE.size
 assert _BODY_OFFSET + _BODY.size == CLOCK_LAYOUT.size, "layout differs from edge_agent.clock"
+
+
+class _State(NamedTuple):
+    """What the file says besides mark and sequence, in its order."""
+
+    anchor_s: float
+    simulated_s: float
+    speed_ratio: float
+    lease_s: float
+
+    def at(self, wall_s: float) -> float:
+        """The simulated instant at a reading of the monotonic clock [s]."""
+        return self.simulated_s + min(wall_s - self.anchor_s, self.lease_s) * self.speed_ratio
 
 
 class SimClock:
@@ -40,28 +54,23 @@ class SimClock:
         self._lease_s = lease_s
         self._wall_s = wall_s
         self._sequence = 0
-        self._anchor_s = wall_s()
-        self._simulated_s = start_s
-        self._speed_ratio = 0.0
-        path.write_bytes(CLOCK_LAYOUT.pack(CLOCK_MARK, 0, self._anchor_s, start_s, 0.0, math.inf))
+        self._state = _State(wall_s(), start_s, 0.0, math.inf)
+        path.write_bytes(CLOCK_LAYOUT.pack(CLOCK_MARK, 0, *self._state))
         with path.open("r+b") as file:
             self._view = mmap.mmap(file.fileno(), CLOCK_LAYOUT.size, access=mmap.ACCESS_WRITE)
 
     @property
     def speed_ratio(self) -> float:
         """Simulated seconds per wall second; 0 while time is held."""
-        return self._speed_ratio
+        return self._state.speed_ratio
 
     def now_s(self) -> float:
         """The present simulated instant [s since 1970 UTC]."""
-        return self._at(self._wall_s())
-
-    def _at(self, wall_s: float) -> float:
-        return self._simulated_s + min(wall_s - self._anchor_s, self._lease_now_s) * self._speed_ratio
-
-    @property
-    def _lease_now_s(self) -> float:
-        return self._lease_s if self._speed_ratio > 1.0 else math.inf
+        while True:  # as the readers of the file do: the threads that serve the wires ask while the main one changes it
+            before = self._sequence
+            now_s = self._state.at(self._wall_s())
+            if before % 2 == 0 and before == self._sequence:
+                return now_s
 
     def set_speed(self, speed_ratio: float) -> None:
         """Lets time run at this speed from now on, and renews the lease; 0 holds it.
@@ -71,19 +80,19 @@ class SimClock:
         """
         if not speed_ratio >= 0.0:
             raise ValueError(f"simulated time cannot run at {speed_ratio}x")
-        if speed_ratio == self._speed_ratio and math.isinf(self._lease_now_s):
+        state = self._state
+        if speed_ratio == state.speed_ratio and math.isinf(state.lease_s):
             return
+        lease_s = self._lease_s if speed_ratio > 1.0 else math.inf
         self._put_sequence()
         anchor_s = self._wall_s()
-        self._simulated_s = self._at(anchor_s)
-        self._anchor_s = anchor_s
-        self._speed_ratio = speed_ratio
-        self._view[_BODY_OFFSET:] = _BODY.pack(anchor_s, self._simulated_s, speed_ratio, self._lease_now_s)
+        self._state = _State(anchor_s, state.at(anchor_s), speed_ratio, lease_s)
+        self._view[_BODY_OFFSET:] = _BODY.pack(*self._state)
         self._put_sequence()
 
     def renew(self) -> None:
         """Lets time go on at its present speed for another lease."""
-        self.set_speed(self._speed_ratio)
+        self.set_speed(self._state.speed_ratio)
 
     def hold(self) -> None:
         """Stops time."""

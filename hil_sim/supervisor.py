@@ -52,6 +52,7 @@ class Supervisor:
         log_path: Path,
         wall_s: Callable[[], float],
         report: Callable[[str, Mapping[str, object]], None] = lambda _what, _facts: None,
+        on_promise: Callable[[], None] = lambda: None,
         command: Sequence[str] | None = None,
     ) -> None:
         """Prepares; `run` starts the process.
@@ -61,6 +62,7 @@ class Supervisor:
             log_path: what the agent says on stdout and stderr goes to the end of this file.
             wall_s: monotonic wall time [s].
             report: is told "agent_started", "agent_died" and "agent_killed", with facts.
+            on_promise: called when promises have come in.
             command: program and arguments before `--promise-fd`; by default the agent of this Python.
         """
         self.promised: list[int] = []
@@ -74,6 +76,7 @@ class Supervisor:
         self._log_path = log_path
         self._wall_s = wall_s
         self._report = report
+        self._on_promise = on_promise
         self._process: asyncio.subprocess.Process | None = None
         self._started_s = 0.0
         self._stopping = asyncio.Event()
@@ -152,7 +155,7 @@ class Supervisor:
         # Our package names are generic: the working directory must not supply them.
         environment |= {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
         read_fd, write_fd = os.pipe()
-        reading = _Promises(read_fd, self.promised)
+        reading = _Promises(read_fd, self.promised, self._on_promise)
         try:
             try:
                 with self._log_path.open("ab") as log:
@@ -190,9 +193,10 @@ class Supervisor:
 class _Promises:
     """Reads decimal numbers, one a line, from a pipe until its other end is closed everywhere."""
 
-    def __init__(self, read_fd: int, into: list[int]) -> None:
+    def __init__(self, read_fd: int, into: list[int], on_promise: Callable[[], None]) -> None:
         self._fd = read_fd
         self._into = into
+        self._on_promise = on_promise
         self._rest = b""
         self._end = asyncio.Event()
         os.set_blocking(read_fd, False)
@@ -219,6 +223,7 @@ class _Promises:
                 self._into.append(int(line))
             except ValueError:
                 LOG.error("promise is no number line=%r", line)  # noqa: TRY400 - said once, the trace says no more
+        self._on_promise()
 
 
 def _kill_group(pid: int) -> None:

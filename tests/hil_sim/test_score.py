@@ -13,13 +13,13 @@ from hil_sim.plant.office import GroundOffice
 from hil_sim.plant.truth import Truth
 from hil_sim.score import (
     BAND_CNY_PER_KWH,
-    SYSTEM_COP_WITHOUT_STORAGE,
     RecordVerdict,
     Run,
     SampleVerdict,
     Tally,
     band_of,
     bands_between,
+    direct_electric_kw,
     failures,
     judge_records,
     judge_samples,
@@ -158,37 +158,47 @@ def stretch(truth: Truth, hour: float, **sums: float) -> Truth:
 
 def test_money_is_counted_by_the_band_in_which_it_was_spent(truth: Truth) -> None:
     tally = Tally(zone=BEIJING)
-    idle = stretch(truth, 0.0)
-    tally.add(stretch(truth, 6.0), idle)
-    tally.add(stretch(truth, 7.0, electricity_kwh=100.0, heat_charged_kwh=300.0, heat_delivered_kwh=36.0), idle)
-    tally.add(stretch(truth, 8.0, electricity_kwh=150.0, heat_charged_kwh=400.0, heat_delivered_kwh=36.0), idle)
+    tally.add(stretch(truth, 6.0))
+    tally.add(stretch(truth, 7.0, electricity_kwh=100.0, heat_charged_kwh=300.0))
+    tally.add(stretch(truth, 8.0, electricity_kwh=150.0, heat_charged_kwh=400.0))
     assert tally.electricity_kwh == {"valley": 100.0, "flat": 50.0}
-    assert tally.cost_cny == pytest.approx(100 * 0.38814475 + 50 * 0.62196575)
+    assert tally.cost_cny == pytest.approx(100 * 0.38814475 + 50 * 0.62196575, abs=1e-3)
     assert tally.charged_valley_ratio() == pytest.approx(0.75)
-    assert tally.no_storage_cny == pytest.approx(36.0 / SYSTEM_COP_WITHOUT_STORAGE * 0.38814475)
 
 
-def test_the_estimate_without_storage_uses_the_twins_own_cop(truth: Truth) -> None:
+def test_the_estimate_without_storage_makes_each_load_at_once_and_at_its_price(truth: Truth) -> None:
     tally = Tally(zone=BEIJING)
-    tally.add(stretch(truth, 11.0), truth)
-    twin = replace(truth, heat_delivered_kwh=1000.0, electricity_kwh=250.0)
-    tally.add(stretch(truth, 12.0, heat_delivered_kwh=400.0), twin)
-    assert tally.no_storage_cny == pytest.approx(100.0 * 0.85578675)
+    first = stretch(truth, 11.0, supply_degc=45.0, source_inlet_degc=10.0)
+    tally.add(first)
+    tally.add(replace(first, instant_s=START_S + 12 * 3600.0, heat_delivered_kwh=first.heat_delivered_kwh + 1200.0))
+    # Two units of 600 kW at full load, COP 4.40 (the map at 10 and 45 degC), their pumps, load pump and house.
+    assert tally.no_storage_cny == pytest.approx((2 * (600.0 / 4.40 + 16.0) + 20.0) * 0.85578675, abs=1e-2)
+
+
+def test_a_direct_plant_needs_more_electricity_for_more_heat_and_hotter_water() -> None:
+    loads_kw = [0.0, 60.0, 200.0, 600.0, 700.0, 1500.0, 2400.0, 9000.0]
+    powers_kw = [direct_electric_kw(load_kw, supply_degc=45.0, source_degc=10.0) for load_kw in loads_kw]
+    assert powers_kw == sorted(powers_kw)
+    assert powers_kw[0] == 20.0
+    assert powers_kw[1] == pytest.approx(20.0 + (powers_kw[2] - 20.0) * 0.3, rel=0.1)
+    assert direct_electric_kw(1000.0, supply_degc=50.0, source_degc=10.0) > direct_electric_kw(
+        1000.0, supply_degc=45.0, source_degc=10.0
+    )
 
 
 def test_heat_left_in_the_tank_has_its_value(truth: Truth) -> None:
     tally = Tally(zone=BEIJING)
     assert tally.stored_heat_cny() == 0.0
-    tally.add(truth, truth)
-    tally.add(stretch(truth, 1.0, stored_kwh=truth.stored_kwh + 330.0), truth)
+    tally.add(truth)
+    tally.add(stretch(truth, 1.0, stored_kwh=truth.stored_kwh + 330.0))
     assert tally.stored_heat_cny() == pytest.approx(100.0 * 0.38814475, abs=1e-3)
-    tally.add(stretch(truth, 2.0, stored_kwh=truth.stored_kwh - 330.0), truth)
+    tally.add(stretch(truth, 2.0, stored_kwh=truth.stored_kwh - 330.0))
     assert tally.stored_heat_cny() == pytest.approx(-100.0 * 0.38814475, abs=1e-3)
 
 
 def figures(truth: Truth, **changes: object) -> dict[str, object]:
     tally = Tally(zone=BEIJING)
-    tally.add(truth, truth)
+    tally.add(truth)
     run = Run(
         seed=1,
         sim_s=86_410.0,

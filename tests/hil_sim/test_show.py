@@ -92,7 +92,6 @@ def snapshot() -> Snapshot:
         no_storage_cny=3420.0,
         stored_heat_cny=342.0,
         electricity_kwh=4012.0,
-        heat_kwh=16512.0,
         uploads=Uploads(38, 37, 1),
         frames_promised=8123,
         violations=0,

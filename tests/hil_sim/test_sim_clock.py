@@ -1,5 +1,6 @@
 """The simulated clock: its reader in the agent sees what the simulator sets, without a jump, even during a change."""
 
+import itertools
 import sys
 import threading
 from pathlib import Path
@@ -115,4 +116,33 @@ def test_a_stalled_simulator_lets_time_stand_still_for_every_reader(tmp_path: Pa
     assert reader.now_utc().timestamp() == pytest.approx(START_S + 0.02 * 480.0, abs=1e-3)
     clock.set_speed(480.0)  # renewed: time goes on from where it stood
     assert START_S + 9.6 <= clock.now_s() <= START_S + 19.2
+    clock.close()
+
+
+def test_threads_of_the_simulator_itself_see_no_torn_clock_either(tmp_path: Path) -> None:
+    clock = SimClock(tmp_path / "clock", start_s=START_S, wall_s=elapsed_s, lease_s=0.25)
+    clock.set_speed(1000.0)
+    done = threading.Event()
+    seen_s: list[float] = []
+
+    def read() -> None:
+        while not done.is_set():
+            seen_s.append(clock.now_s())
+
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        for change_number in range(50_000):
+            clock.set_speed(1000.0 if change_number % 3 else 2.0)
+            if len(seen_s) > 3000:
+                break
+    finally:
+        done.set()
+        thread.join()
+        sys.setswitchinterval(usual_s)
+    steps_s = [later - earlier for earlier, later in itertools.pairwise(seen_s)]
+    assert len(steps_s) > 300
+    assert min(steps_s) >= 0.0
     clock.close()

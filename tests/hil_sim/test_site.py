@@ -102,6 +102,8 @@ def test_the_plant_follows_the_clock_and_one_stretch_ends_with_the_scenario(tmp_
         wall.wall_s += 0.2
         site.clock.renew()
         site.advance(on_truth)
+    wall.wall_s += 60.0  # nobody renews the lease: time stands still
+    site.advance(on_truth)
     assert site.plant.instant_s == pytest.approx(site.start_s + 24_060.0, abs=site.plant.step_s)
     assert CLOCK_LEASE_S == 0.25
     steps_s = [later - earlier for earlier, later in zip([site.start_s, *told], told, strict=False)]

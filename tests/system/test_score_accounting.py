@@ -36,9 +36,9 @@ class SabotagedPlay(Play):
                 frames.execute("DELETE FROM frame WHERE seq = ?", (self.lost_frame,))
             frames.close()
         period = datetime.fromtimestamp(self.site.start_s, UTC).replace(minute=15 * LOST_PERIOD)
-        with sqlite3.connect(self.folder / "platform.db") as books:
-            books.execute("DELETE FROM period WHERE time = ?", (period.isoformat(),))
-        books.close()
+        assert self._platform is not None
+        books = self._platform.receiver._ledger._connection
+        assert books.execute("DELETE FROM period WHERE time = ?", (period.isoformat(),)).rowcount == 1
         return await super()._judge()
 
 
