@@ -266,7 +266,7 @@ def _judge_isolating(case: _Case) -> Verdict:
             if config.storage != storage_name:
                 continue
             unit, memory = case.view.units[name], case.memory.unit(name)
-            if not unit.known and memory.mode == "charge":
+            if not unit.known and memory.phase is not Phase.OFF:
                 return Refused("stale_inputs", {"unit": name})
             # A unit that stands in its register for charging may start by itself as long as it is asked to run.
             charging = unit.mode_actual == "charge" or (unit.mode_request == "charge" and unit.run_request)

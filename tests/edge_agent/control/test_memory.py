@@ -1,0 +1,76 @@
+"""What must survive a kill: JSON round trip, damage, resuming."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_agent.control.memory import (
+    ControlMemory,
+    LoopMemory,
+    Phase,
+    UnitMemory,
+    civil_midnight_utc,
+    read_memory,
+    resume,
+    write_memory,
+)
+
+INSTANTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive by the library's rule
+MAYBE = st.none() | INSTANTS
+UNITS = st.builds(
+    UnitMemory,
+    phase=st.sampled_from(Phase),
+    since_utc=MAYBE,
+    mode=st.sampled_from([None, "direct", "charge"]),
+    running_since_utc=MAYBE,
+    off_since_utc=MAYBE,
+    starts_utc=st.lists(INSTANTS, max_size=4).map(tuple),
+    starts_total=st.none() | st.integers(0, 65535),
+    failures=st.integers(0, 5),
+    locked_out=st.booleans(),
+)
+LOOPS = st.builds(
+    LoopMemory,
+    discharge_ratio=st.none() | st.floats(0, 1),
+    trim_k=st.floats(-3, 3),
+    extra_until_utc=st.dictionaries(st.sampled_from(["hp1", "hp2"]), INSTANTS),
+)
+
+
+@settings(max_examples=40)
+@given(units=st.dictionaries(st.sampled_from(["hp1", "hp2"]), UNITS), loops=st.dictionaries(st.just("heating"), LOOPS))
+def test_round_trip(units, loops):
+    memory = ControlMemory(units=units, loops=loops)
+    assert read_memory(write_memory(memory)) == memory
+
+
+def test_damage_is_forgetting_not_failing():
+    text = write_memory(ControlMemory(units={"hp1": UnitMemory(phase=Phase.RUNNING)}))
+    for damaged in (None, "", text[:-5], text.replace("running", "galloping"), text.replace('"version":1', '"version":9')):
+        assert read_memory(damaged) == ControlMemory()
+    naive = '{"version":1,"memory":{"units":{"hp1":{"since_utc":"2026-01-01T00:00:00"}}}}'
+    assert read_memory(naive) == ControlMemory()
+
+
+def test_a_start_under_way_gets_its_time_again():
+    now_utc = datetime(2026, 1, 12, tzinfo=UTC)
+    long_ago = now_utc - timedelta(hours=5)
+    memory = ControlMemory(
+        units={
+            "hp1": UnitMemory(phase=Phase.FLOW, since_utc=long_ago),
+            "hp2": UnitMemory(phase=Phase.STOPPING, since_utc=long_ago),
+        },
+        loops={"heating": LoopMemory(error_k=1.0, trim_k=0.5)},
+    )
+    after = resume(memory, now_utc=now_utc)
+    assert after.units["hp1"].since_utc == now_utc
+    assert after.units["hp2"].since_utc == long_ago
+    assert (after.loops["heating"].error_k, after.loops["heating"].trim_k) == (None, 0.5)
+
+
+def test_civil_days_are_the_plants():
+    noon_utc = datetime(2026, 1, 12, 4, 0, tzinfo=UTC)
+    assert civil_midnight_utc(noon_utc, "Asia/Shanghai") == datetime(2026, 1, 11, 16, 0, tzinfo=UTC)
+    summer_evening_utc = datetime(2026, 7, 12, 22, 30, tzinfo=UTC)
+    assert civil_midnight_utc(summer_evening_utc, "Europe/Berlin") == datetime(2026, 7, 12, 22, 0, tzinfo=UTC)
