@@ -135,12 +135,11 @@ def _print(common: Common, plan: "Plan", *, zone: ZoneInfo, why: bool) -> None:
     starts = [start.astimezone(zone) for start in _starts_utc(plan)]
     width = max(len(name) for name in (*plan.units, *plan.storages, *(reason.name for reason in plan.reasons)))
     for name, unit in plan.units.items():
-        blocks = list(_blocks(unit.mode)) or [(0, len(unit.mode), None)]
+        blocks = list(_blocks(unit.mode))
+        if not blocks:
+            click.echo(f"  {name:<{width}}  {common.pick('停', 'off')}")
         for number, (first, last, mode) in enumerate(blocks):
             label = name if number == 0 else ""
-            if mode is None:
-                click.echo(f"  {label:<{width}}  {common.pick('停', 'off')}")
-                continue
             mean_kw = sum(unit.load_kw[first:last]) / (last - first)
             words = common.pick(MODE_ZH.get(mode, mode), mode)
             click.echo(f"  {label:<{width}}  {_span(starts, first, last)}  {words}  {mean_kw:.0f} kW")
