@@ -19,7 +19,8 @@ from typing import Any, Final
 
 from edge_agent.errors import EdgeAgentError
 from edge_agent.local_api import ask
-from hil_sim.plant.truth import Truth
+from edge_agent.texts.catalogue import text
+from hil_sim.plant.truth import Truth, UnitTruth
 from hil_sim.scenario import Scenario
 from hil_sim.score import (
     BAND_CNY_PER_KWH,
@@ -435,11 +436,9 @@ class Play:
             layers_degc=truth.tank_degc,
             layer_degc_min=42.0,
             layer_degc_max=55.0,
-            units=[
-                UnitView(unit.name, unit.state, unit.mode, unit.load_ratio, unit.heat_kw, unit.electric_kw, unit.cop)
-                for unit in truth.units
-            ],
+            units=[_unit_view(unit, status) for unit in truth.units],
             supply_degc=truth.supply_degc,
+            setpoint_degc=_setpoint_degc(status),
             return_degc=truth.return_degc,
             room_degc=truth.indoor_degc,
             demand_kw=truth.load_kw,
@@ -458,6 +457,7 @@ class Play:
             uploads=Uploads(len(due), len(held.intersection(due)), _backlog(status)),
             frames_promised=len(self.agent.promised),
             violations=self._violations_told,
+            alarms=_alarms(status),
             events=tuple(self.events)[-20:],
         )
 
@@ -485,6 +485,41 @@ def _plan_steps(plan: Mapping[str, Any], zone: tzinfo) -> Iterator[PlanStep]:
             soc_kwh=sum(store["soc_kwh"][index] for store in plan["storages"].values()),
         )
         start = end
+
+
+def _unit_view(unit: UnitTruth, status: Mapping[str, object]) -> UnitView:
+    """A unit from the plant, with what the agent is about to do with it where that is not plain to see."""
+    units = status.get("units")
+    agent = units.get(unit.name) if isinstance(units, Mapping) else None
+    doing = isinstance(agent, Mapping) and agent.get("phase") not in {"running", "off"}
+    return UnitView(
+        unit.name,
+        unit.state,
+        unit.mode,
+        unit.load_ratio,
+        unit.heat_kw,
+        unit.electric_kw,
+        unit.cop,
+        doing_zh=str(agent.get("zh", "")) if doing and isinstance(agent, Mapping) else "",
+        doing_en=str(agent.get("en", "")) if doing and isinstance(agent, Mapping) else "",
+    )
+
+
+def _setpoint_degc(status: Mapping[str, object]) -> float | None:
+    setpoints = status.get("setpoint_degc")
+    found = next(iter(setpoints.values()), None) if isinstance(setpoints, Mapping) else None
+    return float(found) if isinstance(found, int | float) else None
+
+
+def _alarms(status: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The agent's alarms in words."""
+    alarms = status.get("alarms")
+    found = []
+    for alarm in alarms if isinstance(alarms, list) else []:
+        values = alarm.get("values")
+        worded = text(str(alarm.get("code")), **(values if isinstance(values, Mapping) else {}))
+        found.append((worded.zh, worded.en))
+    return found
 
 
 def _backlog(status: Mapping[str, object]) -> int | None:

@@ -23,6 +23,7 @@ COST_SHOWN_CNY: Final = 100.0
 SOC_RATIO_SEEN: Final = 0.01
 """Below it the tank's capacity cannot be told from its level."""
 EVENTS_SHOWN: Final = 6
+ALARMS_SHOWN: Final = 3
 FULL_BLOCKS: Final = " ▏▎▍▌▋▊▉█"
 RISING_BLOCKS: Final = " ▁▂▃▄▅▆▇█"
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -80,7 +81,7 @@ _WEEKDAYS_EN: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 @dataclass(frozen=True, slots=True)
 class UnitView:
-    """A unit as the plant knows it. `cop` is None while it means nothing."""
+    """A unit as the plant knows it. `cop` is None while it means nothing; `doing`: the agent's word for a sequence."""
 
     name: str
     state: str
@@ -89,6 +90,8 @@ class UnitView:
     heat_kw: float
     electric_kw: float
     cop: float | None
+    doing_zh: str = ""
+    doing_en: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class Snapshot:
     layer_degc_max: float
     units: Sequence[UnitView]
     supply_degc: float
+    setpoint_degc: float | None
     return_degc: float
     room_degc: float | None
     demand_kw: float
@@ -167,6 +171,7 @@ class Snapshot:
     uploads: Uploads
     frames_promised: int
     violations: int
+    alarms: Sequence[tuple[str, str]]
     events: Sequence[Event]
 
 
@@ -368,6 +373,7 @@ def _units(snapshot: Snapshot, screen: Screen) -> Iterable[str]:
             + pad("" if idle else f"{number(unit.heat_kw)} kW", 10, right=True)
             + pad("" if idle else f"{number(unit.electric_kw)} kW", 10, right=True)
             + pad("" if unit.cop is None else f"{unit.cop:.2f}", 7, right=True)
+            + screen.paint(f"  {screen.pick(unit.doing_zh, unit.doing_en)}".rstrip(), "warn")
         )
 
 
@@ -376,7 +382,9 @@ def _loop(snapshot: Snapshot, screen: Screen) -> Iterable[str]:
     supply = screen.paint(f"{snapshot.supply_degc:.1f} ℃", "bold")
     yield (
         pad(screen.pick(" 供水", " supply"), 9)
-        + f"{supply}   {screen.pick('回水', 'return')} {snapshot.return_degc:.1f} ℃"
+        + supply
+        + ("" if snapshot.setpoint_degc is None else f" / {snapshot.setpoint_degc:.1f} ℃")
+        + f"   {screen.pick('回水', 'return')} {snapshot.return_degc:.1f} ℃"
         + f"   {screen.pick('室外', 'outdoor')} {snapshot.outdoor_degc:.1f} ℃{room}"
     )
     demand = screen.paint(f"{number(snapshot.demand_kw)} kW", "bold")
@@ -502,6 +510,9 @@ def _money_and_uploads(snapshot: Snapshot, screen: Screen) -> Iterable[str]:
         + screen.pick(f"   启动 {snapshot.agent_starts} 次   ", f"   starts {snapshot.agent_starts}   ")
         + screen.paint(broken, "bad" if snapshot.violations else "good")
     )
+    for index, (zh, en) in enumerate(snapshot.alarms[:ALARMS_SHOWN]):
+        label = screen.pick(" 报警", " alarm") if index == 0 else ""
+        yield pad(label, 9) + screen.paint(screen.pick(zh, en), "bad")
 
 
 def _events(snapshot: Snapshot, screen: Screen) -> Iterable[str]:

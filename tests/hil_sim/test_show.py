@@ -74,9 +74,10 @@ def snapshot() -> Snapshot:
             UnitView("hp1", "running", "direct", 0.82, 492.0, 112.0, 4.4),
             UnitView("hp2", "running", "charge", 1.0, 558.0, 160.0, 3.49),
             UnitView("hp3", "tripped", "none", 0.0, 0.0, 0.4, None),
-            UnitView("hp4", "off", "none", 0.0, 0.0, 0.4, None),
+            UnitView("hp4", "off", "none", 0.0, 0.0, 0.4, None, "阀门到位中", "valves moving"),
         ),
         supply_degc=45.2,
+        setpoint_degc=46.0,
         return_degc=39.9,
         room_degc=21.3,
         demand_kw=1420.0,
@@ -95,6 +96,7 @@ def snapshot() -> Snapshot:
         uploads=Uploads(38, 37, 1),
         frames_promised=8123,
         violations=0,
+        alarms=[("hp3 故障停机,代码 2", "hp3 tripped, code 2")],
         events=[Event(NOW, "进入平段", "flat band begins"), Event(NOW, "控制器被终止", "agent killed", "bad")],
     )
 
@@ -131,7 +133,22 @@ def test_both_languages_show_the_same_rows_and_figures() -> None:
                 "控制器被终止",
             ),
         ),
-        (en, ("valley", "peak", "in 18 min", "charge", "tripped", "4.40", "about 3 420 CNY", "due 38", "agent killed")),
+        (
+            en,
+            (
+                "valley",
+                "peak",
+                "in 18 min",
+                "charge",
+                "tripped",
+                "4.40",
+                "about 3 420 CNY",
+                "due 38",
+                "agent killed",
+                "hp3 tripped",
+                "valves moving",
+            ),
+        ),
     ):
         text = "\n".join(picture)
         assert all(word in text for word in words), [word for word in words if word not in text]
