@@ -13,7 +13,7 @@ SPEED    ?=
 SCENARIO ?=
 REQUIRE  ?=
 
-.PHONY: venv demo test gate format lock clean
+.PHONY: venv demo test gate format picture lock clean
 .DEFAULT_GOAL := test
 
 venv: $(STAMP)
@@ -45,6 +45,9 @@ gate: venv ## format, lint, types, import directions
 format: venv
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+picture: ## draws the lists of docs/architecture.md from the code
+	@$(PYTHON) tools/draw_house.py
 
 lock: venv ## renew the lock file: hashes for Python 3.11-3.13 on x86-64 and aarch64, no download addresses
 	@$(PYTHON) tools/with_pip_settings.py $(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \

@@ -127,8 +127,8 @@ class Zone:
 
     def __init__(self, design: ZoneDesign, *, seed: int, name: str, start_degc: float) -> None:
         self._design = design
-        self._gain_noise = HourlyNoise(seed, f"gain {name}", hours_memory=NOISE_MEMORY_H)
-        self._ventilation_noise = HourlyNoise(seed, f"air {name}", hours_memory=NOISE_MEMORY_H)
+        self._gain_noise = HourlyNoise(seed, f"gain {name}", memory_h=NOISE_MEMORY_H)
+        self._ventilation_noise = HourlyNoise(seed, f"air {name}", memory_h=NOISE_MEMORY_H)
         self.room_degc = start_degc
         self.structure_degc = start_degc - 1.5
         self.water_degc = start_degc + 14.0

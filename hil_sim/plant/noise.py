@@ -18,12 +18,12 @@ class HourlyNoise:
 
     __slots__ = ("_cache", "_memory", "_name", "_scale", "_seed", "_weights")
 
-    def __init__(self, seed: int, name: str, *, hours_memory: float) -> None:
+    def __init__(self, seed: int, name: str, *, memory_h: float) -> None:
         self._seed = seed
         self._name = name
-        keep = 0.5 ** (1.0 / hours_memory)
+        keep = 0.5 ** (1.0 / memory_h)
         # A finite tail instead of a recursion: each hour can be computed on its own, in any order.
-        self._weights = [keep**lag for lag in range(int(4 * hours_memory) + 1)]
+        self._weights = [keep**lag for lag in range(int(4 * memory_h) + 1)]
         self._scale = sum(weight * weight for weight in self._weights) ** -0.5
         self._cache: dict[int, float] = {}
         self._memory: dict[int, float] = {}
