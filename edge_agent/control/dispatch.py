@@ -238,7 +238,7 @@ class _Dispatch:
         return min(max(wanted_degc, lowest_degc), self.config.supply_degc_max)
 
     def _floor_degc(self) -> float:
-        """Supply temperature below which tank and units act beyond the plan; never less than half a band above the limit."""
+        """Supply below which tank and units act beyond the plan; at least half a band above the limit."""
         return max(self.setpoint_degc - BAND_K, self.config.supply_degc_min + 0.5 * BAND_K)
 
     # ------------------------------------------------------------------------------------------------------- intent
@@ -667,8 +667,8 @@ class _Dispatch:
             wanted_degc = leaving_degc(
                 wanted_degc=self.setpoint_degc,
                 return_degc=return_degc,
-                unit_flow=flow,
-                loop_flow=self.loop.flow_kg_per_s,
+                unit_kg_per_s=flow,
+                loop_kg_per_s=self.loop.flow_kg_per_s,
             )
         asked_degc = wanted_degc + OFFSET_K + self.state.trim_k
         if ratio is not None:

@@ -22,6 +22,8 @@ VALVE_GAIN_PER_K = 0.2
 VALVE_INTEGRAL_S = 330.0
 VALVE_DESIGN_K = 14.0
 """Difference between tank top and return for which the gain holds; the gain follows the real one."""
+SMEAR_K = 0.5
+"""A layer counts as useful only this far above what is needed: it cools while colder water rises into it. Ours."""
 VALVE_CLOSE_PER_S = 0.1 / 60.0
 """A valve that is no longer wanted closes at this speed, so that the units can follow."""
 
@@ -41,7 +43,7 @@ def unit_flow_kg_per_s(heat_kw_rated: float) -> float:
     return heat_kw_rated / (HEAT_CAPACITY_KJ_PER_KG_K * UNIT_RISE_K)
 
 
-def leaving_degc(*, wanted_degc: float, return_degc: float, unit_flow: float, loop_flow: float | None) -> float:
+def leaving_degc(*, wanted_degc: float, return_degc: float, unit_kg_per_s: float, loop_kg_per_s: float | None) -> float:
     """Leaving temperature that gives the wanted supply when return water passes the units by.
 
     Source: mixing of two streams, T_supply = T_return + (T_leaving - T_return) x units' flow / loop's flow.
@@ -49,12 +51,12 @@ def leaving_degc(*, wanted_degc: float, return_degc: float, unit_flow: float, lo
     Args:
         wanted_degc: supply temperature wanted.
         return_degc: return temperature.
-        unit_flow: flow through all direct units [kg/s].
-        loop_flow: flow of the loop [kg/s]; None if not known.
+        unit_kg_per_s: flow through all direct units [kg/s].
+        loop_kg_per_s: flow of the loop [kg/s]; None if not known.
     """
-    if loop_flow is None or unit_flow <= 0.0:
+    if loop_kg_per_s is None or unit_kg_per_s <= 0.0:
         return wanted_degc
-    share_ratio = min(1.0, unit_flow / max(loop_flow, 1e-3))
+    share_ratio = min(1.0, unit_kg_per_s / max(loop_kg_per_s, 1e-3))
     return return_degc + max(0.0, wanted_degc - return_degc) / share_ratio
 
 
@@ -97,6 +99,7 @@ def tank_lasts_s(storage: Storage, tank: StorageView, *, needed_kw: float, retur
     if not tank.layers_degc or return_degc is None:
         return 0.0
     useful_degc = return_degc + needed_kw / (discharge_flow_kg_per_s(storage) * HEAT_CAPACITY_KJ_PER_KG_K)
+    useful_degc += SMEAR_K
     layer_kwh_per_k = storage.volume_m3 * WATER_KWH_PER_M3_K / len(tank.layers_degc)
     energy_kwh = 0.0
     for layer_degc in tank.layers_degc:

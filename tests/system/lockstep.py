@@ -1,7 +1,7 @@
-"""The real control code and the simulated plant in lockstep on a fake clock: a winter day in seconds, always the same.
+"""The real control code and the simulated plant in lockstep on a fake clock: a winter day in seconds, repeatable.
 
-Readings are as old as on the wires: units and station every 30 s, meters every 60 s, each device with its own phase. The
-controller can be killed at any instant, also between two writes, and starts again from the JSON it had saved.
+Readings are as old as on the wires: units and station every 30 s, meters every 60 s, each device with its own phase.
+The controller can be killed at any instant, also between two writes, and starts again from the JSON it had saved.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ STATION_POINTS = [
     *"supply_temperature return_temperature load_pump_running".split(),
 ]
 METER_POINTS = {
-    **dict.fromkeys(("hm_user", "hm_tank", "hm_source"), ["flow", "heat_power"]),
+    **{name: ["flow", "heat_power"] for name in ("hm_user", "hm_tank", "hm_source")},
     "em_main": ["electric_power"],
     "ws1": ["temperature"],
     **{f"tt{number}": ["temperature_1", "temperature_2"] for number in range(1, 6)},
@@ -212,11 +212,10 @@ def bands_at(now_utc: datetime) -> BandOutlook:
         )
 
     here = band(hour)
-    next_peak = ahead(lambda name: name == "peak") if here != "peak" else ahead(lambda name: name == "peak")
-    return BandOutlook(here, next_peak, ahead(lambda name: name != here))
+    return BandOutlook(here, ahead(lambda name: name == "peak"), ahead(lambda name: name != here))
 
 
-class Killed(Exception):  # noqa: N818 - stands for a signal
+class Killed(Exception):
     """The process dies here."""
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -187,24 +188,21 @@ def running(mode: str = "direct", **changes: object) -> UnitMemory:
     return replace(memory, **changes)  # type: ignore[arg-type]
 
 
-class Kit:
-    """What tests of control need; a fixture hands it over, because tests are not a package."""
-
-    now_utc = NOW_UTC
-    site = staticmethod(make_site)
-    view = staticmethod(make_view)
-    rested = staticmethod(rested)
-    running = staticmethod(running)
-    unit_off = UNIT_OFF
-    unit_running = UNIT_RUNNING
-
-    @staticmethod
-    def memory(hp1: UnitMemory | None = None, hp2: UnitMemory | None = None) -> ControlMemory:
-        """Memory of both units."""
-        return ControlMemory(units={"hp1": hp1 or rested(), "hp2": hp2 or rested()})
+def make_memory(hp1: UnitMemory | None = None, hp2: UnitMemory | None = None) -> ControlMemory:
+    """Memory of both units."""
+    return ControlMemory(units={"hp1": hp1 or rested(), "hp2": hp2 or rested()})
 
 
 @pytest.fixture(scope="session")
-def kit() -> Kit:
-    """Site, views and memories for tests of control."""
-    return Kit()
+def kit() -> SimpleNamespace:
+    """Site, views and memories for tests of control; handed over, because tests are not a package."""
+    return SimpleNamespace(
+        now_utc=NOW_UTC,
+        site=make_site,
+        view=make_view,
+        memory=make_memory,
+        rested=rested,
+        running=running,
+        unit_off=UNIT_OFF,
+        unit_running=UNIT_RUNNING,
+    )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
@@ -12,28 +13,42 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from edge_agent.control.command import Because, Command, Kind
 from edge_agent.control.guard import Allowed, Refused, judge
-from edge_agent.control.memory import Phase
+from edge_agent.control.memory import ControlMemory, Phase
 from edge_agent.control.modes import Mode
 from edge_agent.control.sequence import adopt
-from edge_agent.control.view import UnitState, UnitView
+from edge_agent.control.view import PlantView, UnitState, UnitView
+from edge_agent.settings.model import SiteFile
 
 FLOWING = {"user_flow": True, "source_flow": True}
 PUMPS_ON = {"ps_hp1": True, "pu_hp1": True}
 
 
-def verdict(kit, kind, value, *, subject="hp1", memory=None, mode=Mode.AUTO, because=Because.PLAN, site=None, **view):
+def verdict(
+    kit: SimpleNamespace,
+    kind: Kind,
+    value: float,
+    *,
+    subject: str = "hp1",
+    memory: ControlMemory | dict[str, object] | None = None,
+    mode: Mode | str = Mode.AUTO,
+    because: Because = Because.PLAN,
+    site: SiteFile | None = None,
+    **view: object,
+) -> Allowed | Refused:
     command = Command(f"x.{kind.value}", value, kind, subject, because)
     memory = memory or kit.memory()
     return judge(command, kit.view(**view), memory=memory, mode=mode, site=site or kit.site())
 
 
-def code(result):
+def code(result: Allowed | Refused) -> str | None:
     return result.code if isinstance(result, Refused) else None
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-def test_nothing_passes_outside_auto_or_before_the_signature(kit, kind):
-    subject = {Kind.PUMP: "ps_hp1", Kind.ISOLATING_VALVE: "v_charge", Kind.DISCHARGE_VALVE: "v_discharge"}.get(kind, "hp1")
+def test_nothing_passes_outside_auto_or_before_the_signature(kit: SimpleNamespace, kind: Kind) -> None:
+    subject = {Kind.PUMP: "ps_hp1", Kind.ISOLATING_VALVE: "v_charge", Kind.DISCHARGE_VALVE: "v_discharge"}.get(
+        kind, "hp1"
+    )
     for mode in (Mode.MONITOR, Mode.ADVISE):
         assert code(verdict(kit, kind, 0.0, subject=subject, mode=mode)) == "mode_not_auto"
     unsigned = kit.site(commissioning={"signed_by": "somebody"})
@@ -43,13 +58,13 @@ def test_nothing_passes_outside_auto_or_before_the_signature(kit, kind):
 
 
 class TestStart:
-    def ready(self, kit, **unit):
+    def ready(self, kit: SimpleNamespace, **unit: object) -> dict[str, object]:
         return {"hp1": replace(kit.unit_off, **FLOWING, **unit), "pumps": PUMPS_ON}
 
-    def memory(self, kit, **changes):
+    def memory(self, kit: SimpleNamespace, **changes: object) -> ControlMemory:
         return kit.memory(kit.rested(phase=Phase.STARTING, mode="direct", **changes))
 
-    def test_passes_with_everything_proven(self, kit):
+    def test_passes_with_everything_proven(self, kit: SimpleNamespace) -> None:
         result = verdict(kit, Kind.RUN_REQUEST, 1.0, memory=self.memory(kit), **self.ready(kit))
         assert isinstance(result, Allowed)
 
@@ -67,12 +82,12 @@ class TestStart:
             ({"state": UnitState.STOPPING}, "unit_stopping"),
         ],
     )
-    def test_unit_obstacles(self, kit, unit, expected):
+    def test_unit_obstacles(self, kit: SimpleNamespace, unit: dict[str, object], expected: str | None) -> None:
         view = self.ready(kit)
         view["hp1"] = replace(view["hp1"], **unit)
         assert code(verdict(kit, Kind.RUN_REQUEST, 1.0, memory=self.memory(kit), **view)) == expected
 
-    def test_pumps_rest_starts_stagger_source(self, kit):
+    def test_pumps_rest_starts_stagger_source(self, kit: SimpleNamespace) -> None:
         now = kit.now_utc
         view = self.ready(kit)
         one = {**view, "pumps": {"ps_hp1": True}}
@@ -90,11 +105,11 @@ class TestStart:
         cold = {**view, "source_degc": 4.9}
         assert code(verdict(kit, Kind.RUN_REQUEST, 1.0, memory=self.memory(kit), **cold)) == "source_too_cold"
 
-    def test_the_start_being_judged_is_not_counted(self, kit):
+    def test_the_start_being_judged_is_not_counted(self, kit: SimpleNamespace) -> None:
         memory = self.memory(kit, starts_utc=(kit.now_utc - timedelta(minutes=50), kit.now_utc))
         assert isinstance(verdict(kit, Kind.RUN_REQUEST, 1.0, memory=memory, **self.ready(kit)), Allowed)
 
-    def test_charging_needs_an_open_way_and_a_tank_that_takes_it(self, kit):
+    def test_charging_needs_an_open_way_and_a_tank_that_takes_it(self, kit: SimpleNamespace) -> None:
         memory = kit.memory(kit.rested(phase=Phase.STARTING, mode="charge"))
         view = self.ready(kit, mode_request="charge")
         assert code(verdict(kit, Kind.RUN_REQUEST, 1.0, memory=memory, charge_ratio=0.95, **view)) == "path_closed"
@@ -104,12 +119,10 @@ class TestStart:
 
 
 class TestStopAndPumps:
-    def test_minimum_run_yields_only_to_protection(self, kit):
+    def test_minimum_run_yields_only_to_protection(self, kit: SimpleNamespace) -> None:
         young = kit.memory(kit.running(running_since_utc=kit.now_utc - timedelta(seconds=3599)))
         assert code(verdict(kit, Kind.RUN_REQUEST, 0.0, memory=young, hp1=kit.unit_running)) == "min_on"
-        result = verdict(
-            kit, Kind.RUN_REQUEST, 0.0, memory=young, hp1=kit.unit_running, because=Because.PROTECTION
-        )
+        result = verdict(kit, Kind.RUN_REQUEST, 0.0, memory=young, hp1=kit.unit_running, because=Because.PROTECTION)
         assert isinstance(result, Allowed)
         assert isinstance(
             verdict(kit, Kind.RUN_REQUEST, 0.0, memory=kit.memory(kit.running()), hp1=kit.unit_running), Allowed
@@ -130,17 +143,23 @@ class TestStopAndPumps:
             ({}, {"off_since_utc": None}, "overrun"),
         ],
     )
-    def test_no_pump_stops_under_a_unit_that_may_run(self, kit, unit, memory, expected):
+    def test_no_pump_stops_under_a_unit_that_may_run(
+        self,
+        kit: SimpleNamespace,
+        unit: dict[str, object],
+        memory: ControlMemory | dict[str, object] | None,
+        expected: str | None,
+    ) -> None:
         view = {"hp1": replace(kit.unit_off, **unit), "pumps": PUMPS_ON}
         result = verdict(kit, Kind.PUMP, 0.0, subject="pu_hp1", memory=kit.memory(kit.rested(**memory)), **view)
         assert code(result) == expected
 
-    def test_overrun_is_kept(self, kit):
+    def test_overrun_is_kept(self, kit: SimpleNamespace) -> None:
         memory = kit.memory(kit.rested(off_since_utc=kit.now_utc - timedelta(seconds=119)))
         assert code(verdict(kit, Kind.PUMP, 0.0, subject="ps_hp1", memory=memory)) == "overrun"
         assert isinstance(verdict(kit, Kind.PUMP, 0.0, subject="ps_hp1"), Allowed)
 
-    def test_a_shared_pump_waits_for_all_its_units(self, kit):
+    def test_a_shared_pump_waits_for_all_its_units(self, kit: SimpleNamespace) -> None:
         units = {name: {**unit.model_dump(), "user_pump": "pu_hp1"} for name, unit in kit.site().units.items()}
         units = {name: {**unit, "modes": list(unit["modes"])} for name, unit in units.items()}
         site = kit.site(units=units)
@@ -148,7 +167,7 @@ class TestStopAndPumps:
         result = verdict(kit, Kind.PUMP, 0.0, subject="pu_hp1", memory=memory, hp2=kit.unit_running, site=site)
         assert code(result) == "unit_not_stopped"
 
-    def test_only_our_own_pumps(self, kit):
+    def test_only_our_own_pumps(self, kit: SimpleNamespace) -> None:
         units = {
             name: {**unit.model_dump(), "modes": list(unit.modes), "pump_owner": "plc"}
             for name, unit in kit.site().units.items()
@@ -157,17 +176,21 @@ class TestStopAndPumps:
 
 
 class TestTank:
-    def test_its_way_is_not_closed_under_a_charging_unit(self, kit):
+    def test_its_way_is_not_closed_under_a_charging_unit(self, kit: SimpleNamespace) -> None:
         charging = replace(kit.unit_running, mode_actual="charge", mode_request="charge")
         view = {"hp1": charging, "charge_ratio": 1.0}
         memory = kit.memory(kit.running("charge"))
-        assert code(verdict(kit, Kind.ISOLATING_VALVE, 0.0, subject="v_charge", memory=memory, **view)) == "unit_charging"
+        assert (
+            code(verdict(kit, Kind.ISOLATING_VALVE, 0.0, subject="v_charge", memory=memory, **view)) == "unit_charging"
+        )
         # Also when memory knows nothing of it.
         assert code(verdict(kit, Kind.ISOLATING_VALVE, 0.0, subject="v_charge", **view)) == "unit_charging"
         blind = {"hp1": UnitView(), "charge_ratio": 1.0}
-        assert code(verdict(kit, Kind.ISOLATING_VALVE, 0.0, subject="v_charge", memory=memory, **blind)) == "stale_inputs"
+        assert (
+            code(verdict(kit, Kind.ISOLATING_VALVE, 0.0, subject="v_charge", memory=memory, **blind)) == "stale_inputs"
+        )
 
-    def test_nor_while_it_feeds_the_loop(self, kit):
+    def test_nor_while_it_feeds_the_loop(self, kit: SimpleNamespace) -> None:
         for ratio in (0.03, None):
             result = verdict(kit, Kind.ISOLATING_VALVE, 0.0, subject="v_charge", discharge_ratio=ratio)
             assert code(result) == "discharging"
@@ -185,7 +208,9 @@ class TestTank:
             (0.0, {"charge_ratio": 0.0, "supply_degc": None}, None),
         ],
     )
-    def test_discharge_valve(self, kit, value, view, expected):
+    def test_discharge_valve(
+        self, kit: SimpleNamespace, value: float, view: dict[str, object], expected: str | None
+    ) -> None:
         assert code(verdict(kit, Kind.DISCHARGE_VALVE, value, subject="v_discharge", **view)) == expected
 
 
@@ -208,12 +233,14 @@ class TestTank:
         (Kind.HEARTBEAT, 7.0, "direct", None),
     ],
 )
-def test_bounds_of_a_unit(kit, kind, value, mode, expected):
+def test_bounds_of_a_unit(
+    kit: SimpleNamespace, kind: Kind, value: float, mode: Mode | str, expected: str | None
+) -> None:
     memory = kit.memory(kit.running(mode))
     assert code(verdict(kit, kind, value, memory=memory, hp1=kit.unit_running)) == expected
 
 
-def test_a_limit_only_for_units_that_take_one(kit):
+def test_a_limit_only_for_units_that_take_one(kit: SimpleNamespace) -> None:
     assert code(verdict(kit, Kind.CAPACITY_LIMIT, 0.8, subject="hp2")) == "not_commandable"
 
 
@@ -239,7 +266,7 @@ class GuardMachine(RuleBasedStateMachine):
     kit = None
 
     @initialize(with_running=st.booleans())
-    def begin(self, with_running):
+    def begin(self, *, with_running: bool) -> None:
         self.now_s = 0.0
         self.units = {"hp1": _Unit(), "hp2": _Unit()}
         self.charge_open = False
@@ -253,7 +280,7 @@ class GuardMachine(RuleBasedStateMachine):
             self.charge_open = True
             self.memory = self.kit.memory(self.kit.running("charge"))
 
-    def look(self):
+    def look(self) -> PlantView:
         now_utc = self.kit.now_utc + timedelta(seconds=self.now_s)
         views: Mapping[str, UnitView] = {}
         pumps = {}
@@ -286,7 +313,7 @@ class GuardMachine(RuleBasedStateMachine):
         self.memory = memory
         return view
 
-    def ask(self, kind, value, subject, because=Because.PLAN):
+    def ask(self, kind: Kind, value: float, subject: str, because: Because = Because.PLAN) -> bool:
         view = self.look()
         memory = self.memory
         name = subject if subject in self.units else None
@@ -303,16 +330,16 @@ class GuardMachine(RuleBasedStateMachine):
         return False
 
     @rule(seconds=st.sampled_from([30.0, 130.0, 130.0, 1900.0, 3700.0]))
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> None:
         self.now_s += seconds
         self.look()
 
     @rule(what=st.sampled_from(["hp1", "hp2", "php1", "php2", "valve", "tank"]), hide=st.booleans())
-    def sensor(self, what, hide):
+    def sensor(self, what: str, *, hide: bool) -> None:
         self.hidden = self.hidden | {what} if hide else self.hidden - {what}
 
     @rule(top_degc=st.sampled_from([44.0, 56.9, 57.5]))
-    def tank(self, top_degc):
+    def tank(self, top_degc: float) -> None:
         self.top_degc = top_degc
 
     @rule(
@@ -320,7 +347,7 @@ class GuardMachine(RuleBasedStateMachine):
         prepared=st.sampled_from(["well", "well", "pumps", "not"]),
         mode=st.sampled_from(["direct", "charge"]),
     )
-    def start(self, name, prepared, mode):
+    def start(self, name: str, prepared: str, mode: Mode | str) -> None:
         """Somebody starts a unit, with more or less of what belongs to it."""
         unit = self.units[name]
         before_s = unit.changed_s
@@ -338,12 +365,15 @@ class GuardMachine(RuleBasedStateMachine):
             unit.changed_s = self.now_s
             unit.starts_s.append(self.now_s)
             assert sum(1 for start_s in unit.starts_s if start_s > self.now_s - 3600.0) <= 2
+            # Noon in Beijing at the beginning: the civil day ends every 24 h, first after 12.
+            days = [(start_s + 43200.0) // 86400.0 for start_s in unit.starts_s]
+            assert days.count(days[-1]) <= 3
             others = [start_s for other in self.units.values() if other is not unit for start_s in other.starts_s]
             assert all(self.now_s - start_s >= 120.0 for start_s in others)
             assert unit.mode == "direct" or self.top_degc < 57.0
 
     @rule(name=st.sampled_from(["hp1", "hp2"]))
-    def stop(self, name):
+    def stop(self, name: str) -> None:
         unit = self.units[name]
         if self.ask(Kind.RUN_REQUEST, 0.0, name):
             if unit.running:
@@ -352,32 +382,32 @@ class GuardMachine(RuleBasedStateMachine):
             unit.request = unit.running = False
 
     @rule(name=st.sampled_from(["hp1", "hp2"]), number=st.sampled_from([1.0, 2.0, 3.0]))
-    def mode(self, name, number):
+    def mode(self, name: str, number: float) -> None:
         if self.ask(Kind.MODE_REQUEST, number, name):
             self.units[name].mode = {1.0: "direct", 2.0: "charge"}[number]
 
     @rule(name=st.sampled_from(["hp1", "hp2"]), side=st.sampled_from(["ps", "pu"]), value=st.sampled_from([0.0, 1.0]))
-    def pump(self, name, side, value):
+    def pump(self, name: str, side: str, value: float) -> None:
         if self.ask(Kind.PUMP, value, f"{side}_{name}"):
             setattr(self.units[name], "source_pump" if side == "ps" else "user_pump", value == 1.0)
 
     @rule(value=st.sampled_from([0.0, 1.0]))
-    def isolating(self, value):
+    def isolating(self, value: float) -> None:
         if self.ask(Kind.ISOLATING_VALVE, value, "v_charge"):
             self.charge_open = value == 1.0
 
     @rule(value=st.sampled_from([0.0, 0.4, 1.0, 1.2]))
-    def discharge(self, value):
+    def discharge(self, value: float) -> None:
         if self.ask(Kind.DISCHARGE_VALVE, value, "v_discharge"):
             self.discharge_ratio = value
 
     @rule(name=st.sampled_from(["hp1", "hp2"]), degc=st.floats(20.0, 70.0))
-    def setpoint(self, name, degc):
+    def setpoint(self, name: str, degc: float) -> None:
         if self.ask(Kind.SETPOINT, degc, name):
             self.setpoints.append((name, degc))
 
     @invariant()
-    def nothing_forbidden(self):
+    def nothing_forbidden(self) -> None:
         for name, unit in getattr(self, "units", {}).items():
             assert not unit.running or (unit.source_pump and unit.user_pump), f"{name} runs without a pump"
             charging = unit.running and unit.mode == "charge"
@@ -388,6 +418,6 @@ class GuardMachine(RuleBasedStateMachine):
             assert all(35.0 <= degc <= 55.0 for _, degc in self.setpoints)
 
 
-def test_no_sequence_of_commands_reaches_a_forbidden_state(kit):
+def test_no_sequence_of_commands_reaches_a_forbidden_state(kit: SimpleNamespace) -> None:
     machine = type("Machine", (GuardMachine,), {"kit": kit})
     run_state_machine_as_test(machine, settings=settings(max_examples=120, stateful_step_count=50, deadline=None))

@@ -40,20 +40,26 @@ LOOPS = st.builds(
 
 @settings(max_examples=40)
 @given(units=st.dictionaries(st.sampled_from(["hp1", "hp2"]), UNITS), loops=st.dictionaries(st.just("heating"), LOOPS))
-def test_round_trip(units, loops):
+def test_round_trip(units: dict[str, UnitMemory], loops: dict[str, LoopMemory]) -> None:
     memory = ControlMemory(units=units, loops=loops)
     assert read_memory(write_memory(memory)) == memory
 
 
-def test_damage_is_forgetting_not_failing():
+def test_damage_is_forgetting_not_failing() -> None:
     text = write_memory(ControlMemory(units={"hp1": UnitMemory(phase=Phase.RUNNING)}))
-    for damaged in (None, "", text[:-5], text.replace("running", "galloping"), text.replace('"version":1', '"version":9')):
+    for damaged in (
+        None,
+        "",
+        text[:-5],
+        text.replace("running", "galloping"),
+        text.replace('"version":1', '"version":9'),
+    ):
         assert read_memory(damaged) == ControlMemory()
     naive = '{"version":1,"memory":{"units":{"hp1":{"since_utc":"2026-01-01T00:00:00"}}}}'
     assert read_memory(naive) == ControlMemory()
 
 
-def test_a_start_under_way_gets_its_time_again():
+def test_a_start_under_way_gets_its_time_again() -> None:
     now_utc = datetime(2026, 1, 12, tzinfo=UTC)
     long_ago = now_utc - timedelta(hours=5)
     memory = ControlMemory(
@@ -69,7 +75,7 @@ def test_a_start_under_way_gets_its_time_again():
     assert (after.loops["heating"].error_k, after.loops["heating"].trim_k) == (None, 0.5)
 
 
-def test_civil_days_are_the_plants():
+def test_civil_days_are_the_plants() -> None:
     noon_utc = datetime(2026, 1, 12, 4, 0, tzinfo=UTC)
     assert civil_midnight_utc(noon_utc, "Asia/Shanghai") == datetime(2026, 1, 11, 16, 0, tzinfo=UTC)
     summer_evening_utc = datetime(2026, 7, 12, 22, 30, tzinfo=UTC)

@@ -1,5 +1,7 @@
 """Modes: who may command, and what is kept."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from edge_agent.control.modes import Mode, ModeRefused, ModeState, request_mode, start_mode, step_down, write_mode
@@ -7,12 +9,12 @@ from edge_agent.control.modes import Mode, ModeRefused, ModeState, request_mode,
 UNSIGNED = {"commissioning": {"start_mode": "auto"}}
 
 
-def test_first_start_takes_the_site_files_mode(kit):
+def test_first_start_takes_the_site_files_mode(kit: SimpleNamespace) -> None:
     state = start_mode(kit.site(), kept=None, now_utc=kit.now_utc)
     assert state.mode is Mode.AUTO
 
 
-def test_nothing_is_auto_without_a_signature(kit):
+def test_nothing_is_auto_without_a_signature(kit: SimpleNamespace) -> None:
     site = kit.site(**UNSIGNED)
     assert start_mode(site, kept=None, now_utc=kit.now_utc).mode is Mode.MONITOR
     kept = write_mode(ModeState(Mode.AUTO, kit.now_utc, "a person", "test"))
@@ -25,14 +27,14 @@ def test_nothing_is_auto_without_a_signature(kit):
     assert refused.en
 
 
-def test_the_last_mode_is_kept(kit):
+def test_the_last_mode_is_kept(kit: SimpleNamespace) -> None:
     kept = write_mode(ModeState(Mode.ADVISE, kit.now_utc, "值班员", "试运行"))
     state = start_mode(kit.site(), kept=kept, now_utc=kit.now_utc)
     assert (state.mode, state.by, state.reason) == (Mode.ADVISE, "值班员", "试运行")
 
 
 @pytest.mark.parametrize("kept", ["", "{", '{"mode": "auto"}', '{"mode": "x", "since_utc": "2026-01-01T00:00:00Z"}'])
-def test_a_damaged_mode_is_the_start_mode(kit, kept):
+def test_a_damaged_mode_is_the_start_mode(kit: SimpleNamespace, kept: str) -> None:
     assert start_mode(kit.site(), kept=kept, now_utc=kit.now_utc).by == "site.yaml"
 
 
@@ -40,14 +42,14 @@ def test_a_damaged_mode_is_the_start_mode(kit, kept):
     ("wanted", "by", "reason", "code"),
     [("manual", "a", "b", "mode_unknown"), ("auto", " ", "b", "mode_needs_name"), ("auto", "a", "", "mode_needs_name")],
 )
-def test_refusals(kit, wanted, by, reason, code):
+def test_refusals(kit: SimpleNamespace, wanted: str, by: str, reason: str, code: str) -> None:
     state = ModeState(Mode.MONITOR, kit.now_utc, "a", "b")
     refused = request_mode(kit.site(), state, wanted=wanted, by=by, reason=reason, now_utc=kit.now_utc)
     assert isinstance(refused, ModeRefused)
     assert refused.code == code
 
 
-def test_stepping_down_says_why(kit):
+def test_stepping_down_says_why(kit: SimpleNamespace) -> None:
     state = ModeState(Mode.AUTO, kit.now_utc, "a", "b")
     down = step_down(state, reason="reading_stale", now_utc=kit.now_utc)
     assert (down.mode, down.reason) == (Mode.MONITOR, "reading_stale")

@@ -1,0 +1,135 @@
+"""The executor: judged, written on change, proven, repeated with pauses, audited once."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from drivers.device import WriteOutcome
+from drivers.sample import good
+from edge_agent.control.command import Command, Kind, Outcome, Verdict
+from edge_agent.control.executor import Executor
+from edge_agent.control.modes import Mode
+from edge_agent.image import ProcessImage
+
+SETPOINT = Command("hp1.supply_setpoint", 45.0, Kind.SETPOINT, "hp1")
+
+
+class Bench:
+    """An executor with a wire that does as it is told."""
+
+    def __init__(self, kit: SimpleNamespace) -> None:
+        self.kit = kit
+        self.image = ProcessImage()
+        self.written = []
+        self.audited = []
+        self.fault = ""
+        self.executor = Executor(kit.site(), image=self.image, write=self.write, audit=self.audit)
+
+    async def write(self, point: str, value: float) -> WriteOutcome:
+        self.written.append((point, value))
+        if self.fault:
+            return WriteOutcome(verified=False, wrote=value, read_back=None, reason=self.fault)
+        return WriteOutcome(verified=True, wrote=value, read_back=value, reason="")
+
+    async def audit(self, outcome: Outcome) -> None:
+        self.audited.append(outcome)
+
+    def carry_out(
+        self, *commands: Command, after_s: float = 0.0, mode: Mode = Mode.AUTO, **view: object
+    ) -> list[Outcome]:
+        now_utc = self.kit.now_utc + timedelta(seconds=after_s)
+        return asyncio.run(
+            self.executor.carry_out(
+                commands,
+                view=self.kit.view(now_utc=now_utc, **view),
+                memory=self.kit.memory(self.kit.running()),
+                mode=mode,
+            )
+        )
+
+
+@pytest.fixture
+def bench(kit: SimpleNamespace) -> Bench:
+    return Bench(kit)
+
+
+def test_writes_on_change_only(bench: Bench, kit: SimpleNamespace) -> None:
+    (outcome,) = bench.carry_out(SETPOINT)
+    assert outcome.verdict is Verdict.VERIFIED
+    assert bench.carry_out(SETPOINT, after_s=30) == []
+    bench.image.put([good("hp1.supply_setpoint", kit.now_utc + timedelta(seconds=40), 45.1, "degC")])
+    assert bench.carry_out(SETPOINT, after_s=60) == [], "within the dead band"
+    bench.image.put([good("hp1.supply_setpoint", kit.now_utc + timedelta(seconds=70), 50.0, "degC")])
+    (outcome,) = bench.carry_out(SETPOINT, after_s=90)
+    assert outcome.before == 50.0
+    assert len(bench.written) == 2
+
+
+def test_an_older_reading_does_not_undo_a_proven_write(bench: Bench, kit: SimpleNamespace) -> None:
+    bench.image.put([good("hp1.supply_setpoint", kit.now_utc - timedelta(seconds=20), 50.0, "degC")])
+    bench.carry_out(SETPOINT)
+    assert bench.carry_out(SETPOINT, after_s=10) == []
+
+
+def test_monitor_writes_nothing_and_advise_only_says_so(bench: Bench) -> None:
+    (outcome,) = bench.carry_out(SETPOINT, mode=Mode.ADVISE)
+    assert outcome.verdict is Verdict.ADVISED
+    (outcome,) = bench.carry_out(SETPOINT, mode=Mode.MONITOR)
+    assert (outcome.verdict, outcome.reason) == (Verdict.REFUSED, "mode_not_auto")
+    assert bench.written == []
+
+
+def test_a_lasting_refusal_is_audited_once_and_is_an_alarm(bench: Bench) -> None:
+    hot = replace(SETPOINT, value=60.0)
+    for cycle in range(3):
+        (outcome,) = bench.carry_out(hot, after_s=30.0 * cycle)
+        assert (outcome.verdict, outcome.reason) == (Verdict.REFUSED, "out_of_bounds")
+    assert len(bench.audited) == 1
+    assert [alarm.code for alarm in bench.executor.alarms()] == ["write_refused"]
+    bench.carry_out(after_s=120)
+    assert bench.executor.alarms() == []
+
+
+def test_what_is_not_proven_is_repeated_with_pauses_and_becomes_an_alarm(bench: Bench) -> None:
+    bench.fault = "no_answer"
+    tried = [cycle for cycle in range(30) if bench.carry_out(SETPOINT, after_s=30.0 * cycle)]
+    assert tried == [0, 1, 3, 7, 15, 23]
+    (alarm,) = bench.executor.alarms()
+    assert (alarm.code, alarm.since_utc) == ("write_unverified", bench.kit.now_utc)
+    bench.fault = ""
+    (outcome,) = bench.carry_out(SETPOINT, after_s=3000)
+    assert outcome.verdict is Verdict.VERIFIED
+    assert bench.executor.alarms() == []
+
+
+def test_a_unit_whose_mode_is_not_proven_is_not_started(bench: Bench, kit: SimpleNamespace) -> None:
+    flowing = replace(kit.unit_off, user_flow=True, source_flow=True, mode_request="direct")
+    bench.fault = "read_back_differs"
+    mode = Command("hp1.mode_request", 1.0, Kind.MODE_REQUEST, "hp1")
+    run = Command("hp1.run_request", 1.0, Kind.RUN_REQUEST, "hp1")
+    view = {"hp1": flowing, "pumps": {"ps_hp1": True, "pu_hp1": True}}
+    outcomes = bench.carry_out(mode, run, **view)
+    assert [outcome.command.kind for outcome in outcomes] == [Kind.MODE_REQUEST]
+    assert bench.carry_out(mode, run, after_s=1, **view) == [], "nor while the mode waits to be repeated"
+
+
+def test_heartbeats_only_to_units_that_are_seen_and_remote(bench: Bench, kit: SimpleNamespace) -> None:
+    async def beat(after_s: float, **view: object) -> None:
+        now_utc = kit.now_utc + timedelta(seconds=after_s)
+        seen = kit.view(now_utc=now_utc, **view)
+        await bench.executor.beat(seen, memory=kit.memory(), mode=Mode.AUTO)
+
+    asyncio.run(beat(0))
+    assert [point for point, _ in bench.written] == ["hp1.heartbeat", "hp2.heartbeat"]
+    asyncio.run(beat(30))
+    assert len(bench.written) == 2
+    asyncio.run(beat(60, hp1=replace(kit.unit_off, remote=False), hp2=replace(kit.unit_off, state=None)))
+    assert len(bench.written) == 2
+    asyncio.run(beat(90))
+    assert len(bench.written) == 4
+    values = [value for point, value in bench.written if point == "hp1.heartbeat"]
+    assert values[0] != values[1]
+    assert bench.audited == []
