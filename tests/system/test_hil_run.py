@@ -107,7 +107,7 @@ def test_the_demo_shows_the_plant_on_a_terminal_and_ends_with_the_score(
         terminal.hung_up()
     assert terminal.text.startswith("\x1b[?1049h\x1b[?25l")
     picture, _, rest = terminal.text.partition("\x1b[?25h\x1b[?1049l")
-    assert all(word in picture for word in ("hp4", "电价", "还有", "应传", "控制器", "省"))
+    assert all(word in picture for word in ("hp4", "电价", "还有", "应传", "控制器", "不蓄热约"))
     assert "成绩" in rest
     assert "错误的值" in rest
 
