@@ -364,12 +364,12 @@ class Service:
             "control": self.site.control.cycle_s + STUCK_S,
         }
         while True:
+            await asyncio.sleep(interval_s)
             stuck = list(self.progress.stuck(allowed_s))
             if stuck:
                 LOG.error("no progress, the watchdog is not fed: %s", ", ".join(stuck))
             else:
                 notify("WATCHDOG=1")
-            await asyncio.sleep(interval_s)
 
     # ------------------------------------------------------------------------------------------------- local socket
     def _verbs(self) -> Mapping[str, local_api.Verb]:
