@@ -379,6 +379,7 @@ class Service:
             "upload": self._answer_upload,
             "mode": self._answer_mode,
             "plan": self._answer_plan,
+            "release": self._answer_release,
         }
 
     async def _answer_status(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
@@ -436,6 +437,30 @@ class Service:
         LOG.warning("mode changed mode=%s by=%s reason=%s", answer.mode, answer.by, answer.reason)
         self.mode = answer
         return {"mode": self.mode.mode, "by": self.mode.by, "reason": self.mode.reason}
+
+    async def _answer_release(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        unit, by, reason = (str(arguments.get(key, "")).strip() for key in ("unit", "by", "reason"))
+        if unit not in self.site.units:
+            raise RefusedByInterlock(f"没有机组 {unit} / there is no unit {unit}")
+        if not by or not reason:
+            raise RefusedByInterlock("须写明人员和原因 / a name and a reason are needed")
+        self.controller.release(unit)
+        await self.store.audit(
+            AuditEntry(
+                instant_utc=self.clock.now_utc(),
+                actor=by,
+                cause=reason,
+                point=unit,
+                old=None,
+                wanted="release",
+                read_back=None,
+                outcome="released",
+                reason="",
+                latency_s=None,
+            )
+        )
+        LOG.warning("unit released unit=%s by=%s reason=%s", unit, by, reason)
+        return {"override": {"unit": unit, "action": "release", "by": by, "reason": reason}}
 
     async def _answer_plan(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
         if self.planner.plan is None:

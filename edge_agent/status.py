@@ -76,7 +76,7 @@ def tariff_dict(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo) -> dict[st
 def control_dict(report: CycleReport | None) -> dict[str, object]:
     """What control sees and does."""
     if report is None:
-        return {"operating_mode": None, "units": {}, "storage": {}, "alarms": []}
+        return {"operating_mode": None, "notes": [], "units": {}, "storage": {}, "alarms": []}
     return {
         "operating_mode": report.operating_mode,
         "setpoint_degc": dict(report.setpoints_degc),

@@ -255,11 +255,17 @@ def serve(
             click.echo(f"{key:<8} {shown}")
         click.echo("Ctrl-C 结束" if lang == "zh" else "Ctrl-C ends")
 
+    async def until_told() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):  # also where a parent shell had Ctrl-C ignored
+            loop.add_signal_handler(number, task.cancel)
+        await serve_site(chosen, speed_ratio=speed, broker=broker, folder=write_config, wall_s=elapsed_s, ready=ready)
+
     try:
-        with suppress(KeyboardInterrupt):
-            asyncio.run(
-                serve_site(chosen, speed_ratio=speed, broker=broker, folder=write_config, wall_s=elapsed_s, ready=ready)
-            )
+        with suppress(asyncio.CancelledError):
+            asyncio.run(until_told())
     except SiteFault as fault:
         raise click.UsageError(str(fault)) from fault
     except BrokerUnreachable as fault:

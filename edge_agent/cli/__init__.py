@@ -20,6 +20,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "run": ("运行服务 (systemd 启动的就是它)", "run the service (what systemd starts)"),
         "status": ("正在运行的服务在做什么", "what the running service is doing"),
         "mode": ("切换运行方式: monitor / advise / auto", "change the mode: monitor / advise / auto"),
+        "override": ("人工干预: 解除停用", "manual orders: release a locked-out unit"),
         "init": ("写出一套带注释的配置", "write a commented configuration"),
         "check": ("检查全部配置文件", "check all configuration files"),
         "schema": ("输出配置文件的 JSON Schema", "print the JSON Schema of a file"),

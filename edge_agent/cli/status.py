@@ -58,6 +58,9 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
         yield f"{name:<6} {pick(unit['zh'], unit['en'])}" + (
             pick(f"  等待: {waits}", f"  waits: {waits}") if waits else ""
         )
+    for note in answer["notes"]:
+        words = text(note)
+        yield pick(f"控制 {words.zh}", f"control: {words.en}")
     plan = answer["plan"]
     if plan is None:
         yield pick("计划 还没有", "plan: none yet")

@@ -46,6 +46,10 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "查明原因后由运行人员解除",
             "find the cause, then release it by hand",
         ),
+        # what control does beyond the plan
+        "unit_extra": Text("供热不足,多投一台机组", "heat is short: one unit more than planned runs"),
+        "unit_rests": Text("热量用不完,少开一台机组", "heat finds no use: one planned unit rests"),
+        "tank_ends": Text("水箱即将放空,机组提前接替", "the tank is nearly empty: units take over ahead of the plan"),
         # pumps, valves, flow
         "pump_no_feedback": Text(
             "{pump} 已下令运行,没有运行反馈",
