@@ -2,7 +2,6 @@
 
 import click
 
-from edge_agent import local_api
 from edge_agent.cli.common import Common, emit, shared_options
 
 
@@ -13,10 +12,9 @@ from edge_agent.cli.common import Common, emit, shared_options
 @shared_options
 def command(common: Common, mode: str, by: str, reason: str) -> None:
     """Prints the mode now in force; a refusal ends with exit status 5 and the reason."""
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - only to find the state folder
+    from edge_agent.cli.service import ask  # noqa: PLC0415 - heavy: reads the configuration
 
-    state_dir = load_configuration(common.config).site.storage_media.state_dir
-    answer = local_api.ask(state_dir, "mode", mode=mode, by=by, reason=reason)
+    answer = ask(common, "mode", mode=mode, by=by, reason=reason)
     if common.as_json:
         emit("mode/1", answer)
     common.say(f"运行方式: {answer['mode']}", f"mode: {answer['mode']}")

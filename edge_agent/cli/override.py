@@ -2,7 +2,6 @@
 
 import click
 
-from edge_agent import local_api
 from edge_agent.cli.common import Common, emit, shared_options
 
 
@@ -20,10 +19,9 @@ def command() -> None:
 @shared_options
 def release(common: Common, unit: str, by: str, reason: str) -> None:
     """Lets control try a locked-out unit again; refused with exit status 5 when there is no such unit."""
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - only to find the state folder
+    from edge_agent.cli.service import ask  # noqa: PLC0415 - heavy: reads the configuration
 
-    state_dir = load_configuration(common.config).site.storage_media.state_dir
-    answer = local_api.ask(state_dir, "release", unit=unit, by=by, reason=reason)
+    answer = ask(common, "release", unit=unit, by=by, reason=reason)
     if common.as_json:
         emit("override/1", answer)
     common.say(f"{unit} 已解除停用", f"{unit} is released")

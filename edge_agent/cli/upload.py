@@ -2,7 +2,6 @@
 
 import click
 
-from edge_agent import local_api
 from edge_agent.cli.common import Common, emit, shared_options
 
 
@@ -15,10 +14,9 @@ def command() -> None:
 @shared_options
 def status(common: Common) -> None:
     """Prints one line an uplink."""
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - only to find the state folder
+    from edge_agent.cli.service import ask  # noqa: PLC0415 - heavy: reads the configuration
 
-    state_dir = load_configuration(common.config).site.storage_media.state_dir
-    answer = local_api.ask(state_dir, "upload")
+    answer = ask(common, "upload")
     if common.as_json:
         emit("upload/1", answer)
     uplinks = answer["uplinks"]
