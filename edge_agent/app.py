@@ -7,9 +7,10 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from drivers.bus.base import Bus
@@ -24,7 +25,7 @@ from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller, CycleReport
 from edge_agent.control.memory import Phase
 from edge_agent.control.modes import ModeRefused, ModeState, request_mode, start_mode, write_mode
-from edge_agent.errors import ConfigurationFault, RefusedByInterlock
+from edge_agent.errors import ConfigurationFault, RefusedByInterlock, StoreFault
 from edge_agent.expectation import Expectation, bands_at
 from edge_agent.health import Progress, notify, watchdog_interval_s
 from edge_agent.image import ProcessImage
@@ -34,6 +35,7 @@ from edge_agent.settings.load import Configuration
 from edge_agent.settings.model import Uplink
 from edge_agent.store.rows import AuditEntry
 from edge_agent.store.store import Store
+from edge_agent.supervision import supervise
 from edge_agent.uplink.periods import PeriodCloser
 from edge_agent.uplink.sender import Sender
 from edge_agent.uplink.transports.mqtt_json import MqttJson
@@ -152,6 +154,7 @@ class Service:
         self.expectation = Expectation(configuration, store=store, image=self.image)
         self.solver = SolverProcess()
         self._promise_fd = promise_fd
+        self._journal_failing = False
         self.recorder = Recorder(
             pending=self.pending,
             append_frame=self._append_frame,
@@ -205,24 +208,42 @@ class Service:
         return await self.devices[device].write(name, value)
 
     async def _save_memory(self, memory_json: str) -> None:
-        await self.store.put_state(MEMORY_KEY, memory_json)
+        """Keeps the control memory. A refusing disk does not stop control: heat comes before records."""
+        with self._disk_may_refuse():
+            await self.store.put_state(MEMORY_KEY, memory_json)
 
     async def _audit(self, outcome: Outcome) -> None:
-        """Chains a command and its outcome to all before it."""
+        """Chains a command and its outcome to all before it; a refusing disk does not stop control."""
+        with self._disk_may_refuse():
+            await self.store.audit(self._audit_entry(outcome))
+
+    @contextmanager
+    def _disk_may_refuse(self) -> Iterator[None]:
+        """Lets control go on without its journal while the store refuses; said once at begin and end."""
+        try:
+            yield
+        except StoreFault as fault:
+            if not self._journal_failing:
+                LOG.error("control goes on without its journal: %s", fault)  # noqa: TRY400 - said once, no trace
+            self._journal_failing = True
+        else:
+            if self._journal_failing:
+                LOG.warning("control's journal is kept again")
+            self._journal_failing = False
+
+    def _audit_entry(self, outcome: Outcome) -> AuditEntry:
         command = outcome.command
-        await self.store.audit(
-            AuditEntry(
-                instant_utc=outcome.instant_utc,
-                actor=f"{self.mode.mode}: {self.mode.by}",
-                cause=command.because,
-                point=command.point,
-                old=outcome.before,
-                wanted=command.value,
-                read_back=outcome.read_back,
-                outcome=outcome.verdict,
-                reason=outcome.reason,
-                latency_s=(self.clock.now_utc() - outcome.instant_utc).total_seconds(),
-            )
+        return AuditEntry(
+            instant_utc=outcome.instant_utc,
+            actor=f"{self.mode.mode}: {self.mode.by}",
+            cause=command.because,
+            point=command.point,
+            old=outcome.before,
+            wanted=command.value,
+            read_back=outcome.read_back,
+            outcome=outcome.verdict,
+            reason=outcome.reason,
+            latency_s=(self.clock.now_utc() - outcome.instant_utc).total_seconds(),
         )
 
     async def _keep_plan(self, plan: Plan) -> None:
@@ -291,7 +312,10 @@ class Service:
                 stack.push_async_callback(bus.close)
                 await open_bus(name, bus)
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(work, name=name) for name, work in self._work()]
+                tasks = [
+                    group.create_task(supervise(name, work, elapsed_s=elapsed_s), name=name)
+                    for name, work in self._work()
+                ]
                 server = await local_api.serve(self.site.storage_media.state_dir, self._verbs())
                 notify("READY=1")
                 LOG.info("service runs site=%s mode=%s", self.site.site.id, self.mode.mode)
@@ -304,36 +328,38 @@ class Service:
             # What was read after the last frame is kept; a period that is not over stays open for the next start.
             await self.recorder.scan(self.clock.now_utc())
 
-    def _work(self) -> Iterator[tuple[str, Coroutine[None, None, None]]]:
+    def _work(self) -> Iterator[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
+        """Name and coroutine function of each endless task."""
+        progress = self.progress
         for bus in self.buses:
             members = [device for name, device in self.devices.items() if self._bus_of(name) == bus]
             yield (
                 f"poll {bus}",
-                poll_bus(
+                partial(
+                    poll_bus,
                     members,
                     clock=self.clock,
                     image=self.image,
                     pending=self.pending,
-                    progress=lambda: self.progress.mark("poll"),
+                    progress=partial(progress.mark, "poll"),
                 ),
             )
-        yield (
-            "record",
-            self.recorder.run(clock=self.clock, period_s=self.scan_s, progress=lambda: self.progress.mark("scan")),
-        )
-        yield "control", self._control()
+        scanned = partial(progress.mark, "scan")
+        yield "record", partial(self.recorder.run, clock=self.clock, period_s=self.scan_s, progress=scanned)
+        yield "control", self._control
         yield (
             "plan",
-            self.planner.run(
+            partial(
+                self.planner.run,
                 clock=self.clock,
                 replan_min=self.site.control.replan_min,
                 retry_s=PLAN_RETRY_S,
-                progress=lambda: self.progress.mark("plan"),
+                progress=partial(progress.mark, "plan"),
             ),
         )
         for name, sender in self.senders.items():
-            yield f"uplink {name}", sender.run()
-        yield "watchdog", self._watchdog()
+            yield f"uplink {name}", sender.run
+        yield "watchdog", self._watchdog
 
     def _bus_of(self, device: str) -> str:
         return self.configuration.devices.devices[device].bus

@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from edge_agent.clock import Clock, sleep_until
+from edge_agent.errors import StoreFault
 from scheduling.errors import SchedulingError, SolverFault
 from scheduling.explain import with_reasons
 from scheduling.plan import Plan, read_plan
@@ -159,7 +160,10 @@ class Planner:
         self.method_count[plan.method] += 1
         self.solve_seconds.append(plan.solve_seconds)
         del self.solve_seconds[:-SOLVE_SECONDS_KEPT]
-        await self._keep(plan)
+        try:
+            await self._keep(plan)
+        except StoreFault as fault:
+            LOG.error("plan made and not kept: %s", fault)  # noqa: TRY400 - the plan is what counts
         LOG.info(
             "plan made method=%s cost_cny=%.0f bound_cny=%s seconds=%.2f",
             plan.method,
@@ -184,7 +188,7 @@ class Planner:
             plan: Plan | None = None
             try:
                 plan = await self.make(now_utc)
-            except SchedulingError as error:
+            except (SchedulingError, StoreFault) as error:
                 LOG.error("no plan, the last one stays: %s", error)  # noqa: TRY400 - the reason is the message
             progress()
             next_utc = _next_edge_utc(now_utc, replan_min) if plan is not None else now_utc + timedelta(seconds=retry_s)
