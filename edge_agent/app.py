@@ -155,6 +155,8 @@ class Service:
         self.solver = SolverProcess()
         self._promise_fd = promise_fd
         self._journal_failing = False
+        self._lost: frozenset[str] = frozenset()
+        self._cycle = asyncio.Lock()  # a person's order waits for the cycle in progress: once answered, it holds
         self.recorder = Recorder(
             pending=self.pending,
             append_frame=self._append_frame,
@@ -341,7 +343,7 @@ class Service:
                     clock=self.clock,
                     image=self.image,
                     pending=self.pending,
-                    progress=partial(progress.mark, "poll"),
+                    progress=partial(progress.mark, f"poll {bus}"),
                 ),
             )
         scanned = partial(progress.mark, "scan")
@@ -368,16 +370,26 @@ class Service:
         """One control cycle after the other, on the site's clock."""
         due_utc = self.clock.now_utc()
         while True:
-            now_utc = self.clock.now_utc()
-            self.report = await self.controller.cycle(
-                now_utc,
-                plan=self.planner.plan,
-                mode=self.mode.mode,
-                bands=bands_at(self.configuration.tariff, now_utc, zone=self.zone),
-            )
+            async with self._cycle:
+                now_utc = self.clock.now_utc()
+                self.report = await self.controller.cycle(
+                    now_utc,
+                    plan=self.planner.plan,
+                    mode=self.mode.mode,
+                    bands=bands_at(self.configuration.tariff, now_utc, zone=self.zone),
+                )
+            self._plan_without_lost_units(now_utc)
             self.progress.mark("control")
             due_utc = max(due_utc + timedelta(seconds=self.site.control.cycle_s), self.clock.now_utc())
             await sleep_until(self.clock, due_utc)
+
+    def _plan_without_lost_units(self, now_utc: datetime) -> None:
+        """Asks for a new plan when a unit has been lost or has come back."""
+        lost = frozenset(name for name, unit in self.controller.unit_states(now_utc).items() if not unit.available)
+        if lost != self._lost and self.planner.plan is not None:
+            LOG.info("units not available changed, planning again units=%s", ",".join(sorted(lost)) or "-")
+            self.planner.ask_again()
+        self._lost = lost
 
     async def _watchdog(self) -> None:
         """Feeds the manager's watchdog while scan, polling and control make progress."""
@@ -386,9 +398,15 @@ class Service:
             return
         allowed_s = {
             "scan": self.scan_s + STUCK_S,
-            "poll": max(entry.period_s for entry in self.configuration.devices.devices.values()) + STUCK_S,
+            **{
+                f"poll {bus}": STUCK_S
+                + max(device.period_s for name, device in self.devices.items() if self._bus_of(name) == bus)
+                for bus in {self._bus_of(name) for name in self.devices}
+            },
             "control": self.site.control.cycle_s + STUCK_S,
         }
+        for part in allowed_s:
+            self.progress.mark(part)  # a part that never begins is stuck as well
         while True:
             await asyncio.sleep(interval_s)
             stuck = list(self.progress.stuck(allowed_s))
@@ -434,6 +452,10 @@ class Service:
                 name: {"dead": device.dead, "fault": str(device.fault)} for name, device in self.devices.items()
             },
             "frames": self.recorder.frame_count,
+            "recorder": {
+                "failing_since": status.instant_text(self.recorder.failing_since_utc),
+                "samples_dropped": self.pending.dropped_count,
+            },
             **(await self._answer_upload({})),
         }
 
@@ -459,9 +481,11 @@ class Service:
         )
         if isinstance(answer, ModeRefused):
             raise RefusedByInterlock(f"{answer.zh} / {answer.en}")
-        await self.store.put_state(MODE_KEY, write_mode(answer))
+        async with self._cycle:
+            await self._order(actor=answer.by, cause=answer.reason, point="mode", wanted=answer.mode, outcome="changed")
+            await self.store.put_state(MODE_KEY, write_mode(answer))
+            self.mode = answer
         LOG.warning("mode changed mode=%s by=%s reason=%s", answer.mode, answer.by, answer.reason)
-        self.mode = answer
         return {"mode": self.mode.mode, "by": self.mode.by, "reason": self.mode.reason}
 
     async def _answer_release(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
@@ -470,23 +494,28 @@ class Service:
             raise RefusedByInterlock(f"没有机组 {unit} / there is no unit {unit}")
         if not by or not reason:
             raise RefusedByInterlock("须写明人员和原因 / a name and a reason are needed")
-        self.controller.release(unit)
+        async with self._cycle:
+            await self._order(actor=by, cause=reason, point=unit, wanted="release", outcome="released")
+            self.controller.release(unit)
+        LOG.warning("unit released unit=%s by=%s reason=%s", unit, by, reason)
+        return {"unit": unit, "by": by, "reason": reason}
+
+    async def _order(self, *, actor: str, cause: str, point: str, wanted: str, outcome: str) -> None:
+        """Chains a person's order to the audit, before it takes effect."""
         await self.store.audit(
             AuditEntry(
                 instant_utc=self.clock.now_utc(),
-                actor=by,
-                cause=reason,
-                point=unit,
+                actor=actor,
+                cause=cause,
+                point=point,
                 old=None,
-                wanted="release",
+                wanted=wanted,
                 read_back=None,
-                outcome="released",
+                outcome=outcome,
                 reason="",
                 latency_s=None,
             )
         )
-        LOG.warning("unit released unit=%s by=%s reason=%s", unit, by, reason)
-        return {"override": {"unit": unit, "action": "release", "by": by, "reason": reason}}
 
     async def _answer_plan(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
         if self.planner.plan is None:

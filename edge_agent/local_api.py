@@ -20,6 +20,8 @@ LOG = logging.getLogger(__name__)
 
 SOCKET_NAME = "agent.sock"
 SYSTEM_RUNTIME_DIR = Path("/run/edge-agent")
+SYSTEM_STATE_DIR = Path("/var/lib/edge-agent")
+"""The installed service keeps its socket in its runtime folder; a site elsewhere must never reach that one."""
 LINE_BYTES_MAX = 8 * 1024 * 1024
 ANSWER_S_MAX = 10.0
 _PEER = struct.Struct("3i")  # pid, uid, gid: SO_PEERCRED, socket(7)
@@ -96,7 +98,8 @@ def ask(state_dir: Path, verb: str, **arguments: object) -> dict[str, object]:
         RefusedByInterlock: the service refused; the message gives the reason.
     """
     question = json.dumps({"verb": verb, "arguments": arguments}, ensure_ascii=False).encode() + b"\n"
-    for folder in (state_dir, SYSTEM_RUNTIME_DIR):
+    folders = (SYSTEM_RUNTIME_DIR, state_dir) if state_dir == SYSTEM_STATE_DIR else (state_dir,)
+    for folder in folders:
         path = folder / SOCKET_NAME
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
@@ -105,10 +108,16 @@ def ask(state_dir: Path, verb: str, **arguments: object) -> dict[str, object]:
                 channel.sendall(question)
                 with channel.makefile("rb") as stream:
                     line = stream.readline(LINE_BYTES_MAX)
-        except OSError:
-            continue
-        if line:
-            return _unwrap(json.loads(line))
+        except (FileNotFoundError, ConnectionRefusedError):
+            continue  # nobody listens here
+        except OSError as error:
+            # It runs and cannot be asked: whoever takes that for "no service" would touch the devices beside it.
+            raise EdgeAgentError(
+                f"{path}: 服务不能询问,请用 sudo / the service cannot be asked, try sudo: {error}"
+            ) from error
+        if not line:
+            raise EdgeAgentError(f"{path}: 服务未应答,请用 sudo / the service gave no answer, try sudo")
+        return _unwrap(json.loads(line))
     raise ServiceUnreachable(f"服务没有运行 / the service is not running ({state_dir / SOCKET_NAME})")
 
 

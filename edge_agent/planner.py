@@ -61,16 +61,14 @@ class SolverProcess:
         try:
             async with asyncio.timeout(limit_s + WORKER_START_S_MAX):
                 line = await self._exchange(json.dumps(task).encode() + b"\n")
-        except (OSError, TimeoutError, ValueError) as error:
+            answer = json.loads(line)
+            if "fault" not in answer:
+                return read_plan(json.dumps(answer["plan"]))
+        except (OSError, EOFError, TimeoutError, ValueError, KeyError, TypeError, SchedulingError) as error:
+            # Whatever it was, an answer may still be on its way: a new process starts with a clean pipe.
             await self.stop()
             raise SolverFault(f"the solver process failed: {type(error).__name__} {error}") from error
-        if not line:
-            await self.stop()
-            raise SolverFault("the solver process ended without an answer")
-        answer = json.loads(line)
-        if "fault" in answer:
-            raise SolverFault(answer["fault"])
-        return read_plan(json.dumps(answer["plan"]))
+        raise SolverFault(str(answer["fault"]))
 
     async def _exchange(self, task: bytes) -> bytes:
         if self._process is None or self._process.returncode is not None:
@@ -87,7 +85,10 @@ class SolverProcess:
         assert self._process.stdout is not None
         self._process.stdin.write(task)
         await self._process.stdin.drain()
-        return await self._process.stdout.readline()
+        line = await self._process.stdout.readline()
+        if not line:
+            raise EOFError("it ended without an answer")
+        return line
 
     async def stop(self) -> None:
         """Ends the worker at once."""
@@ -188,7 +189,7 @@ class Planner:
             plan: Plan | None = None
             try:
                 plan = await self.make(now_utc)
-            except (SchedulingError, StoreFault) as error:
+            except (SchedulingError, StoreFault, ValueError) as error:
                 LOG.error("no plan, the last one stays: %s", error)  # noqa: TRY400 - the reason is the message
             progress()
             next_utc = _next_edge_utc(now_utc, replan_min) if plan is not None else now_utc + timedelta(seconds=retry_s)

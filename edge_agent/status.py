@@ -41,6 +41,7 @@ def uplink_dict(status: OutboxStatus, *, connected: bool, fault: str) -> dict[st
         "last_ack": instant_text(status.last_ack_utc),
         "due": status.due,
         "acknowledged": status.acknowledged,
+        "completeness": None if not status.due else status.acknowledged / status.due,
         "resent": status.resent,
         "refused": status.refused,
     }

@@ -11,6 +11,10 @@ config_dir=/etc/edge-agent
 [ "$(id -u)" = 0 ] || { echo "请用 root 运行 / run as root: sudo $0" >&2; exit 2; }
 command -v systemd-sysusers >/dev/null || { echo "没有 systemd / no systemd on this machine" >&2; exit 2; }
 
+# An upgrade stops the service first: old code must not start new workers. The units' watchdogs bridge the minute.
+was_running=no
+if systemctl is-active --quiet edge-agent; then was_running=yes; systemctl stop edge-agent; fi
+
 install -d -m 0755 "$target_dir"
 for item in edge_agent drivers scheduling hil_sim config tools pyproject.toml requirements.lock Makefile README.md; do
   rm -rf "${target_dir:?}/$item"
@@ -29,6 +33,7 @@ else
   echo "已写入示例配置,请修改后再启动 / an example was written, edit it before starting: $config_dir"
 fi
 systemctl daemon-reload
+[ "$was_running" = no ] || systemctl start edge-agent
 echo "下一步 / next:"
 echo "  edge-agent check --config $config_dir      # $target_dir/.venv/bin/edge-agent"
 echo "  systemctl enable --now edge-agent"

@@ -20,14 +20,14 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "run": ("运行服务 (systemd 启动的就是它)", "run the service (what systemd starts)"),
         "status": ("正在运行的服务在做什么", "what the running service is doing"),
         "mode": ("切换运行方式: monitor / advise / auto", "change the mode: monitor / advise / auto"),
-        "override": ("人工干预: 解除停用", "manual orders: release a locked-out unit"),
+        "release": ("解除停用的机组", "let a locked-out unit be tried again"),
         "init": ("写出一套带注释的配置", "write a commented configuration"),
         "check": ("检查全部配置文件", "check all configuration files"),
         "schema": ("输出配置文件的 JSON Schema", "print the JSON Schema of a file"),
         "read": ("读取设备或测点的当前值", "read devices or points now"),
         "tariff": ("查看电价时段和价格", "show bands and prices"),
         "plan": ("制定蓄能与机组计划", "make a plan"),
-        "upload": ("上传情况、核对、补传", "uploads: status, verify, retry"),
+        "upload": ("上传情况: 应传、已确认、积压", "uploads: due, acknowledged, backlog"),
         "export": ("导出原始采样", "export raw samples"),
     }
 )

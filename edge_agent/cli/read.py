@@ -23,6 +23,8 @@ def command(common: Common, names: tuple[str, ...], *, watch: bool) -> None:
     """Reads and prints; never writes to a device. Exit status 3 when nothing that was asked for could be read."""
     from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
 
+    if watch and common.as_json:
+        raise click.UsageError("--watch 与 --json 不能同用 / --watch and --json do not go together")
     configuration = load_configuration(common.config)
     known = {f"{device}.{point}" for device, profile in configuration.profiles.items() for point in profile.points}
     for name in names:

@@ -80,6 +80,9 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
         )
         if uplink["fault"]:
             yield f"       {uplink['fault']}"
+    if answer["recorder"]["failing_since"] is not None:
+        since = local(answer["recorder"]["failing_since"])
+        yield pick(f"存储 {since} 起写不进磁盘", f"store: the disk has refused since {since}")
     for name, device in answer["devices"].items():
         if device["dead"]:
             words = text(device["fault"] or "no_answer")

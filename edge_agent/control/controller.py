@@ -453,6 +453,8 @@ class Controller:
             available = (
                 known and memory.phase not in (Phase.UNKNOWN, Phase.LOCAL, Phase.TRIPPED) and not memory.locked_out
             )
+            if memory.phase in ASKED and memory.mode not in self._site.units[name].modes:
+                available = False  # somebody has put it into a mode that is not ours to plan
             on = available and memory.phase in ASKED and memory.idle_since_utc is None
             since_utc = memory.running_since_utc if on else memory.off_since_utc
             minutes = 0.0 if since_utc is None else max(0.0, (now_utc - since_utc).total_seconds() / 60.0)

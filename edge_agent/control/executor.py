@@ -71,7 +71,7 @@ class Executor:
         self._verified: dict[str, tuple[float, datetime]] = {}
         self._failed: dict[str, _Failed] = {}
         self._refused: dict[str, tuple[float, str, datetime]] = {}
-        self._beats: dict[str, tuple[float, datetime]] = {}
+        self._beats: dict[str, tuple[float, datetime | None]] = {}
 
     # ------------------------------------------------------------------------------------------------------ commands
 
@@ -87,7 +87,7 @@ class Executor:
         overtaken = False
         told = {command.point for command in commands}
         self._refused = {point: entry for point, entry in self._refused.items() if point in told}
-        self._failed = {point: entry for point, entry in self._failed.items() if point in told}
+        self._failed = {point: entry for point, entry in self._failed.items() if point in told or point in self._beats}
         for command in commands:
             if not self._differs(command):
                 self._failed.pop(command.point, None)
@@ -98,7 +98,9 @@ class Executor:
                 overtaken = True
                 continue
             if command.kind is Kind.RUN_REQUEST and command.value == 1.0 and command.subject in blocked:
-                continue  # its mode was not taken: it must not run in another one
+                # Its mode was not taken: it must not run in another one, and the start did not happen.
+                outcomes.append(Outcome(command, view.instant_utc, Verdict.REFUSED, "mode_not_taken"))
+                continue
             outcome = await self._one(command, view=view, memory=memory, mode=mode)
             if outcome is None:
                 blocked.add(command.subject)
@@ -163,7 +165,8 @@ class Executor:
             return Outcome(command, now_utc, Verdict.VERIFIED, before=before, read_back=written.read_back)
         self._verified.pop(point, None)
         failed = self._failed.get(point)
-        again = failed is not None and _same(failed.value, command)
+        # Every heartbeat carries another number: it is the beat that fails, not the value.
+        again = failed is not None and (command.kind is Kind.HEARTBEAT or _same(failed.value, command))
         count = failed.count + 1 if failed is not None and again else 1
         since_utc = failed.since_utc if failed is not None and again else now_utc
         pause_s = self._site.control.cycle_s * min(2 ** (count - 1), BACK_OFF_CYCLES_MAX)
@@ -219,8 +222,9 @@ class Executor:
                 continue
             if self.overtaken(view):
                 return
-            self._beats[point] = (number, now_utc)
             written = await self._write(point, number)
+            # A beat that failed is tried again in the next cycle, not only when the next one is due.
+            self._beats[point] = (number, now_utc if written.verified else None)
             self._conclude(command, written, before=None, now_utc=now_utc)
             self._verified.pop(point, None)
 

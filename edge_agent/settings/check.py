@@ -99,8 +99,13 @@ NOT_BUILT: tuple[tuple[str, tuple[str, ...], frozenset[str]], ...] = (
     ("uplink", ("uplinks", "*", "transport"), frozenset({"mohurd_tcp", "https_json"})),
     ("site", ("units", "*", "actuation"), frozenset({"stages", "contacts"})),
     ("site", ("units", "*", "performance"), frozenset({NAMEPLATE})),
+    ("site", ("storages", "*", "kind"), frozenset({"chilled_water", "ice", "pcm"})),
 )
-NOT_BUILT_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (("devices", ("buses", "*", "rtu_over_tcp")),)
+NOT_BUILT_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("devices", ("buses", "*", "rtu_over_tcp")),
+    ("site", ("auxiliaries", "*", "kind")),
+    ("uplink", ("uplinks", "*", "credentials")),
+)
 
 
 @dataclass(frozen=True, slots=True)

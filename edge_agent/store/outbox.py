@@ -181,6 +181,9 @@ def status(connection: sqlite3.Connection, uplink: str) -> OutboxStatus:
 
 
 def oldest_start_us(connection: sqlite3.Connection) -> int | None:
-    """Start of the oldest undelivered period of all uplinks [us since 1970 UTC]."""
-    (oldest_us,) = connection.execute("SELECT min(start_us) FROM outbox").fetchone()
+    """Start of the oldest period that may still be delivered [us since 1970 UTC].
+
+    A refused row holds its own bytes and needs no raw frames; it must not keep the disk from being cleared.
+    """
+    (oldest_us,) = connection.execute("SELECT min(start_us) FROM outbox WHERE refused IS NULL").fetchone()
     return None if oldest_us is None else int(oldest_us)

@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import aiomqtt
@@ -32,12 +33,16 @@ NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 """A publish must not wait until the receipt of the last one is confirmed: 40 ms each on most systems."""
 
 
+SEQ_MAX = 2**62
+"""Largest number that an acknowledgement may name; what the database could not hold is no number of ours."""
+
+
 class _Refused(BaseModel):
     """A number that the platform will not take."""
 
     model_config = ConfigDict(strict=True, frozen=True)
-    seq: int
-    reason: str
+    seq: int = Field(ge=0, le=SEQ_MAX)
+    reason: str = Field(max_length=500)
 
 
 class _Ack(BaseModel):
@@ -47,8 +52,8 @@ class _Ack(BaseModel):
     v: int = Field(ge=1, le=1)
     plant: str
     epoch: str
-    hwm: int
-    ranges: list[tuple[int, int]] = []
+    hwm: int = Field(ge=0, le=SEQ_MAX)
+    ranges: list[tuple[Annotated[int, Field(ge=0, le=SEQ_MAX)], Annotated[int, Field(ge=0, le=SEQ_MAX)]]] = []
     refused: list[_Refused] = []
 
 

@@ -112,8 +112,14 @@ def test_a_unit_whose_mode_is_not_proven_is_not_started(bench: Bench, kit: Simpl
     run = Command("hp1.run_request", 1.0, Kind.RUN_REQUEST, "hp1")
     view = {"hp1": flowing, "pumps": {"ps_hp1": True, "pu_hp1": True}}
     outcomes = bench.carry_out(mode, run, **view)
-    assert [outcome.command.kind for outcome in outcomes] == [Kind.MODE_REQUEST]
-    assert bench.carry_out(mode, run, after_s=1, **view) == [], "nor while the mode waits to be repeated"
+    assert [(outcome.command.kind, outcome.verdict) for outcome in outcomes] == [
+        (Kind.MODE_REQUEST, Verdict.UNVERIFIED),
+        (Kind.RUN_REQUEST, Verdict.REFUSED),  # so that control does not remember a start that was not made
+    ]
+    written = list(bench.written)
+    (held,) = bench.carry_out(mode, run, after_s=1, **view)
+    assert (held.verdict, held.reason) == (Verdict.REFUSED, "mode_not_taken")
+    assert bench.written == written, "nor while the mode waits to be repeated"
 
 
 def test_heartbeats_only_to_units_that_are_seen_and_remote(bench: Bench, kit: SimpleNamespace) -> None:
@@ -133,3 +139,19 @@ def test_heartbeats_only_to_units_that_are_seen_and_remote(bench: Bench, kit: Si
     values = [value for point, value in bench.written if point == "hp1.heartbeat"]
     assert values[0] != values[1]
     assert bench.audited == []
+
+
+def test_heartbeats_that_fail_are_repeated_each_cycle_and_become_an_alarm(bench: Bench, kit: SimpleNamespace) -> None:
+    async def cycle(after_s: float) -> None:
+        seen = kit.view(now_utc=kit.now_utc + timedelta(seconds=after_s))
+        await bench.executor.beat(seen, memory=kit.memory(), mode=Mode.AUTO)
+        await bench.executor.carry_out((), view=seen, memory=kit.memory(), mode=Mode.AUTO)
+
+    bench.fault = "no_answer"
+    for after_s in (0.0, 30.0, 60.0):
+        asyncio.run(cycle(after_s))
+    assert len(bench.written) == 6
+    assert {alarm.device for alarm in bench.executor.alarms()} == {"hp1.heartbeat", "hp2.heartbeat"}
+    bench.fault = ""
+    asyncio.run(cycle(90.0))
+    assert bench.executor.alarms() == []

@@ -303,3 +303,16 @@ def test_acknowledgements_are_read_strictly() -> None:
 def test_a_wrong_broker_address_is_said(address: str) -> None:
     with pytest.raises(ConfigurationFault):
         MqttJson(broker=address, plant=PLANT)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        f'"hwm": {10**30}',
+        f'"hwm": 1, "refused": [{{"seq": {10**30}, "reason": "x"}}]',
+        f'"hwm": 1, "ranges": [[2, {10**30}]]',
+    ],
+)
+def test_an_acknowledgement_of_impossible_numbers_is_refused_before_it_reaches_the_store(part: str) -> None:
+    with pytest.raises(ValueError, match="less than or equal"):
+        parse_ack(f'{{"v": 1, "plant": "p", "epoch": "e", {part}}}'.encode(), plant="p")
