@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 from zoneinfo import ZoneInfo
 
 import click
+from click.core import ParameterSource
 
 from edge_agent.cli.common import Common, Exit, emit, shared_options
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 LIMIT_S = 10.0
 GAP_SHARE = 0.001
+TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 MODE_ZH = {"direct": "直供", "charge": "蓄热"}
 
 
@@ -43,6 +45,12 @@ def command(
 ) -> None:
     """Prints the plan; exit status 2 for a faulty document, 1 when no method gave a plan that keeps every rule."""
     if request_file is None:
+        given = click.get_current_context().get_parameter_source
+        asked = [name for name in ("made_at", "limit_s", "gap_share", "method", "hint_file") if given(name) in TYPED]
+        if asked:
+            raise click.UsageError(
+                "这些选项只与 --request 同用,服务自己定时重算 / only with --request; the service plans by itself"
+            )
         _of_service(common, why=why)
         return
     made_utc = None if made_at is None else _instant(common, made_at)
