@@ -33,6 +33,7 @@ from hil_sim.score import (
     failures,
     judge_records,
     judge_samples,
+    judge_values,
     periods_due,
     read_export,
     score,
@@ -315,7 +316,16 @@ class Play:
         assert self._platform is not None
         receiver = self._platform.receiver
         records = judge_records(due=self._due(), held=self._held(), duplicated=receiver.duplicates)
-        result = score(run, tally=self.tally, violations=violations, samples=samples, records=records)
+        reported = judge_values(
+            [(entry.point, entry.code, entry.aggregate) for entry in site.reported],
+            due=self._due(),
+            period_s=60.0 * site.uplink_period_min,
+            readings=receiver.readings,
+            log=site.log,
+        )
+        result = score(
+            run, tally=self.tally, violations=violations, samples=samples, records=records, reported=reported
+        )
         broken = failures(result)
         for name in ("altered", "contradictions", "malformed"):
             if count := getattr(receiver, name):

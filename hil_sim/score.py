@@ -10,7 +10,8 @@ import csv
 import math
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -154,6 +155,10 @@ VALUE_TOLERANCE: Final = 1e-9
 """Both sides turn the same registers into a number, each by its own arithmetic."""
 SERVED_LATE_S: Final = 0.001
 """An answer is logged before its first byte leaves and stamped by the agent when complete; this covers rounding."""
+VALID_QUALITY: Final = 192
+HELD_BEFORE_S: Final = 600.0
+"""A reading holds until the next one: what was served this long before a period may still count in it [s]."""
+REPORTED_TOLERANCE_RELATIVE: Final = 1e-6
 WRONG_SHOWN_MAX: Final = 20
 GOOD_MARKS: Final = frozenset({"GOOD", "good", "192"})
 
@@ -286,6 +291,78 @@ class RecordVerdict:
     duplicated: int
 
 
+@dataclass(frozen=True, slots=True)
+class ValueVerdict:
+    """What the platform holds inside the records, value by value.
+
+    Attributes:
+        held: values of due periods that it holds, valid or not.
+        valid: of these, those reported as valid.
+        wrong: valid values that the wires cannot have led to; the first of them in words.
+        wrong_count: how many there are.
+    """
+
+    held: int
+    valid: int
+    wrong: tuple[str, ...]
+    wrong_count: int
+
+
+def judge_values(
+    points: Iterable[tuple[str, str, str]],
+    *,
+    due: Sequence[datetime],
+    period_s: float,
+    readings: Callable[[str], Mapping[datetime, tuple[float | None, int]]],
+    log: WireLog,
+) -> ValueVerdict:
+    """Holds every reported value against what was served on the wires in its period.
+
+    A last value must be one that was served; a mean or an extreme must lie within what was served, from a little before
+    the period on, because a reading holds until the next one.
+
+    Args:
+        points: (point, code, aggregate) of everything that is reported.
+        due: begins of the periods.
+        period_s: their length [s].
+        readings: value and quality held under a code, by begin of the period.
+        log: what was served.
+    """
+    held = valid = 0
+    wrong: list[str] = []
+    for point, code, aggregate in points:
+        device, _, quantity = point.partition(".")
+        instants_s, values = log.served.get((device, quantity), ([], []))
+        known = readings(code)
+        for begin in due:
+            if begin not in known:
+                continue
+            held += 1
+            value, quality = known[begin]
+            if quality != VALID_QUALITY or value is None:
+                continue
+            valid += 1
+            begin_s = begin.timestamp()
+            first = bisect_left(instants_s, begin_s - HELD_BEFORE_S)
+            served = [item for item in values[first : bisect_left(instants_s, begin_s + period_s)] if item is not None]
+            if not _follows(value, served, aggregate=aggregate):
+                wrong.append(f"{point} ({code}) {begin.isoformat()}: reported {value}, served {_span(served)}")
+    return ValueVerdict(held, valid, tuple(wrong[:WRONG_SHOWN_MAX]), len(wrong))
+
+
+def _follows(value: float, served: Sequence[float], *, aggregate: str) -> bool:
+    if not served or not math.isfinite(value):
+        return False
+    slack = max(VALUE_TOLERANCE, REPORTED_TOLERANCE_RELATIVE * max(abs(item) for item in served))
+    if aggregate == "last":
+        return any(abs(value - item) <= slack for item in served)
+    return min(served) - slack <= value <= max(served) + slack
+
+
+def _span(served: Sequence[float]) -> str:
+    return f"{min(served)} .. {max(served)}" if served else "nothing"
+
+
 def periods_due(*, start_s: float, end_s: float, period_min: int) -> list[datetime]:
     """Begins of the periods that lie in a run: the first may have begun before it by less than a period."""
     period_s = period_min * 60
@@ -333,6 +410,7 @@ def score(
     violations: Sequence[str],
     samples: SampleVerdict | None,
     records: RecordVerdict | None,
+    reported: ValueVerdict | None,
 ) -> dict[str, object]:
     """The score as it is printed: keys and meaning as the contract of the command line says; None: not known."""
     truth = tally.last
@@ -367,6 +445,10 @@ def score(
         "records_acknowledged": None if records is None else records.acknowledged,
         "records_lost": None if records is None else len(records.lost),
         "records_duplicated_at_platform": None if records is None else records.duplicated,
+        "record_values_held": None if reported is None else reported.held,
+        "record_values_valid": None if reported is None else reported.valid,
+        "record_values_wrong": None if reported is None else reported.wrong_count,
+        "record_values_wrong_first": [] if reported is None else list(reported.wrong),
         "plans": None if run.plans is None else {name: run.plans.get(name, 0) for name in ("milp", "relaxed", "rule")},
         "plan_seconds_median": run.plan_seconds_median,
         "energy_residual_relative": truth.energy_residual_relative,
@@ -385,7 +467,7 @@ ENERGY_RESIDUAL_MAX: Final = 1e-6
 def failures(figures: Mapping[str, object]) -> list[str]:
     """Why a run has failed by its score: invariants broken, anything lost or wrong. Empty: it has not."""
     found = [f"invariant: {text}" for text in _texts(figures["invariant_violations"])]
-    for key in ("samples_lost", "wrong_values", "records_lost"):
+    for key in ("samples_lost", "wrong_values", "records_lost", "record_values_wrong"):
         value = figures[key]
         if value is None:
             found.append(f"{key}: not known")

@@ -88,6 +88,15 @@ SERIAL_BUSES: Final = ("rs485_1", "rs485_2")
 TCP_BUS: Final = "plant_net"
 
 
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A point that the agent reports: its code on the platform, and which value of the period (mean, last ...)."""
+
+    point: str
+    code: str
+    aggregate: str
+
+
 class SiteFault(Exception):
     """The simulated site cannot be set up; the message says why."""
 
@@ -102,6 +111,7 @@ class Site:
         devices: register servers by name, with their fault switches.
         lines: the serial lines by name.
         tcp: the TCP port of the plant network.
+        reported: what the agent was told to report under which code.
         uplink_period_min: length of a record's period, as in the configuration that was written.
     """
 
@@ -167,6 +177,7 @@ class Site:
         }
         self.tcp: TcpServer | None = None
         self.uplink_period_min = 0
+        self.reported: tuple[Reported, ...] = ()
         self._period_s: dict[str, float] = {}
         self._stopped = asyncio.Event()
 
@@ -294,6 +305,11 @@ class Site:
             if uplink["transport"] == "mqtt_json":
                 uplink["broker"] = f"mqtt://{host}:{port}"
                 self.uplink_period_min = int(str(uplink["period_min"]))
+        self.reported = tuple(
+            Reported(str(entry["point"]), str(entry["code"]), str(entry.get("aggregate", "mean")))
+            for entry in data["points"]
+            if isinstance(entry, Mapping)
+        )
 
 
 def example_folder(plant: str) -> Path:

@@ -17,12 +17,14 @@ from hil_sim.score import (
     Run,
     SampleVerdict,
     Tally,
+    ValueVerdict,
     band_of,
     bands_between,
     direct_electric_kw,
     failures,
     judge_records,
     judge_samples,
+    judge_values,
     periods_due,
     read_export,
     score,
@@ -215,6 +217,7 @@ def figures(truth: Truth, **changes: object) -> dict[str, object]:
         "violations": [],
         "samples": SampleVerdict(accepted=10, lost_frames=(), wrong_count=0, wrong=()),
         "records": RecordVerdict(due=96, acknowledged=96, lost=(), duplicated=0),
+        "reported": ValueVerdict(held=96, valid=96, wrong=(), wrong_count=0),
     }
     return score(run, tally=tally, **(verdicts | changes))
 
@@ -252,3 +255,25 @@ def test_each_loss_fails_the_run_and_so_does_not_knowing(truth: Truth) -> None:
         "records_lost: not known",
     ]
     assert failures(figures(replace(truth, energy_residual_relative=1e-3))) == ["energy_residual_relative = 0.001"]
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "reported", "wrong"),
+    [("last", 41.5, 0), ("last", 41.0, 1), ("mean", 41.0, 0), ("mean", 39.0, 1), ("mean", None, 0), ("max", 42.5, 1)],
+)
+def test_a_reported_value_that_the_wires_cannot_have_led_to_is_counted(
+    aggregate: str, reported: float | None, wrong: int
+) -> None:
+    begin = datetime(2027, 1, 12, 16, tzinfo=UTC)
+    log = WireLog()
+    for after_s, value in ((-30.0, 40.0), (60.0, 41.5), (400.0, None), (800.0, 42.0), (1000.0, 99.0)):
+        log.serve("hm_user", "supply_temperature", instant_s=begin.timestamp() + after_s, value=value)
+    verdict = judge_values(
+        [("hm_user.supply_temperature", "C1", aggregate)],
+        due=[begin, begin + timedelta(minutes=15)],
+        period_s=900.0,
+        readings=lambda _code: {begin: (reported, 0 if reported is None else 192)},
+        log=log,
+    )
+    assert (verdict.held, verdict.valid, verdict.wrong_count) == (1, int(reported is not None), wrong)
+    assert len(verdict.wrong) == wrong

@@ -22,6 +22,7 @@ class SabotagedPlay(Play):
 
     lost_frame = 0
     corrupted = False
+    altered = 3
 
     def plant_wrong_value(self) -> None:
         """One answer of the main meter carries other registers than the meter meant to show."""
@@ -39,6 +40,9 @@ class SabotagedPlay(Play):
         assert self._platform is not None
         books = self._platform.receiver._ledger._connection
         assert books.execute("DELETE FROM period WHERE time = ?", (period.isoformat(),)).rowcount == 1
+        # A value that was altered on its way: the totals of the user's heat meter only rise by a few kWh.
+        code = next(entry.code for entry in self.site.reported if entry.point == "hm_user.heat_total")
+        assert books.execute("UPDATE reading SET value = value + 5000 WHERE code = ?", (code,)).rowcount == self.altered
         return await super()._judge()
 
 
@@ -57,7 +61,9 @@ async def test_each_planted_fault_is_counted_once(play: SabotagedPlay) -> None:
     assert score["wrong_values"] == 1, score["wrong_values_first"]
     assert str(score["wrong_values_first"]).startswith("['em_main.electric_power ")
     assert (score["records_due"], score["records_acknowledged"], score["records_lost"]) == (3, 2, 1)
-    assert score["failures"] == ["samples_lost = 1", "wrong_values = 1", "records_lost = 1"]
+    assert score["record_values_wrong"] >= play.altered  # the lie of the main meter may show in its mean as well
+    assert any("hm_user.heat_total" in str(text) for text in score["record_values_wrong_first"])
+    assert score["failures"][:3] == ["samples_lost = 1", "wrong_values = 1", "records_lost = 1"]
     assert score["invariant_violations"] == []
     assert score["expectations_missed"] != []
     assert isinstance(score["samples_accepted"], int)
