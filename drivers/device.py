@@ -1,76 +1,34 @@
 """A unit on a bus: reads its points when they are due, with their quality, and writes to it so that success is proven.
 
-It decides when a silent unit is left alone for a while, so that it does not cost its neighbours their turn. How bytes
-travel is the business of `drivers.bus`; what the numbers are good for, that of the service.
+How bytes travel is the business of `drivers.bus`, when a silent unit is left alone that of `drivers.link`, how a write
+is proven that of `drivers.writing`; what the numbers are good for, that of the service.
 """
 
 import logging
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from types import MappingProxyType
 
 from drivers.bus.base import Bus, Span
 from drivers.codec import PointCodec
-from drivers.errors import DeviceRefused, DriverError, GiveUpPoint, LineDown, NoAnswer, ProtocolFault
-from drivers.profile import Access, PointSpec, Profile, WriteRule
+from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault
+from drivers.link import UnitLink
+from drivers.memory import DeviceMemory
+from drivers.profile import Access, PointSpec, Profile
 from drivers.read_plan import Read, Want, read_plan
 from drivers.sample import Cause, Quality, Sample, bad
+from drivers.writing import WriteOutcome, Writer
 
 log = logging.getLogger(__name__)
 
-DEAD_AFTER = 3
-"""Unanswered requests in a row after which a unit is taken for dead."""
-PROBE_MIN_S = 10.0
-"""A dead unit is tried again after this wall time at the earliest ..."""
-PROBE_TIMEOUTS = 20
-"""... and after this many of its time-outs: it then costs its line at most a twentieth."""
 DUE_SLACK_RATIO = 0.5
 """A point is due when all but this share of the device's period has passed: callers wake a little early or late."""
-TOLERANCE_FLOOR = 1e-6
-"""Written and read back values are equal if they differ by less than this, whatever the rule says: float arithmetic."""
 PLANS_MAX = 64
 """Read plans kept; different sets of due points beyond that mean an odd mixture of periods."""
 SOON_AGAIN = (Cause.NO_ANSWER, Cause.PROTOCOL, Cause.LINE_DOWN)
 """Causes that may be gone at the next poll; a refused point is asked for at its own period."""
-HOUR = timedelta(hours=1)
-
-
-class Reason(StrEnum):
-    """Why a write is not verified; empty when it is. Stable codes, worded in `edge_agent/texts`."""
-
-    NONE = ""
-    UNKNOWN_POINT = "unknown_point"
-    NOT_WRITABLE = "not_writable"
-    NOT_A_NUMBER = "not_a_number"
-    OUT_OF_BOUNDS = "out_of_bounds"
-    RATE_LIMIT = "rate_limit"
-    NO_ANSWER = "no_answer"
-    LINE_DOWN = "line_down"
-    PROTOCOL = "protocol"
-    REFUSED = "refused"
-    READ_BACK_FAILED = "read_back_failed"
-    READ_BACK_DIFFERS = "read_back_differs"
-
-
-@dataclass(frozen=True, slots=True)
-class WriteOutcome:
-    """What became of a write. Silence is not success.
-
-    Attributes:
-        verified: the device's own state point shows what was written.
-        wrote: the value sent, rounded to step and register, in the inside unit; the wanted value when nothing was sent.
-        read_back: what the state point showed; None if it was not read.
-        reason: code of `Reason`, empty when verified.
-    """
-
-    verified: bool
-    wrote: float
-    read_back: float | None
-    reason: str
 
 
 @dataclass(slots=True)
@@ -93,6 +51,8 @@ class Device:
         period_s: how often its points are read, on the site's clock [s].
         now_utc: site's clock.
         elapsed_s: stop-watch of the machine [s].
+        memory: what it knew before the last restart.
+        may_write: asked before every write; False: not one frame leaves.
     """
 
     def __init__(
@@ -105,6 +65,8 @@ class Device:
         period_s: float,
         now_utc: Callable[[], datetime],
         elapsed_s: Callable[[], float],
+        memory: DeviceMemory | None = None,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = name
         self.unit = unit
@@ -116,15 +78,17 @@ class Device:
         self._bus = bus
         self._now_utc = now_utc
         self._elapsed_s = elapsed_s
+        self._memory = memory or DeviceMemory(name)
         self._codecs = {key: PointCodec(spec) for key, spec in profile.points.items()}
+        self._link = UnitLink(bus, unit, elapsed_s=elapsed_s)
+        self._writer = Writer(
+            self._link, points=profile.points, codecs=self._codecs, now_utc=now_utc, may_write=may_write
+        )
         self._readable = [key for key, spec in profile.points.items() if spec.access is not Access.WRITE]
         self._due_utc: dict[str, datetime] = {}
         self._plans: dict[tuple[str, ...], list[Read]] = {}
         self._ratio_names = {word for spec in profile.points.values() for word in spec.times}
         self._ratios: dict[str, float] = {}
-        self._written: dict[str, deque[datetime]] = {}
-        self._missed = 0
-        self._probe_at_s = float("-inf")
         self._failing: dict[str, Cause] = {}
         self._failing_since_s = 0.0
         self._told = False
@@ -137,7 +101,7 @@ class Device:
     @property
     def dead(self) -> bool:
         """Whether it has been silent so long that it is only probed now and then."""
-        return self._missed >= DEAD_AFTER
+        return self._link.dead
 
     # ----------------------------------------------------------------------------------------------------- reading
 
@@ -217,12 +181,12 @@ class Device:
 
     async def _fetch(self, read: Read) -> tuple[Sequence[int] | None, Cause]:
         """One request of a poll, repeated once if the unit was answering until now."""
-        if self.dead and self._elapsed_s() < self._probe_at_s:
+        if self._link.resting:
             return None, Cause.NO_ANSWER
-        again = self._missed == 0
+        again = self._link.answering
         while True:
             try:
-                registers = await self._ask(read.span)
+                registers = await self._link.ask(read.span)
             except (NoAnswer, ProtocolFault) as error:
                 log.debug("no reading device=%s span=%s error=%s", self.name, read.span, error)
                 if not again:
@@ -233,23 +197,6 @@ class Device:
                 return None, _cause(error)
             else:
                 return registers, Cause.NONE
-
-    async def _ask(self, span: Span) -> Sequence[int]:
-        """One read on the wire; keeps count of what the unit left unanswered."""
-        try:
-            registers = await self._bus.read(span, unit=self.unit)
-        except (NoAnswer, ProtocolFault):
-            self._miss()
-            raise
-        except DeviceRefused:
-            self._missed = 0  # a refusal is a sign of life
-            raise
-        self._missed = 0
-        return registers
-
-    def _miss(self) -> None:
-        self._missed += 1
-        self._probe_at_s = self._elapsed_s() + max(PROBE_MIN_S, PROBE_TIMEOUTS * self._bus.timeout_s)
 
     def _note(self, names: Sequence[str], cause: Cause) -> None:
         """Logs the begin and the end of a fault, once each."""
@@ -309,91 +256,16 @@ class Device:
     # ----------------------------------------------------------------------------------------------------- writing
 
     async def write(self, point: str, value: float) -> WriteOutcome:
-        """Writes one value and proves it: bounds, step, echo, read back of the state point, comparison.
-
-        A write is sent once. If its echo is lost, the state point alone tells what became of it.
+        """Writes one value and proves it; see `drivers.writing`.
 
         Args:
             point: name in the profile, with or without the device in front.
             value: in the inside unit.
         """
-        name = point.removeprefix(f"{self.name}.")
-        spec = self.profile.points.get(name)
-        if spec is None:
-            return WriteOutcome(verified=False, wrote=value, read_back=None, reason=Reason.UNKNOWN_POINT)
-        reason = self._refusal(spec, value)
-        if reason is not Reason.NONE:
-            return WriteOutcome(verified=False, wrote=value, read_back=None, reason=reason)
-        assert spec.write is not None
-        codec = self._codecs[name]
-        step = spec.write.step
-        wanted = min(max(round(value / step) * step, spec.write.value_min), spec.write.value_max) if step else value
-        try:
-            registers = codec.encode(wanted)
-        except GiveUpPoint:
-            return WriteOutcome(verified=False, wrote=wanted, read_back=None, reason=Reason.OUT_OF_BOUNDS)
-        wrote = codec.decode(registers)[0]
-        assert wrote is not None
-        if spec.write.per_hour is not None:
-            self._written.setdefault(name, deque(maxlen=spec.write.per_hour)).append(self._now_utc())
-        try:
-            await self._bus.write(spec.first, registers, unit=self.unit, function=spec.write.function)
-        except (NoAnswer, ProtocolFault) as error:
-            self._miss()
-            outcome = await self._prove(spec.write, wrote)
-            if outcome.verified:
-                return outcome
-            return WriteOutcome(verified=False, wrote=wrote, read_back=outcome.read_back, reason=_reason(error))
-        except DriverError as error:
-            return WriteOutcome(verified=False, wrote=wrote, read_back=None, reason=_reason(error))
-        self._missed = 0
-        return await self._prove(spec.write, wrote)
-
-    def _refusal(self, spec: PointSpec, value: float) -> Reason:
-        """Why this write does not reach the wire; NONE if it may."""
-        rule = spec.write
-        if rule is None:
-            return Reason.NOT_WRITABLE
-        if not math.isfinite(value):
-            return Reason.NOT_A_NUMBER
-        if not rule.value_min - TOLERANCE_FLOOR <= value <= rule.value_max + TOLERANCE_FLOOR:
-            return Reason.OUT_OF_BOUNDS
-        if rule.per_hour is not None:
-            sent = self._written.setdefault(spec.name, deque(maxlen=rule.per_hour))
-            while sent and self._now_utc() - sent[0] >= HOUR:
-                sent.popleft()
-            if len(sent) >= rule.per_hour:
-                return Reason.RATE_LIMIT
-        if self.dead and self._elapsed_s() < self._probe_at_s:
-            return Reason.NO_ANSWER
-        return Reason.NONE
-
-    async def _prove(self, rule: WriteRule, wrote: float) -> WriteOutcome:
-        """Reads the state point and compares."""
-        codec = self._codecs[rule.state_point]
-        span = Span(codec.spec.function, codec.first, codec.count)
-        try:
-            registers = await self._ask(span)
-        except DriverError:
-            return WriteOutcome(verified=False, wrote=wrote, read_back=None, reason=Reason.READ_BACK_FAILED)
-        seen, _ = codec.decode(registers)
-        if seen is None:
-            return WriteOutcome(verified=False, wrote=wrote, read_back=None, reason=Reason.READ_BACK_FAILED)
-        proofs = rule.state_values.get(wrote, (wrote,))
-        close = any(abs(seen - proof) <= rule.tolerance + TOLERANCE_FLOOR for proof in proofs)
-        return WriteOutcome(
-            verified=close, wrote=wrote, read_back=seen, reason=Reason.NONE if close else Reason.READ_BACK_DIFFERS
-        )
+        return await self._writer.write(point.removeprefix(f"{self.name}."), value)
 
 
 def _cause(error: DriverError) -> Cause:
     if isinstance(error, LineDown):
         return Cause.LINE_DOWN
     return Cause.REFUSED if isinstance(error, DeviceRefused) else Cause.PROTOCOL
-
-
-def _reason(error: DriverError) -> Reason:
-    for kind, reason in ((NoAnswer, Reason.NO_ANSWER), (LineDown, Reason.LINE_DOWN), (DeviceRefused, Reason.REFUSED)):
-        if isinstance(error, kind):
-            return reason
-    return Reason.PROTOCOL

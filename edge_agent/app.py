@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 from drivers.bus.base import Bus
 from drivers.bus.modbus_rtu import ModbusRtuBus
 from drivers.bus.modbus_tcp import ModbusTcpBus
-from drivers.device import Device, WriteOutcome
+from drivers.device import Device
 from drivers.sample import Sample
+from drivers.writing import WriteOutcome
 from edge_agent import local_api, status
 from edge_agent.acquisition import Pending, Recorder, poll_bus
 from edge_agent.clock import Clock, RealClock, SimulatedClock, elapsed_s, sleep_until

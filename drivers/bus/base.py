@@ -1,12 +1,13 @@
 """What a device needs from a wire, whatever the wire is. No frame, no socket, no port."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from drivers.errors import DeviceRefused, DriverError, NoAnswer
 from drivers.read_plan import LineCost, Span
 
-__all__ = ["Bus", "Span", "refusal"]
+__all__ = ["Bus", "BusCounts", "Span", "UnitTiming", "refusal"]
 
 UNIT_MAX = 247
 """Source: MODBUS over Serial Line V1.02, 2.2."""
@@ -25,18 +26,70 @@ EXCEPTIONS = {
 GATEWAY_SILENCE = (10, 11)
 
 
+@dataclass(frozen=True, slots=True)
+class UnitTiming:
+    """What is known of a unit's pace before it is first asked; the wire learns the rest. None: the wire's own default.
+
+    Attributes:
+        timeout_s: wall time from the end of a request after which it will not answer [s].
+        guard_s: rest that it needs between its answer and the next request to it [s].
+        latest_answer_s: wall time after which even a late answer can come no more [s].
+    """
+
+    timeout_s: float | None = None
+    guard_s: float = 0.0
+    latest_answer_s: float | None = None
+
+
+@dataclass(slots=True)
+class BusCounts:
+    """What happened on a wire since it was made; read it, do not change it.
+
+    Attributes:
+        requests: frames sent.
+        answers: answers accepted (refusals by the device included).
+        silent: requests that nobody answered.
+        damaged: something came that was not the answer; never a value.
+        late: answers that came after they were given up, and were thrown away.
+        stray_bytes: bytes that nobody asked for.
+        reopened: times that the port or the connection came back.
+        writes: frames sent with a function code that writes.
+        busy_s: wall time spent on transactions, rests after failures included [s].
+        cpu_s: processor time of the wire's own thread; 0 where it has none [s].
+    """
+
+    requests: int = 0
+    answers: int = 0
+    silent: int = 0
+    damaged: int = 0
+    late: int = 0
+    stray_bytes: int = 0
+    reopened: int = 0
+    writes: int = 0
+    busy_s: float = 0.0
+    cpu_s: float = 0.0
+
+
 class Bus(Protocol):
     """A wire with units on it.
 
     Attributes:
         name: as in devices.yaml.
         cost: what a read costs here; the read plan asks.
-        timeout_s: wall time after which an answer is given up, without the bytes' own time [s].
+        counts: what happened on it.
     """
 
     name: str
     cost: LineCost
-    timeout_s: float
+    counts: BusCounts
+
+    def expect(self, unit: int, timing: UnitTiming) -> None:
+        """Tells the pace of a unit, before `open`."""
+        ...
+
+    def miss_s(self, unit: int) -> float:
+        """What an unanswered request to a unit costs the wire: time-out, and the rest that follows it [s]."""
+        ...
 
     async def open(self) -> None:
         """Starts the wire; a wire that is not there is not an error, it keeps reopening itself."""

@@ -6,7 +6,7 @@ Source: Modbus Application Protocol Specification V1.1b3; MODBUS over Serial Lin
 import struct
 from collections.abc import Callable, Sequence
 
-from drivers.bus.base import UNIT_MAX, Span, refusal
+from drivers.bus.base import UNIT_MAX, Span, UnitTiming, refusal
 from drivers.bus.serial_line import ANSWER_TIMEOUT_S, LATEST_ANSWER_S, SerialLine
 from drivers.read_plan import READ_FUNCTION_BITS_LAST, LineCost
 
@@ -144,7 +144,9 @@ class ModbusRtuBus:
         silence_s: float | None = None,
     ) -> None:
         self.name = name
-        self.timeout_s = timeout_s
+        self._timeout_s = timeout_s
+        self._latest_answer_s = max(timeout_s, latest_answer_s)
+        self._timings: dict[int, UnitTiming] = {}
         self.line = SerialLine(
             name,
             port=port,
@@ -158,6 +160,16 @@ class ModbusRtuBus:
         self.cost = LineCost.serial(
             baud=baud, bits_per_character=self.line.bits_per_character, turnaround_s=TURNAROUND_TYPICAL_S
         )
+        self.counts = self.line.counts
+
+    def expect(self, unit: int, timing: UnitTiming) -> None:
+        """Tells the pace of a unit, before `open`."""
+        self._timings[unit] = timing
+
+    def miss_s(self, unit: int) -> float:
+        """What an unanswered request to a unit costs: the line rests until its latest answer has passed [s]."""
+        timing = self._timings.get(unit, UnitTiming())
+        return max(timing.timeout_s or self._timeout_s, timing.latest_answer_s or self._latest_answer_s)
 
     async def open(self) -> None:
         """Starts the line; a port that is not there yet is opened when it appears."""

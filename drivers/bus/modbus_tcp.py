@@ -27,7 +27,7 @@ from pymodbus.pdu.register_message import (
     WriteSingleRegisterRequest,
 )
 
-from drivers.bus.base import Span, refusal
+from drivers.bus.base import BusCounts, Span, UnitTiming, refusal
 from drivers.errors import LineDown, NoAnswer, ProtocolFault
 from drivers.read_plan import READ_FUNCTION_BITS_LAST, LineCost
 
@@ -73,7 +73,9 @@ class ModbusTcpBus:
         self, name: str, *, host: str, port: int, elapsed_s: Callable[[], float], timeout_s: float = TIMEOUT_S
     ) -> None:
         self.name = name
-        self.timeout_s = timeout_s
+        self.counts = BusCounts()
+        self._timeout_s = timeout_s
+        self._timings: dict[int, UnitTiming] = {}
         self.cost = LineCost.tcp(turnaround_s=TURNAROUND_TYPICAL_S)
         self._host = host
         self._port = port
@@ -87,6 +89,14 @@ class ModbusTcpBus:
         self._retry_after_s = RECONNECT_FIRST_S
         self._down_since_s: float | None = None
         self._dice = random.Random()  # noqa: S311 - jitter, not a secret
+
+    def expect(self, unit: int, timing: UnitTiming) -> None:
+        """Tells the pace of a unit, before `open`."""
+        self._timings[unit] = timing
+
+    def miss_s(self, unit: int) -> float:
+        """What an unanswered request to a unit costs: its time-out; nothing has to pass before the next one [s]."""
+        return self._timings.get(unit, UnitTiming()).timeout_s or self._timeout_s
 
     async def open(self) -> None:
         """Makes the connection; a host that is not there is tried again at later requests, with growing pauses."""
@@ -230,7 +240,7 @@ class ModbusTcpBus:
             port=self._port,
             name=self.name,
             reconnect_delay=0,
-            timeout=self.timeout_s,
+            timeout=self._timeout_s,
             retries=0,
             trace_packet=self._inspect,
             trace_connect=self._on_connection,

@@ -21,6 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import serial
 
+from drivers.bus.base import BusCounts
 from drivers.errors import DriverError, LineDown, NoAnswer, ProfileFault, ProtocolFault
 from drivers.read_plan import gap_s
 
@@ -65,18 +66,6 @@ class Exchange(Protocol[T_co]):
     def look(self, received: bytes) -> T_co | None:
         """Searches the answer in what came in; None: not there yet; raises what the device refused."""
         ...
-
-
-@dataclass(slots=True)
-class LineCounts:
-    """What happened on the line since it was made."""
-
-    transactions: int = 0
-    silent: int = 0
-    damaged: int = 0
-    late: int = 0
-    stray_bytes: int = 0
-    reopened: int = 0
 
 
 @dataclass(order=True, slots=True)
@@ -131,7 +120,7 @@ class SerialLine:
         silence_s: float | None = None,
     ) -> None:
         self.name = name
-        self.counts = LineCounts()
+        self.counts = BusCounts()
         self._path = port
         self._baud = baud
         self._bytesize, self._parity, self._stopbits = parse_framing(framing)
@@ -223,7 +212,7 @@ class SerialLine:
         if self._port is None:
             job.settle(None, LineDown(f"{self.name}: {self._path} is not there"))
             return
-        self.counts.transactions += 1
+        self.counts.requests += 1
         rest_until_s: float | None = None
         received = b""
         try:

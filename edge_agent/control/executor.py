@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from drivers.device import WriteOutcome
 from drivers.sample import Quality
+from drivers.writing import WriteOutcome
 from edge_agent.control.command import Alarm, Command, Kind, Outcome, Verdict
 from edge_agent.control.guard import Refused, judge
 from edge_agent.control.memory import ControlMemory

@@ -47,6 +47,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "not_a_number": Text("要写的不是有限的数", "what was to be written is no finite number"),
         "out_of_bounds": Text("超出允许写入的范围", "outside what may be written"),
         "rate_limit": Text("一小时内写入次数已达上限", "written too often within an hour"),
+        "monitor_mode": Text("当前方式只监测,不写任何设备", "this mode monitors only: no device is written to"),
         "read_back_failed": Text("已写,但读不回来", "written, but it could not be read back"),
         "read_back_differs": Text("已写,但读回的值不同", "written, but another value is read back"),
     }

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from drivers.bus.base import Span
-from drivers.device import DEAD_AFTER, Device, Reason, WriteOutcome
+from drivers.bus.base import BusCounts, Span, UnitTiming
+from drivers.device import Device
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault
+from drivers.link import DEAD_AFTER
 from drivers.profile import parse_profile
 from drivers.read_plan import LineCost
 from drivers.sample import Cause, Quality, Sample
+from drivers.writing import Reason, WriteOutcome
 
 START_UTC = datetime(2026, 1, 15, 8, tzinfo=UTC)
 
@@ -66,7 +68,7 @@ class FakeBus:
     def __init__(self) -> None:
         self.name = "fake"
         self.cost = LineCost.serial(baud=9600, bits_per_character=10, turnaround_s=0.02)
-        self.timeout_s = 1.0
+        self.counts = BusCounts()
         self.registers: dict[tuple[int, int], int] = {}
         self.reads: list[Span] = []
         self.writes: list[tuple[int, tuple[int, ...], int]] = []
@@ -76,6 +78,13 @@ class FakeBus:
         self.write_error: DriverError | None = None
         self.obeys = True
         self.mirror = {10: (4, 10), 11: (4, 11)}
+
+    def expect(self, unit: int, timing: UnitTiming) -> None:
+        """Nothing to learn."""
+
+    def miss_s(self, unit: int) -> float:
+        assert unit == 7
+        return 1.0
 
     async def open(self) -> None:
         """Nothing to open."""

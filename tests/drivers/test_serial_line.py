@@ -56,7 +56,7 @@ async def test_reads_registers_and_refusals(slaves: Slaves) -> None:
         assert await bus.read(Span(3, 100, 3), unit=1) == (7, 8, 9)
         with pytest.raises(DeviceRefused):
             await bus.read(Span(3, 100, 3), unit=1)
-        assert bus.line.counts.transactions == 2
+        assert bus.line.counts.requests == 2
 
 
 async def test_a_late_answer_never_becomes_the_next_value(slaves: Slaves) -> None:
@@ -89,7 +89,7 @@ async def test_a_cancelled_caller_leaves_nothing_behind(slaves: Slaves) -> None:
             first.cancel()
         assert first.cancelled()
         assert await bus.read(ONE, unit=1) == (222,)
-        assert bus.line.counts.transactions == 2
+        assert bus.line.counts.requests == 2
 
 
 async def test_after_silence_the_line_rests_until_no_answer_can_come(slaves: Slaves) -> None:

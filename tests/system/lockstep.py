@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from drivers.device import WriteOutcome
 from drivers.sample import Cause, bad, good
+from drivers.writing import WriteOutcome
 from edge_agent.control.command import Outcome, Verdict
 from edge_agent.control.controller import Controller, CycleReport
 from edge_agent.control.intent import BandOutlook

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from drivers.device import WriteOutcome
 from drivers.sample import good
+from drivers.writing import WriteOutcome
 from edge_agent.control.command import Command, Kind, Outcome, Verdict
 from edge_agent.control.executor import Executor
 from edge_agent.control.modes import Mode

@@ -10,8 +10,8 @@ import pytest
 
 import drivers
 import edge_agent
-from drivers.device import Reason
 from drivers.sample import Cause, Quality
+from drivers.writing import Reason
 from edge_agent.texts import alarms, quality, refusals, settings
 from edge_agent.texts.catalogue import TEXTS, text
 
