@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from drivers.bus.base import Bus
 from drivers.bus.modbus_rtu import ModbusRtuBus
 from drivers.bus.modbus_tcp import ModbusTcpBus
+from drivers.bus.rtu_over_tcp import rtu_over_tcp
 from drivers.device import Device
 from drivers.sample import Sample
 from drivers.writing import WriteOutcome
@@ -80,8 +81,11 @@ def build_buses(configuration: Configuration) -> dict[str, Bus]:
         elif entry.tcp is not None:
             host, _, port = entry.tcp.rpartition(":")
             buses[name] = ModbusTcpBus(name, host=host, port=int(port), elapsed_s=elapsed_s)
-        else:
-            raise ConfigurationFault(f"buses.{name}: rtu_over_tcp 尚未支持 / is not built yet")
+        elif entry.rtu_over_tcp is not None:
+            host, _, port = entry.rtu_over_tcp.rpartition(":")
+            buses[name] = rtu_over_tcp(
+                name, host=host, port=int(port), baud=entry.baud, framing=entry.framing, elapsed_s=elapsed_s
+            )
     return buses
 
 

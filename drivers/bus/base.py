@@ -34,11 +34,13 @@ class UnitTiming:
         timeout_s: wall time from the end of a request after which it will not answer [s].
         guard_s: rest that it needs between its answer and the next request to it [s].
         latest_answer_s: wall time after which even a late answer can come no more [s].
+        connect_delay_s: rest that it needs after a connection is made, before the first request [s].
     """
 
     timeout_s: float | None = None
     guard_s: float = 0.0
     latest_answer_s: float | None = None
+    connect_delay_s: float = 0.0
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Sequence
 
 from drivers.bus.base import UNIT_MAX, Span, UnitTiming, refusal
-from drivers.bus.serial_line import ANSWER_TIMEOUT_S, LATEST_ANSWER_S, SerialLine
+from drivers.bus.serial_line import ANSWER_TIMEOUT_S, LATEST_ANSWER_S, BytePort, SerialLine
 from drivers.read_plan import READ_FUNCTION_BITS_LAST, LineCost
 
 TURNAROUND_TYPICAL_S = 0.02
@@ -129,6 +129,7 @@ class ModbusRtuBus:
         timeout_s: wall time from the end of a request to the begin of its answer [s].
         latest_answer_s: wall time after which no answer can come any more [s].
         silence_s: silence between frames; None: 3.5 characters as the standard says [s].
+        open_port: opens the way to the line where it is not a serial port of this machine; raises OSError.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class ModbusRtuBus:
         timeout_s: float = ANSWER_TIMEOUT_S,
         latest_answer_s: float = LATEST_ANSWER_S,
         silence_s: float | None = None,
+        open_port: Callable[[], BytePort] | None = None,
     ) -> None:
         self.name = name
         self._timeout_s = timeout_s
@@ -156,6 +158,7 @@ class ModbusRtuBus:
             answer_timeout_s=timeout_s,
             latest_answer_s=latest_answer_s,
             silence_s=silence_s,
+            open_port=open_port,
         )
         self.cost = LineCost.serial(
             baud=baud, bits_per_character=self.line.bits_per_character, turnaround_s=TURNAROUND_TYPICAL_S

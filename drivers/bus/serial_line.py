@@ -68,6 +68,57 @@ class Exchange(Protocol[T_co]):
         ...
 
 
+class BytePort(Protocol):
+    """An open way for bytes: a terminal, or a socket to a serial server. None of its methods waits."""
+
+    def fileno(self) -> int:
+        """The descriptor to wait on."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """Sends all of it; raises OSError if it cannot."""
+        ...
+
+    def receive(self) -> bytes:
+        """What has come in; empty when there is nothing; raises OSError if the other end is known to be gone."""
+        ...
+
+    def hung_up(self) -> bool:
+        """Whether the other end has ended the connection while it was idle."""
+        ...
+
+    def close(self) -> None:
+        """Gives the port back."""
+        ...
+
+
+class _Terminal:
+    """A serial port of this machine."""
+
+    def __init__(self, port: serial.Serial) -> None:
+        self._port = port
+
+    def fileno(self) -> int:
+        descriptor: int = self._port.fileno()
+        return descriptor
+
+    def send(self, data: bytes) -> None:
+        if os.write(self._port.fileno(), data) != len(data):
+            raise serial.SerialException("port does not take the request")
+
+    def receive(self) -> bytes:
+        try:
+            return os.read(self._port.fileno(), RECEIVED_MAX)
+        except BlockingIOError:
+            return b""
+
+    def hung_up(self) -> bool:
+        return False  # a terminal says so only when it is read or written
+
+    def close(self) -> None:
+        self._port.close()
+
+
 @dataclass(order=True, slots=True)
 class _Job(Generic[T]):
     """A transaction in the queue; writes (rank 0) come before reads (rank 1)."""
@@ -105,6 +156,7 @@ class SerialLine:
         answer_timeout_s: wall time from the end of a request to the begin of its answer [s].
         latest_answer_s: wall time after which no answer can come any more; after a failure the line rests so long [s].
         silence_s: silence between frames; None: 3.5 characters as the standard says [s].
+        open_port: opens the way to the line where it is not a serial port of this machine; raises OSError.
     """
 
     def __init__(
@@ -118,11 +170,13 @@ class SerialLine:
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         latest_answer_s: float = LATEST_ANSWER_S,
         silence_s: float | None = None,
+        open_port: Callable[[], BytePort] | None = None,
     ) -> None:
         self.name = name
         self.counts = BusCounts()
         self._path = port
         self._baud = baud
+        self._open_port = open_port or self._open_terminal
         self._bytesize, self._parity, self._stopbits = parse_framing(framing)
         if baud <= 0:
             raise ProfileFault(f"{name}: baud {baud}", code="bus_baud", at=("baud",))
@@ -137,8 +191,9 @@ class SerialLine:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         # All below belongs to the worker thread.
-        self._port: serial.Serial | None = None
+        self._port: BytePort | None = None
         self._idle_at_s = 0.0
+        self._rest_until_s = float("-inf")  # after a loss in mid-transaction: its answer may reach the next connection
         self._turnaround_s: dict[int, float] = {}
         self._reopen_at_s = float("-inf")
         self._reopen_after_s = REOPEN_FIRST_S
@@ -209,6 +264,13 @@ class SerialLine:
 
     def _serve(self, job: _Job[Any]) -> None:
         """One job: transaction, answer to the caller, quarantine where it is due."""
+        if self._port is not None and self._port.hung_up():
+            # Serial servers close idle connections: nothing has been sent, so nobody needs to hear of it.
+            self._drop_port()
+            self._try_open()
+            self.counts.reopened += self._port is not None
+        if self._port is not None and self._elapsed_s() < self._rest_until_s:
+            self._quarantine(job.exchange, b"", until_s=self._rest_until_s)
         if self._port is None:
             job.settle(None, LineDown(f"{self.name}: {self._path} is not there"))
             return
@@ -220,6 +282,8 @@ class SerialLine:
         except DriverError as error:  # refused by the device, or never silent: the line is in step
             job.settle(None, error)
         except (OSError, serial.SerialException, termios.error) as error:
+            answer_s = self._latest_answer_s + job.exchange.answer_length * self._character_s
+            self._rest_until_s = max(self._idle_at_s, self._elapsed_s()) + answer_s
             self._lost(error)
             job.settle(None, LineDown(f"{self.name}: {self._path}: {error}"))
         else:
@@ -322,28 +386,23 @@ class SerialLine:
 
     def _send(self, request: bytes) -> None:
         assert self._port is not None
-        if os.write(self._port.fileno(), request) != len(request):
-            raise serial.SerialException("port does not take the request")
+        self._port.send(request)
 
     def _receive(self, *, wait_s: float = 0.0) -> bytes:
         """What has come in; waits for the first byte at most `wait_s` [s]."""
         assert self._port is not None
-        handle = self._port.fileno()
         if wait_s > 0:
-            ready, _, _ = select.select([handle], [], [], wait_s)
+            ready, _, _ = select.select([self._port.fileno()], [], [], wait_s)
             if not ready:
                 return b""
-        try:
-            data = os.read(handle, RECEIVED_MAX)
-        except BlockingIOError:
-            return b""
+        data = self._port.receive()
         if wait_s > 0 and not data:  # readable, yet nothing to read: the other end is gone
             raise serial.SerialException("port is gone")
         return data
 
-    def _try_open(self) -> None:
-        try:
-            self._port = serial.Serial(
+    def _open_terminal(self) -> BytePort:
+        return _Terminal(
+            serial.Serial(
                 self._path,
                 self._baud,
                 bytesize=self._bytesize,
@@ -352,6 +411,11 @@ class SerialLine:
                 timeout=0,
                 exclusive=True,
             )
+        )
+
+    def _try_open(self) -> None:
+        try:
+            self._port = self._open_port()
         except (OSError, ValueError, serial.SerialException, termios.error) as error:
             self._lost(error)
             return

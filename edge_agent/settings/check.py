@@ -101,8 +101,9 @@ NOT_BUILT: tuple[tuple[str, tuple[str, ...], frozenset[str]], ...] = (
     ("site", ("units", "*", "performance"), frozenset({NAMEPLATE})),
     ("site", ("storages", "*", "kind"), frozenset({"chilled_water", "ice", "pcm"})),
 )
+TCP_ONLY = ("depth", "lenient_ids", "connect_delay_s")
+"""Keys of a bus that mean nothing on a serial line."""
 NOT_BUILT_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("devices", ("buses", "*", "rtu_over_tcp")),
     ("site", ("auxiliaries", "*", "kind")),
     ("uplink", ("uplinks", "*", "credentials")),
 )
@@ -313,6 +314,20 @@ def _buses(devices: Document) -> Iterator[Finding]:
             address = entry.get(key)
             if isinstance(address, str) and not _is_host_port(address):
                 yield devices.finding("host_port", ("buses", name, key), given=address, example="192.0.2.10:502")
+            elif isinstance(address, str):
+                # Many devices take one client only, and two masters on one line disturb each other.
+                if address.lower() in ports:
+                    yield devices.finding(
+                        "host_twice", ("buses", name, key), given=address, other=ports[address.lower()]
+                    )
+                ports.setdefault(address.lower(), name)
+        if entry.get("tcp") is None:
+            for key in TCP_ONLY:
+                if entry.get(key) is not None:
+                    yield devices.finding("tcp_only", ("buses", name, key), at_key=True, key=key)
+        depth = entry.get("depth")
+        if entry.get("lenient_ids") is True and isinstance(depth, int) and depth > 1:
+            yield devices.finding("lenient_depth", ("buses", name, "depth"), given=depth)
         port = entry.get("serial")
         if isinstance(port, str):
             if port in ports:

@@ -381,7 +381,11 @@ class BusEntry(Entry):
     rtu_over_tcp: str | None = None
     """host:port of a serial server."""
     depth: int = Field(default=1, ge=1, le=8)
-    """Requests in flight at once (TCP)."""
+    """Requests in flight at once (tcp); more than 1 only where device or gateway is known to queue them."""
+    lenient_ids: bool = False
+    """Accept answers whose transaction number the gateway has changed (tcp); needs depth 1."""
+    connect_delay_s: float | None = Field(default=None, ge=0, le=30)
+    """Rest between a new connection and the first request [s] (tcp); absent: as the devices need, and learned."""
 
 
 class DeviceEntry(Entry):

@@ -240,6 +240,24 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "一个串口只能属于一条总线",
             "a port belongs to one bus",
         ),
+        "host_twice": Text(
+            "地址 {given} 已属于总线 {other}",
+            "address {given} already belongs to bus {other}",
+            "许多设备只接受一个连接；把其后的设备都写在同一条总线上",
+            "many devices take one connection only; put all devices behind it on one bus",
+        ),
+        "tcp_only": Text(
+            "{key} 只用于 tcp 总线",
+            "{key} is for a tcp bus only",
+            "删去这一行",
+            "delete it",
+        ),
+        "lenient_depth": Text(
+            "lenient_ids 时 depth 只能为 1（现为 {given}）",
+            "with lenient_ids depth must be 1 (is {given})",
+            "事务号不可信时，只有同一时刻一个请求才能认出应答",
+            "without transaction numbers an answer is known only while one request is in flight",
+        ),
         "unit_twice": Text(
             "总线 {bus} 上的站号 {unit} 已属于 {other}",
             "unit {unit} on bus {bus} already belongs to {other}",
