@@ -6,10 +6,11 @@ are due, and when, is the business of `drivers.device`.
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drivers.profile import ADDRESS_MAX, BITS_PER_READ_MAX, Limits
 
+BITS_PER_REGISTER = 16
 READ_FUNCTION_BITS_LAST = 2
 """Functions 1 and 2 read bits, 3 and 4 registers."""
 FAST_BAUD = 19200
@@ -44,10 +45,22 @@ class LineCost:
     Attributes:
         request_s: any read, however short [s].
         register_s: each register in it [s].
+        turnaround_s: the part of `request_s` that the unit takes to think, not the wire [s].
     """
 
     request_s: float
     register_s: float
+    turnaround_s: float = 0.0
+
+    def price_s(self, span: "Span") -> float:
+        """Wall time of one read [s]. Bits come packed; their bytes are counted as whole registers."""
+        if span.function <= READ_FUNCTION_BITS_LAST:
+            return self.request_s + self.register_s * -(-span.count // BITS_PER_REGISTER)
+        return self.request_s + self.register_s * span.count
+
+    def paced(self, turnaround_s: float) -> "LineCost":
+        """The same line with a unit that takes another time to think [s]."""
+        return replace(self, request_s=self.request_s - self.turnaround_s + turnaround_s, turnaround_s=turnaround_s)
 
     @classmethod
     def serial(cls, *, baud: int, bits_per_character: int, turnaround_s: float) -> "LineCost":
@@ -56,12 +69,13 @@ class LineCost:
         Source: MODBUS over Serial Line V1.02, 2.5.1.1.
         """
         character_s = bits_per_character / baud
-        return cls(13 * character_s + turnaround_s + gap_s(baud=baud, character_s=character_s), 2 * character_s)
+        wire_s = 13 * character_s + gap_s(baud=baud, character_s=character_s)
+        return cls(wire_s + turnaround_s, 2 * character_s, turnaround_s)
 
     @classmethod
     def tcp(cls, *, turnaround_s: float) -> "LineCost":
         """Cost on TCP: the turnaround; length does not count."""
-        return cls(turnaround_s, 0.0)
+        return cls(turnaround_s, 0.0, turnaround_s)
 
 
 def gap_s(*, baud: int, character_s: float) -> float:
@@ -98,13 +112,14 @@ def read_plan(wants: Iterable[Want], *, cost: LineCost, limits: Limits, holes: S
 
     Per function code: wants sorted by address; best[j] = min over i < j of best[i] + C0 + C1 (end - start) where
     i..j-1 are read at once. A want alone is always read, whatever the limits say (the profile has been checked); limits
-    decide about merging.
+    decide about merging. No read reaches beyond its outermost wants: what a profile says of legal addresses holds.
 
     Args:
         wants: what is needed.
         cost: of a read on this line.
         limits: of the device model.
-        holes: registers that this device was seen to refuse; no merged read covers them.
+        holes: registers that this device was seen to refuse; no merged read covers them. A hole without registers
+            (count 0) is a seam: no merged read crosses from the register before its address to that address.
 
     Returns:
         Reads by function code and address.
@@ -127,6 +142,7 @@ def _cheapest(wants: list[Want], *, cost: LineCost, count_max: int, barred: list
     """The dynamic programme for one function code."""
     wants = sorted(wants, key=lambda want: (want.span.address, want.span.end))
     best_s = [0.0] + [float("inf")] * len(wants)
+    barred = sorted(barred)
     start = [0] * (len(wants) + 1)  # start[j]: first want of the last read in the best plan of the first j wants
     for i, first in enumerate(wants):
         end = 0
@@ -136,7 +152,7 @@ def _cheapest(wants: list[Want], *, cost: LineCost, count_max: int, barred: list
             end = max(end, wants[j].span.end)
             if j > i and (end - low > count_max or end > wall):
                 break
-            price_s = best_s[i] + cost.request_s + cost.register_s * (end - low)
+            price_s = best_s[i] + cost.price_s(Span(first.span.function, low, end - low))
             if price_s < best_s[j + 1]:
                 best_s[j + 1], start[j + 1] = price_s, i
     reads: list[Read] = []
@@ -153,5 +169,5 @@ def _cheapest(wants: list[Want], *, cost: LineCost, count_max: int, barred: list
 
 
 def _next_barred(barred: list[tuple[int, int]], address: int) -> int:
-    """First address at or above `address` that a merged read may not touch."""
+    """First address at or above `address` that a merged read may not touch; a seam counts from the register before."""
     return min((max(low, address) for low, high in barred if high >= address), default=ADDRESS_MAX + 1)
