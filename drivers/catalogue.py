@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from drivers.errors import ProfileFault
-from drivers.profile import nearest
+from drivers.profile_check import nearest
 
 SHIPPED_DIR = Path(__file__).parent / "profiles"
 

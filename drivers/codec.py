@@ -61,8 +61,11 @@ _FORMAT = {
     ValueType.F32: "f",
     ValueType.U64: "Q",
     ValueType.I64: "q",
+    ValueType.BCD16: "H",
+    ValueType.BCD32: "I",
     ValueType.BOOL: "H",
 }
+_BCD = (ValueType.BCD16, ValueType.BCD32)
 
 
 class _PartCodec:
@@ -87,8 +90,19 @@ class _PartCodec:
         raw: int | float = self._value.unpack(self._words.pack(*words))[0]
         return raw
 
+    def digits(self, raw: float) -> int | float | None:
+        """The number that was meant: of BCD its decimal digits, None where one of them is above 9."""
+        if self.part.type not in _BCD:
+            return raw
+        text = f"{raw:x}"
+        return int(text) if text.isdecimal() else None
+
     def write(self, raw: float) -> tuple[int, ...]:
         """The registers of an unscaled number."""
+        if self.part.type in _BCD:
+            if raw < 0:
+                raise struct.error("BCD holds no sign")
+            raw = int(str(int(raw)), 16)
         words: tuple[int, ...] = self._words.unpack(self._value.pack(raw))
         return words[::-1] if self._turn else words
 
@@ -128,7 +142,10 @@ class PointCodec:
                     raw = raw >> part.part.bit & 1
                 elif raw > 1:
                     return None, Cause.CANNOT_DECODE
-            value += raw * numerator / denominator
+            number = part.digits(raw)
+            if number is None:
+                return None, Cause.CANNOT_DECODE
+            value += number * numerator / denominator
         if not math.isfinite(value):
             return None, Cause.CANNOT_DECODE
         return value, Cause.NONE

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from drivers.catalogue import SHIPPED_DIR, profiles_in, shipped
 from drivers.errors import ProfileFault
-from drivers.profile import Profile, override, parse_profile
+from drivers.profile import Profile
+from drivers.profile_file import override, parse_profile
 from edge_agent.errors import ConfigurationFault
 from edge_agent.settings.check import Files, check, check_performance
 from edge_agent.settings.files import DEVICES, SITE, TARIFF, UPLINK, shipped_config

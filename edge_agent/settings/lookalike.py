@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-FREE_TEXT_KEYS = frozenset({"name", "source", "sources", "reason", "certificate", "zh", "en", "maker", "note", "notes"})
+FREE_TEXT_KEYS = frozenset({"name", "source", "sources", "reason", "certificate", "zh", "en", "maker", "note"})
 """Keys whose values are for people: any character may stand there."""
 
 _SUSPECT = re.compile(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from drivers import profile
+from drivers.profile_form import ProfileFile
 from edge_agent.settings.model import DevicesFile, SiteFile, UplinkFile
 from scheduling.tariff.model import Tariff
 
@@ -41,7 +41,7 @@ SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         "site": SiteFile.model_json_schema,
         "devices": DevicesFile.model_json_schema,
         "tariff": _tariff,
-        "profile": profile._ProfileFile.model_json_schema,  # noqa: SLF001 - the form of the file, no part of the API
+        "profile": ProfileFile.model_json_schema,
         "uplink": UplinkFile.model_json_schema,
     }
 )

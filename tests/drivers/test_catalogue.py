@@ -8,7 +8,8 @@ from ruamel.yaml import YAML
 from drivers.catalogue import SHIPPED_DIR, find, shipped
 from drivers.codec import PointCodec
 from drivers.errors import ProfileFault
-from drivers.profile import Access, Level, Profile, parse_profile
+from drivers.profile import Access, Level, Profile
+from drivers.profile_file import parse_profile
 from drivers.read_plan import LineCost, Span, Want, read_plan
 
 SLOW = LineCost.serial(baud=9600, bits_per_character=10, turnaround_s=0.020)

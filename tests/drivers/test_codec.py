@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from drivers.codec import FACTOR, OFFSET, PointCodec
 from drivers.errors import GiveUpPoint
-from drivers.profile import INSIDE_UNIT, parse_profile
+from drivers.profile import INSIDE_UNIT
+from drivers.profile_file import parse_profile
 from drivers.sample import Cause
 
 INTEGERS = {"u16": (0, 2**16 - 1), "i16": (-(2**15), 2**15 - 1), "u32": (0, 2**32 - 1), "i32": (-(2**31), 2**31 - 1)}
@@ -51,6 +52,32 @@ def test_integers_of_all_types_and_orders_go_there_and_back(
     registers = point.encode(value)
     assert all(0 <= register <= 0xFFFF for register in registers)
     assert point.decode(registers) == (value, Cause.NONE)
+
+
+@settings(max_examples=100)
+@given(digits=st.integers(1, 8), word=ORDERS, byte=ORDERS, data=st.data())
+def test_decimal_digits_go_there_and_back(digits: int, word: str, byte: str, data: st.DataObject) -> None:
+    value = data.draw(st.integers(0, 10**digits - 1))
+    point = codec(type="bcd16" if digits <= 4 else "bcd32", word_order=word, byte_order=byte)
+    registers = point.encode(value)
+    assert point.decode(registers) == (value, Cause.NONE)
+    if word == byte == "high_first":
+        assert "".join(f"{register:04x}" for register in registers) == f"{value:0{4 * len(registers)}d}"
+
+
+@settings(max_examples=200)
+@given(raw=st.integers(0, 2**32 - 1), kind=st.sampled_from(["bcd16", "bcd32"]))
+def test_a_digit_above_nine_is_no_number(raw: int, kind: str) -> None:
+    registers = (raw >> 16, raw & 0xFFFF) if kind == "bcd32" else (raw & 0xFFFF,)
+    shown = "".join(f"{register:04x}" for register in registers)
+    expected = (float(shown), Cause.NONE) if shown.isdecimal() else (None, Cause.CANNOT_DECODE)
+    assert codec(type=kind).decode(registers) == expected
+
+
+@pytest.mark.parametrize("value", [-1, 10_000])
+def test_what_four_digits_cannot_hold_is_not_encoded(value: float) -> None:
+    with pytest.raises(GiveUpPoint, match="does not fit"):
+        codec(type="bcd16").encode(value)
 
 
 @settings(max_examples=100)

@@ -12,7 +12,7 @@ from drivers.bus.base import BusCounts, Span, UnitTiming
 from drivers.device import Device
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault
 from drivers.link import DEAD_AFTER
-from drivers.profile import parse_profile
+from drivers.profile_file import parse_profile
 from drivers.read_plan import LineCost
 from drivers.sample import Cause, Quality, Sample
 from drivers.writing import Reason, WriteOutcome

@@ -7,7 +7,23 @@ from typing import Any
 import pytest
 
 from drivers.errors import ProfileFault
-from drivers.profile import Access, FlowNeed, Level, Order, ValueType, override, parse_profile
+from drivers.profile import (
+    Access,
+    Counter,
+    FlowNeed,
+    HeatBalance,
+    Level,
+    LimitsBy,
+    Line,
+    Order,
+    Pulse,
+    SumCheck,
+    Timing,
+    Unlock,
+    ValueType,
+    Words,
+)
+from drivers.profile_file import override, parse_profile
 
 METER: dict[str, Any] = {
     "zh": "热量表",
@@ -54,10 +70,100 @@ METER: dict[str, Any] = {
     },
 }
 
+FULL: dict[str, Any] = {
+    **{key: METER[key] for key in ("zh", "en", "maker", "category", "level", "confidence", "sources")},
+    "quirks": [{"zh": "写入超限的设定会被替换", "en": "A set-point beyond its range is replaced"}],
+    "line": {"baud": 9600, "framing": "8E1", "allowed_baud": [2400, 9600], "unit": 1},
+    "limits": {"registers_max": 10, "functions": [3, 4], "first": 1, "last": 41, "silent_beyond": True},
+    "timing": {"turnaround_s": 0.02, "timeout_s": 0.5, "guard_s": 0.01, "refresh_s": 4, "connect_delay_s": 1},
+    "identity": ["serial"],
+    "checks": [
+        {"kind": "heat_balance", "power": "heat", "flow": "flow", "supply": "supply", "return": "back"},
+        {"kind": "sum", "total": "heat", "parts": ["heat_1", "heat_2"], "tolerance_ratio": 0.05, "tolerance": 1},
+    ],
+    "points": {
+        "serial": {"zh": "表号", "en": "Serial number", "function": 4, "address": 1, "type": "bcd32"},
+        "heat": {"zh": "功率", "en": "Power", "function": 4, "address": 3, "type": "u16", "unit": "kW"},
+        "heat_1": {"zh": "功率1", "en": "Power 1", "function": 4, "address": 4, "type": "u16", "unit": "kW"},
+        "heat_2": {"zh": "功率2", "en": "Power 2", "function": 4, "address": 5, "type": "u16", "unit": "kW"},
+        "flow": {
+            "zh": "流量",
+            "en": "Flow",
+            "function": 4,
+            "address": 6,
+            "type": "u16",
+            "unit": "m3/h",
+            "frozen_s": 600,
+        },
+        "supply": {"zh": "供水", "en": "Supply", "function": 4, "address": 7, "type": "i16", "unit": "degC"},
+        "back": {"zh": "回水", "en": "Return", "function": 4, "address": 8, "type": "i16", "unit": "degC"},
+        "total": {
+            "zh": "累积",
+            "en": "Total",
+            "function": 4,
+            "address": 10,
+            "type": "bcd32",
+            "unit": "kWh",
+            "counter": {"rolls_over_at": 10000000, "rate_max": 3000},
+        },
+        "mode": {
+            "zh": "模式",
+            "en": "Mode",
+            "function": 3,
+            "address": 20,
+            "type": "u16",
+            "values": {1: {"zh": "制冷", "en": "cooling"}, 2: {"zh": "制热", "en": "heating"}},
+            "access": "rw",
+            "write": {"function": 6, "min": 1, "max": 2, "step": 1, "wait_s": 10, "per_day": 24},
+        },
+        "enable": {
+            "zh": "允许",
+            "en": "Enable",
+            "function": 3,
+            "address": 21,
+            "type": "u16",
+            "access": "rw",
+            "write": {"function": 6, "min": 0, "max": 1, "step": 1},
+        },
+        "setpoint": {
+            "zh": "设定",
+            "en": "Set-point",
+            "function": 3,
+            "address": 22,
+            "type": "u16",
+            "unit": "degC",
+            "access": "rw",
+            "write": {
+                "function": 16,
+                "min": 0,
+                "max": 55,
+                "step": 0.1,
+                "deadband": 0.2,
+                "volatile": True,
+                "keep_alive_s": 60,
+                "expiry_s": 600,
+                "safe": 25,
+                "unlock": [{"point": "enable", "value": 1}],
+                "limits_by": {"point": "mode", "values": {1: [0, 20], 2: [25, 55]}},
+            },
+        },
+        "reset": {
+            "zh": "复位",
+            "en": "Reset",
+            "function": 3,
+            "address": 23,
+            "type": "u16",
+            "access": "rw",
+            "write": {"function": 6, "min": 0, "max": 1, "pulse": {"reset": 0}},
+        },
+    },
+}
+"""Every key that a file may have beyond those of `METER`."""
 
-def with_change(*path: str, value: object) -> dict[str, Any]:
-    data = copy.deepcopy(METER)
-    here = data
+
+def with_change(*path: str | int, value: object, start: dict[str, Any] = METER) -> dict[str, Any]:
+    data = copy.deepcopy(start)
+    here: Any = data
     for step in path[:-1]:
         here = here[step]
     here[path[-1]] = value
@@ -207,3 +313,94 @@ def test_a_wrong_override_is_named_from_the_point_on(points: Any, at: tuple[str,
     with pytest.raises(ProfileFault, match=says) as caught:
         override(parse_profile(METER, name="meter"), points)
     assert caught.value.at == at
+
+
+def test_a_profile_may_say_how_the_device_bites() -> None:
+    profile = parse_profile(FULL, name="full")
+    assert profile.quirks == (Words("写入超限的设定会被替换", "A set-point beyond its range is replaced"),)
+    assert profile.line == Line(baud=9600, framing="8E1", allowed_baud=(2400, 9600), unit=1)
+    assert (profile.limits.functions, profile.limits.first, profile.limits.last) == ((3, 4), 1, 41)
+    assert profile.limits.silent_beyond
+    assert profile.timing == Timing(turnaround_s=0.02, timeout_s=0.5, guard_s=0.01, refresh_s=4, connect_delay_s=1)
+    assert profile.identity == ("serial",)
+    assert profile.checks == (
+        HeatBalance("heat", "flow", "supply", "back", tolerance_ratio=0.1, tolerance=5.0),
+        SumCheck("heat", ("heat_1", "heat_2"), tolerance_ratio=0.05, tolerance=1),
+    )
+    assert profile.points["flow"].frozen_s == 600
+    assert profile.points["total"].counter == Counter(rate_max=3000, rolls_over_at=10_000_000)
+    assert profile.points["mode"].values[2] == Words("制热", "heating")
+    rule = profile.points["setpoint"].write
+    assert rule is not None
+    assert (rule.deadband, rule.volatile, rule.keep_alive_s, rule.expiry_s, rule.safe) == (0.2, True, 60, 600, 25)
+    assert rule.unlock == (Unlock("enable", 1),)
+    assert rule.limits_by == LimitsBy("mode", {1.0: (0, 20), 2.0: (25, 55)})
+    pulse = profile.points["reset"].write
+    assert pulse is not None
+    assert pulse.pulse == Pulse(reset=0)
+
+
+WRITE = ("points", "setpoint", "write")
+TOTAL = ("points", "total", "counter")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "at", "code", "says"),
+    [
+        (("notes",), ["x"], ("notes",), "profile_unknown_key", "known"),
+        (("quirks",), ["x"], ("quirks", 0), "profile_bad_value", "dictionary"),
+        (("quirks", 0, "cn"), "x", ("quirks", 0, "cn"), "profile_unknown_key", "en, zh"),
+        (("line", "bauds"), 1, ("line", "bauds"), "profile_unknown_key", "'baud'"),
+        (("line", "framing"), "8X1", ("line", "framing"), "profile_bad_value", "8N1"),
+        (("limits", "first"), 42, ("limits", "first"), "profile_bad_value", "above last"),
+        (("limits", "first"), 2, ("points", "serial"), "profile_bad_value", "outside the device's addresses 2..41"),
+        (("limits", "functions"), [3], ("points", "serial", "function"), "profile_bad_value", "none of the device's"),
+        (("timing", "refresh_s"), 0, ("timing", "refresh_s"), "profile_bad_value", "greater than 0"),
+        (("identity",), ["seral"], ("identity", 0), "profile_unknown_point", "'serial'"),
+        (("checks", 0, "kind"), "balance", ("checks", 0), "profile_bad_value", "heat_balance"),
+        (("checks", 0, "retrun"), "x", ("checks", 0, "retrun"), "profile_unknown_key", "'return'"),
+        (("checks", 1, "part"), "x", ("checks", 1, "part"), "profile_unknown_key", "'parts'"),
+        (("checks", 0), {"kind": "sum", "total": "heat"}, ("checks", 0), "profile_missing_key", "parts"),
+        (("checks", 0, "flow"), "heat", ("checks", 0, "flow"), "profile_bad_value", "m3/h is needed"),
+        (("checks", 0, "return"), "bak", ("checks", 0, "return"), "profile_unknown_point", "'back'"),
+        (("checks", 1, "parts"), ["heat_1", "heat"], ("checks", 1, "parts"), "profile_bad_value", "cannot be a part"),
+        (TOTAL, {}, TOTAL, "profile_missing_key", "rate_max"),
+        ((*TOTAL, "rate"), 1, (*TOTAL, "rate"), "profile_unknown_key", "rate_max"),
+        (("points", "mode", "values", 1), "x", ("points", "mode", "values", 1), "profile_bad_value", "dictionary"),
+        ((*WRITE, "expiry_s"), None, (*WRITE, "safe"), "profile_bad_value", "needs `expiry_s`"),
+        ((*WRITE, "safe"), 60, (*WRITE, "safe"), "profile_bad_value", "outside"),
+        ((*WRITE, "unlock", 0, "point"), "flow", (*WRITE, "unlock"), "profile_bad_value", "cannot unlock"),
+        ((*WRITE, "unlock", 0, "point"), "enabel", (*WRITE, "unlock"), "profile_unknown_point", "'enable'"),
+        ((*WRITE, "unlock", 0, "value"), 2, (*WRITE, "unlock"), "profile_bad_value", "may not be written"),
+        ((*WRITE, "limits_by", "values", 2), [25, 60], (*WRITE, "limits_by"), "profile_bad_value", "within min"),
+        ((*WRITE, "limits_by", "point"), "moed", (*WRITE, "limits_by"), "profile_unknown_point", "'mode'"),
+        (
+            ("points", "reset", "write", "expiry_s"),
+            60,
+            ("points", "reset", "write", "expiry_s"),
+            "profile_bad_value",
+            "sent once",
+        ),
+    ],
+)  # fmt: skip
+def test_faults_of_the_finer_keys(
+    path: tuple[str | int, ...], value: object, at: tuple[str | int, ...], code: str, says: str
+) -> None:
+    with pytest.raises(ProfileFault) as caught:
+        parse_profile(with_change(*path, value=value, start=FULL), name="full")
+    assert (caught.value.at, caught.value.code) == (at, code)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"expiry_s": None, "safe": None}, "must not be kept alive"),
+        ({"keep_alive_s": None, "safe": None}, "ends nothing"),
+    ],
+)
+def test_a_watchdog_is_never_fed_for_ever(changes: dict[str, Any], says: str) -> None:
+    data = copy.deepcopy(FULL)
+    data["points"]["setpoint"]["write"] |= changes
+    with pytest.raises(ProfileFault, match=says):
+        parse_profile(data, name="full")

@@ -15,7 +15,8 @@ from drivers.bus.modbus_rtu import ModbusRtuBus
 from drivers.bus.modbus_tcp import ModbusTcpBus
 from drivers.catalogue import shipped
 from drivers.device import Device
-from drivers.profile import Profile, parse_profile
+from drivers.profile import Profile
+from drivers.profile_file import parse_profile
 from drivers.sample import Cause
 from edge_agent.clock import elapsed_s
 from hil_sim.devices.catalogue import MODELS

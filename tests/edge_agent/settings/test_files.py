@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from drivers.catalogue import SHIPPED_DIR
 from edge_agent.errors import ConfigurationFault
 from edge_agent.settings.files import FILES, shipped_config
 from edge_agent.settings.finding import Finding
@@ -128,6 +129,17 @@ def test_profile_of_the_plant_goes_first_and_is_checked(plant) -> None:
     error = only(plant.inspect().errors)
     assert (error.file, error.code) == ("profiles/xy_md0x.yaml", "profile_unknown_key")
     assert (error.line, error.column) == (5, 1)
+
+
+def test_a_fault_deep_in_a_profile_has_its_line(plant) -> None:
+    folder = plant.folder / "profiles"
+    folder.mkdir()
+    text = (SHIPPED_DIR / "xy_md0x.yaml").read_text(encoding="utf-8")
+    checks = "checks:\n  - {kind: sum, total: temperature, parts: [temperature, temprature]}\n"
+    (folder / "xy_md0x.yaml").write_text(text + checks, encoding="utf-8")
+    error = only(plant.inspect().errors)
+    assert (error.file, error.code) == ("profiles/xy_md0x.yaml", "profile_bad_value")
+    assert error.line == len(text.splitlines()) + 2
 
 
 def test_point_of_a_device_may_be_changed(plant) -> None:

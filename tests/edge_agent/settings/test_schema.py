@@ -31,12 +31,15 @@ def faults(value: Any, schema: Any, root: dict[str, Any], at: str = "$") -> list
         "$ref", "$defs", "$schema", "title", "description", "default", "type", "enum", "const", "anyOf", "properties",
         "required", "additionalProperties", "items", "prefixItems", "minItems", "maxItems", "minimum", "maximum",
         "exclusiveMinimum", "exclusiveMaximum", "pattern", "minLength", "propertyNames", "format", "minProperties",
+        "oneOf", "discriminator",
     }  # fmt: skip
     assert set(schema) <= known, f"{at}: {set(schema) - known}"
     if "$ref" in schema:
         return faults(value, root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root, at)
     if "anyOf" in schema and all(faults(value, choice, root, at) for choice in schema["anyOf"]):
         return [f"{at}: none of anyOf"]
+    if "oneOf" in schema and sum(not faults(value, choice, root, at) for choice in schema["oneOf"]) != 1:
+        return [f"{at}: not exactly one of oneOf"]
     kind = schema.get("type")
     if kind is not None and (not isinstance(value, KINDS[kind]) or (isinstance(value, bool) and kind != "boolean")):
         return [f"{at}: no {kind}"]
@@ -111,7 +114,7 @@ def test_schema_refuses_what_the_models_refuse() -> None:
     assert len(faults(broken, schema, schema)) == 1
 
 
-@pytest.mark.parametrize("file", ["site", "devices", "uplink"])
+@pytest.mark.parametrize("file", ["site", "devices", "uplink", "profile"])
 def test_every_field_is_described(file) -> None:
     schema = schema_of(file)
     silent = [
