@@ -26,7 +26,8 @@ QUALIFIERS = """
 # Numbers whose unit is that of the thing they belong to (a point, a column of a model, a pure factor).
 PLAIN = """
     value values raw scale wrote read_back old x y seed minimum maximum first last mean wanted step tolerance position
-    amount upper lower cost sign default keep most above up_from number shift other bound before max
+    amount upper lower cost sign default keep most above up_from number shift other bound before max deadband reset safe
+    rate_max rolls_over_at correction
 """.split()
 # Keys that the configuration and command-line contracts spell without a unit.
 CONTRACT = """
