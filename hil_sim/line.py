@@ -5,6 +5,9 @@ counts as arrived when its last character would have been on the wire, the answe
 characters are handed over when a real line would have delivered them, in portions as a UART's buffer does. It watches
 the silence of 3.5 characters that the standard asks for before each request.
 
+What the wire does wrong is set by `line.faults` (all of them, with examples: `hil_sim.wire_faults`), `line.babble`,
+`line.unplug` and `line.plug_in`, while it runs and from any thread.
+
 One thread a line: it sleeps the known times and wakes a few times an answer; an event loop would wake for every timer
 of everybody. Not here: what the devices answer; they come as `Attached`.
 
@@ -13,9 +16,11 @@ Source: MODBUS over Serial Line Specification and Implementation Guide V1.02, 2.
 """
 
 import contextlib
+import heapq
 import logging
 import math
 import os
+import queue
 import select
 import threading
 import time
@@ -25,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from hil_sim.wire_faults import FaultyWire, WireFaults
 from hil_sim.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
@@ -41,6 +47,10 @@ PORTION_BYTES: Final = 32
 """Characters handed over at a time: a UART with a driver in no hurry. Each waking costs up to 0.1 ms of CPU."""
 PORTION_S: Final = 0.002
 """... or as many as fit into this time on a fast line, as a USB adapter does."""
+USB_PACKET_BYTES: Final = 62
+"""Bytes that a USB adapter hands on without waiting for its tick. Source: FTDI AN232B-04, 3.1 (64 less 2 of status)."""
+STOP: Final = b"x"
+LOOK: Final = b"l"
 STOP_S_MAX: Final = 10.0
 SHORT_REQUEST_BYTES: Final = 8
 COUNTED_REQUESTS: Final = {15: 6, 16: 6, 23: 10}
@@ -72,9 +82,13 @@ class LineStatistics:
         answers: frames that went out.
         crc_errors: requests whose check sum was wrong, or that were no frame at all.
         gap_violations: requests that came before 3.5 characters of silence were over.
-        ignored: requests that a strict line dropped for that.
+        ignored: requests that came too soon for a strict slave, or for one that needs a rest.
         unknown_unit: requests to a unit that nobody on the line has.
         failures: requests whose answer broke down inside the simulator (logged).
+        late: answers that a fault made late (a device's own slowness is not counted).
+        damaged: answers that a fault or the disturbance changed or swallowed.
+        echoed: requests that the adapter gave back to the master.
+        babbled: bytes sent that nobody asked for.
         bytes: characters on the wire, both ways.
         busy_s: time from the first character of a request to the last of its answer, in sum [wall s].
     """
@@ -86,6 +100,10 @@ class LineStatistics:
     ignored: int = 0
     unknown_unit: int = 0
     failures: int = 0
+    late: int = 0
+    damaged: int = 0
+    echoed: int = 0
+    babbled: int = 0
     bytes: int = 0
     busy_s: float = 0.0
 
@@ -135,7 +153,7 @@ class SerialLine:
         path: the terminal that a master opens; set by `start`.
         baud: speed that the line charges for.
         statistics: what happened on it.
-        disturbance: what the wire does to answers; None: nothing.
+        disturbance: what the wire does to answers, as a function; None: nothing.
     """
 
     def __init__(
@@ -149,8 +167,8 @@ class SerialLine:
         now_s: Callable[[], float],
         wall_s: Callable[[], float],
         log: WireLog,
-        strict: bool = False,
         link: Path | None = None,
+        seed: int = 0,
     ) -> None:
         """Lays the line out; `start` opens it.
 
@@ -163,8 +181,8 @@ class SerialLine:
             now_s: simulated time [s since 1970].
             wall_s: monotonic wall time [s].
             log: requests to units that nobody has are noted here as "NAME/UNIT".
-            strict: requests that break the gap are ignored, as some real slaves do.
             link: a fixed name for the terminal, made at `start`, as a udev rule would.
+            seed: of the random bytes that faults put on the wire.
 
         Raises:
             ValueError: two devices with one unit number.
@@ -184,30 +202,58 @@ class SerialLine:
         self._now_s = now_s
         self._wall_s = wall_s
         self._log = log
-        self._strict = strict
         self._link = link
+        self._seed = seed
+        self._wire = FaultyWire(WireFaults(), seed=seed)
+        self._unasked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._late: list[tuple[float, int, bytes]] = []  # heap: due instant, unit, bytes
+        self._answered_s: dict[int, float] = {}
         self._line = self._terminal = self._wake_read = self._wake_write = -1
+        self._node = ""
         self._quiet_since_s = -math.inf
-        self._poll = select.poll()
+        self._poll, self._line_poll = select.poll(), select.poll()
         self._thread: threading.Thread | None = None
 
+    @property
+    def faults(self) -> WireFaults:
+        """What the wire does wrong at present; set it at any time, from any thread."""
+        return self._wire.faults
+
+    @faults.setter
+    def faults(self, faults: WireFaults) -> None:
+        self._wire = FaultyWire(faults, seed=self._seed)
+
+    def babble(self, data: bytes) -> None:
+        """Puts bytes on the wire that nobody asked for, behind a transaction in progress."""
+        self._unasked.put(data)
+        if self._thread is not None:
+            os.write(self._wake_write, LOOK)
+
     def start(self) -> None:
-        """Opens the terminal and serves it until `stop`."""
+        """Opens the terminal and serves it until `stop`; the node is another one than last time."""
         self._line, self._terminal = (
             os.openpty()
         )  # the second end stays open here: else a leaving master would hang the line up
+        if os.ttyname(self._terminal) == self._node:  # the kernel hands out the lowest free number
+            former = self._line, self._terminal
+            self._line, self._terminal = os.openpty()
+            for descriptor in former:
+                os.close(descriptor)
         tty.setraw(self._terminal)
         os.set_blocking(self._line, False)
         self._wake_read, self._wake_write = os.pipe()
-        self._poll = select.poll()
+        self._poll, self._line_poll = select.poll(), select.poll()
+        self._line_poll.register(self._line, select.POLLIN)
         self._poll.register(self._line, select.POLLIN)
         self._poll.register(self._wake_read, select.POLLIN)
-        self.path = os.ttyname(self._terminal)
+        self.path = self._node = os.ttyname(self._terminal)
         if self._link is not None:
             self._link.unlink(missing_ok=True)
             self._link.symlink_to(self.path)
             self.path = str(self._link)
         self._quiet_since_s = -math.inf
+        self._late.clear()
+        self._answered_s.clear()
         self._thread = threading.Thread(target=self._run, name=f"line-{self.name}", daemon=True)
         self._thread.start()
 
@@ -215,59 +261,102 @@ class SerialLine:
         """Ends the thread and closes the terminal; a master that has it open sees it hang up."""
         if self._thread is None:
             return
-        os.write(self._wake_write, b"x")
+        os.write(self._wake_write, STOP)
         self._thread.join(STOP_S_MAX)
         self._thread = None
+        if self._link is not None:  # first the name, as udev does when an adapter leaves
+            self._link.unlink(missing_ok=True)
         for descriptor in (self._line, self._terminal, self._wake_read, self._wake_write):
             os.close(descriptor)
-        if self._link is not None:
-            self._link.unlink(missing_ok=True)
+
+    def unplug(self) -> None:
+        """Pulls the adapter out: the terminal hangs up, its name is gone, late answers are lost."""
+        self.stop()
+
+    def plug_in(self) -> None:
+        """Puts the adapter back: same link, another device node."""
+        if self._thread is None:
+            self.start()
 
     # ------------------------------------------------------------------------------------------------------- thread
     def _run(self) -> None:
         while True:
-            ready = {descriptor for descriptor, _ in self._poll.poll()}
-            if self._wake_read in ready:
+            nap_ms = None if not self._late else max(0, math.ceil((self._late[0][0] - self._wall_s()) * 1e3))
+            ready = {descriptor for descriptor, _ in self._poll.poll(nap_ms)}
+            if self._wake_read in ready and STOP in os.read(self._wake_read, READ_BYTES_MAX):
                 return
             try:
-                self._transaction()
+                if self._line in ready:
+                    self._transaction()
+                self._send_late(until_s=self._wall_s())
+                while not self._unasked.empty():
+                    data = self._unasked.get()
+                    self.statistics.babbled += len(data)
+                    self._put(data, max(self._wall_s(), self._quiet_since_s))
             except Exception:  # one request that breaks a device must not silence the line for the rest of the run
                 self.statistics.failures += 1
                 logger.exception("line cannot answer line=%s", self.name)
 
     def _transaction(self) -> None:
+        wire, statistics = self._wire, self.statistics
         frame, begin_s, end_s, gap_kept = self._receive()
-        statistics = self.statistics
         statistics.requests += 1
         statistics.bytes += len(frame)
         statistics.gap_violations += not gap_kept
         self._quiet_since_s = end_s
-        if self._strict and not gap_kept:
+        if wire.faults.echo:
+            statistics.echoed += 1
+            self._hand_over(frame, begin_s, latency_s=wire.faults.latency_s)
+        unit = frame[0]
+        rested_s = begin_s - self._answered_s.get(unit, -math.inf)
+        too_soon = rested_s < wire.faults.min_gap_s and wire.concerns(unit)
+        if too_soon or (wire.faults.strict and not gap_kept):
             statistics.ignored += 1
             return
         if len(frame) < FRAME_BYTES_MIN or with_crc(frame[:-2]) != frame:
             statistics.crc_errors += 1
             return
-        device = self._devices.get(frame[0])
+        device = self._devices.get(unit)
         if device is None:
             statistics.unknown_unit += 1
-            self._log.request(f"{self.name}/{frame[0]}", function=frame[1], instant_s=self._now_s())
+            self._log.request(f"{self.name}/{unit}", function=frame[1], instant_s=self._now_s())
             return
         device.requested(frame[1])
-        answer_s = end_s + self._turnaround_s + device.late_s
+        answer_s = end_s + self._turnaround_s
+        self._send_late(until_s=answer_s)
         self._sleep_until(answer_s)
         content = device.answer(frame[1:-2])
         if content is None:
             return
-        answer = with_crc(frame[:1] + content)
+        meant = answer = with_crc(frame[:1] + content)
         if self.disturbance is not None:
             answer = self.disturbance(device.name, answer)
+        late_s = 0.0
+        if answer:
+            answer, late_s = wire.answer(unit, answer)
+        statistics.damaged += answer != meant
+        statistics.late += late_s > 0
         if not answer:
             return
-        self._quiet_since_s = self._send(answer, answer_s)
+        late_s += device.late_s
+        if late_s > 0:
+            heapq.heappush(self._late, (answer_s + late_s, unit, answer))
+            return
+        self._put(answer, answer_s)
+        self._answered_s[unit] = self._quiet_since_s
         statistics.answers += 1
-        statistics.bytes += len(answer)
         statistics.busy_s += self._quiet_since_s - begin_s
+
+    def _send_late(self, *, until_s: float) -> None:
+        """Sends the late answers that are due; one that finds the line taken follows at once behind."""
+        while self._late and self._late[0][0] <= until_s:
+            due_s, unit, answer = heapq.heappop(self._late)
+            self._sleep_until(due_s)
+            begin_s = max(self._wall_s(), self._quiet_since_s)
+            self._put(answer, begin_s)
+            self._answered_s[unit] = self._quiet_since_s
+            self.statistics.answers += 1
+            self.statistics.busy_s += self._quiet_since_s - begin_s
 
     def _receive(self) -> tuple[bytes, float, float, bool]:
         """A request, the instants of its first and last character on the wire, and whether silence went before it."""
@@ -281,28 +370,41 @@ class SerialLine:
             if expected is not None and len(frame) >= expected:
                 break
             silence_s = end_s + self._gap_s - self._wall_s()
-            if not self._poll.poll(max(0, math.ceil(silence_s * 1e3))):
+            if not self._line_poll.poll(max(0, math.ceil(silence_s * 1e3))):
                 break
-            try:
-                more = os.read(self._line, READ_BYTES_MAX)
-            except BlockingIOError:  # woken for `stop`, not by a character
-                break
+            more = os.read(self._line, READ_BYTES_MAX)
             end_s = max(end_s, self._wall_s()) + len(more) * self._char_s
             frame += more
         return frame, begin_s, end_s, gap_kept
 
-    def _send(self, answer: bytes, begin_s: float) -> float:
-        """Hands an answer over, each portion when its last character has passed; returns when the last one did."""
+    def _put(self, data: bytes, begin_s: float) -> None:
+        """Sends bytes towards the master; the line is quiet again after the last of them."""
+        self.statistics.bytes += len(data)
+        self._quiet_since_s = self._hand_over(data, begin_s, latency_s=self._wire.faults.latency_s)
+
+    def _hand_over(self, data: bytes, begin_s: float, *, latency_s: float) -> float:
+        """Hands bytes over, each portion when its last character has passed; returns when the last one did."""
         end_s = begin_s
-        for start in range(0, len(answer), self._portion):
-            portion = answer[start : start + self._portion]
-            self._sleep_until(begin_s + (start + len(portion)) * self._char_s)
+        start = 0
+        while start < len(data):
+            if latency_s > 0:
+                portion = data[start : start + USB_PACKET_BYTES]
+                full_s = begin_s + (start + len(portion)) * self._char_s
+                tick_s = math.ceil((begin_s + (start + 1) * self._char_s) / latency_s) * latency_s
+                if tick_s < full_s:  # the tick comes before the packet is full: it takes what is there
+                    portion = portion[: max(1, int((tick_s - begin_s) / self._char_s) - start)]
+                ready_s = tick_s if len(portion) < USB_PACKET_BYTES else min(tick_s, full_s)
+            else:
+                portion = data[start : start + self._portion]
+                ready_s = begin_s + (start + len(portion)) * self._char_s
+            self._sleep_until(ready_s)
             end_s = self._wall_s()  # before the write: from then on the master may count its silence
             with contextlib.suppress(
                 BlockingIOError
             ):  # nobody reads and the terminal is full: a real line loses it too
                 os.write(self._line, portion)
-        return max(end_s, begin_s + len(answer) * self._char_s)
+            start += len(portion)
+        return max(end_s, begin_s + len(data) * self._char_s)
 
     def _sleep_until(self, instant_s: float) -> None:
         wait_s = instant_s - self._wall_s()

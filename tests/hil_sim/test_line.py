@@ -14,6 +14,7 @@ from edge_agent.clock import elapsed_s
 from hil_sim.devices.catalogue import MODELS
 from hil_sim.devices.server import DeviceServer
 from hil_sim.line import SerialLine, request_bytes, with_crc
+from hil_sim.wire_faults import WireFaults
 from hil_sim.wire_log import WireLog
 
 FAST_BAUD = 115200
@@ -49,7 +50,9 @@ def make_line(log: WireLog) -> Iterator[LineMaker]:
 
     def make(devices: Sequence[DeviceServer], **options: object) -> SerialLine:
         settings: dict[str, object] = {"baud": FAST_BAUD, "turnaround_s": 0.002} | options
+        faults = settings.pop("faults", WireFaults())
         line = SerialLine("rs485_1", devices, now_s=lambda: NOW_S, wall_s=elapsed_s, log=log, **settings)  # type: ignore[arg-type] # test options
+        line.faults = faults  # type: ignore[assignment] # test options
         line.start()
         lines.append(line)
         return line
@@ -198,7 +201,9 @@ def test_values_are_stamped_before_the_first_byte_can_be_read(make_line: LineMak
 def test_a_broken_gap_is_counted_and_a_strict_line_drops_the_request(
     make_line: LineMaker, log: WireLog, *, strict: bool
 ) -> None:
-    line = make_line([device("tuf2000m", 1, log)], baud=2400, turnaround_s=0.0, strict=strict)  # a gap of 14.6 ms
+    line = make_line(
+        [device("tuf2000m", 1, log)], baud=2400, turnaround_s=0.0, faults=WireFaults(strict=strict)
+    )  # a gap of 14.6 ms
     request = read_request(1, 3, 0, count=2)
     with serial.Serial(line.path, 2400, timeout=LONG_S) as port:
         assert len(exchange(port, request, 9)) == 9
@@ -271,6 +276,130 @@ def test_a_terminal_can_have_a_fixed_name_and_come_back(make_line: LineMaker, lo
         line.stop()
         assert not link.exists()
         line.start()
+
+
+@pytest.fixture
+def two_on_a_line(make_line: LineMaker, log: WireLog) -> Iterator[tuple[SerialLine, serial.Serial]]:
+    """Units 1 (tuf2000m) and 2 (wb_m1w2), and a master's port with a long time-out."""
+    line = make_line([device("tuf2000m", 1, log), device("wb_m1w2", 2, log)])
+    with serial.Serial(line.path, FAST_BAUD, timeout=LONG_S) as port:
+        yield line, port
+
+
+READ_1 = read_request(1, 3, 0, count=2)
+READ_2 = read_request(2, 4, 7, count=1)
+
+
+def ask(port: serial.Serial, request: bytes, answer_bytes: int) -> bytes:
+    keep_silent_s(0.003)
+    return exchange(port, request, answer_bytes)
+
+
+def good(frame: bytes) -> bool:
+    return with_crc(frame[:-2]) == frame
+
+
+def test_every_second_answer_is_late_and_others_are_served_meanwhile(
+    two_on_a_line: tuple[SerialLine, serial.Serial],
+) -> None:
+    line, port = two_on_a_line
+    line.faults = WireFaults(late_every=2, late_s=0.15, units=frozenset({1}))
+    assert ask(port, READ_1, 9)[0] == 1
+    start_s = elapsed_s()
+    port.write(READ_1)
+    wait_until(lambda: line.statistics.requests == 2)
+    assert ask(port, READ_2, 7)[0] == 2
+    assert elapsed_s() - start_s < 0.14
+    assert port.read(9)[0] == 1
+    assert elapsed_s() - start_s > 0.15
+    line.faults = WireFaults()
+    assert good(ask(port, READ_1, 9))
+    assert (line.statistics.late, line.statistics.answers) == (1, 4)
+
+
+def test_noise_cuts_garbage_and_flipped_bits_strike_as_often_as_set(
+    two_on_a_line: tuple[SerialLine, serial.Serial],
+) -> None:
+    line, port = two_on_a_line
+    line.faults = WireFaults(noise_every=2, noise_before=3, noise_after=2)
+    assert good(ask(port, READ_1, 9))
+    noisy = ask(port, READ_1, 14)
+    assert good(noisy[3:-2])
+    assert not good(noisy[:9])
+    line.faults = WireFaults(cut_every=1)
+    assert len(ask(port, READ_1, 4)) == 4
+    line.faults = WireFaults(garbage_every=1)
+    assert not good(ask(port, READ_1, 9))
+    line.faults = WireFaults(flip_every=1)
+    flipped, right = ask(port, READ_1, 9), b""
+    line.faults = WireFaults(flip_every=1, units=frozenset({2}))
+    right = ask(port, READ_1, 9)
+    assert good(right)
+    assert sum((one ^ other).bit_count() for one, other in zip(flipped[:3], right[:3], strict=True)) <= 1
+    assert not good(flipped)
+    assert line.statistics.damaged == 4
+    assert port.in_waiting == 0
+
+
+def test_an_echoing_adapter_gives_each_request_back_first(two_on_a_line: tuple[SerialLine, serial.Serial]) -> None:
+    line, port = two_on_a_line
+    line.faults = WireFaults(echo=True)
+    both = ask(port, READ_1, 17)
+    assert both[:8] == READ_1
+    assert good(both[8:])
+    stranger = read_request(77, 3, 0, count=2)
+    assert ask(port, stranger, 8) == stranger
+    assert line.statistics.echoed == 2
+    assert line.statistics.gap_violations == 0
+
+
+def test_a_slave_that_needs_a_rest_ignores_who_gives_none(two_on_a_line: tuple[SerialLine, serial.Serial]) -> None:
+    line, port = two_on_a_line
+    line.faults = WireFaults(min_gap_s=0.1)
+    assert ask(port, READ_1, 9)[0] == 1
+    keep_silent_s(0.003)
+    port.write(READ_1)
+    wait_until(lambda: line.statistics.ignored == 1)
+    assert ask(port, READ_2, 7)[0] == 2, "another slave has rested"
+    keep_silent_s(0.1)
+    assert exchange(port, READ_1, 9)[0] == 1
+
+
+def test_a_usb_adapter_hands_on_at_its_ticks(two_on_a_line: tuple[SerialLine, serial.Serial]) -> None:
+    line, port = two_on_a_line
+    line.faults = WireFaults(latency_s=0.05)
+    for _ in range(5):
+        assert good(ask(port, READ_1, 9))
+        assert elapsed_s() % 0.05 < 0.04, "an answer came between two ticks"
+    big = ask(port, read_request(1, 3, 0, count=36), 77)  # a full packet goes at once, the rest waits for a tick
+    assert good(big)
+    assert elapsed_s() % 0.05 < 0.04
+
+
+def test_bytes_that_nobody_asked_for(two_on_a_line: tuple[SerialLine, serial.Serial]) -> None:
+    line, port = two_on_a_line
+    line.babble(b"\x55" * 5)
+    assert port.read(5) == b"\x55" * 5
+    assert good(ask(port, READ_1, 9))
+    assert line.statistics.babbled == 5
+    assert line.statistics.answers == 1
+
+
+def test_an_adapter_pulled_out_comes_back_as_another_node(make_line: LineMaker, log: WireLog, tmp_path: Path) -> None:
+    link = tmp_path / "usb-adapter"
+    line = make_line([device("tuf2000m", 1, log)], link=link)
+    node = link.readlink()
+    port = serial.Serial(line.path, FAST_BAUD, timeout=LONG_S)
+    line.unplug()
+    assert not link.is_symlink()
+    with pytest.raises(serial.SerialException):
+        port.read(1)
+    port.close()
+    line.plug_in()
+    line.plug_in()  # it is in already
+    assert link.readlink() != node
+    with serial.Serial(line.path, FAST_BAUD, timeout=LONG_S) as back:
+        assert good(exchange(back, READ_1, 9))
 
 
 def test_two_devices_with_one_unit_number_are_refused(log: WireLog) -> None:
