@@ -12,8 +12,10 @@ DAYS     ?=
 SPEED    ?=
 SCENARIO ?=
 REQUIRE  ?=
+N        ?=
+SEED     ?=
 
-.PHONY: venv demo test gate format picture lock clean
+.PHONY: venv demo test gate faults fuzz format picture lock clean
 .DEFAULT_GOAL := test
 
 venv: $(STAMP)
@@ -41,6 +43,12 @@ gate: venv ## format, lint, types, import directions
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+faults: venv ## the 22 failures of the field bus, each against the agent over real terminals and sockets; N= of them, SEED=
+	@$(BIN)/python tests/campaigns/faults.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--only $(SCENARIO))
+
+fuzz: venv ## N (a million) hostile frames and profiles: a checked answer, a cause, or a counted fault; SEED=
+	@$(BIN)/python tests/campaigns/fuzz.py $(if $(N),--frames $(N)) $(if $(SEED),--seed $(SEED))
 
 format: venv
 	@$(BIN)/ruff format .

@@ -257,7 +257,9 @@ class Service:
         await self.store.put_plan(self.clock.now_utc(), plan.to_json())
 
     async def _build_request(self, now_utc: datetime) -> PlanRequest | None:
-        """The planning task of this instant; None while units or tanks are not known."""
+        """The planning task of this instant; None while units or tanks are not known; nor for meters only."""
+        if not self.site.units:
+            return None
         storage_kwh = {name: kwh for name, kwh in self.controller.storage_energy_kwh().items() if kwh is not None}
         if self.report is None or storage_kwh.keys() != self.site.storages.keys():
             return None

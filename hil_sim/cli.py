@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, TextIO
 import click
 
 if TYPE_CHECKING:
+    from hil_sim.bench_play import BenchPlay
     from hil_sim.demo import Play
     from hil_sim.scenario import Scenario
 
@@ -85,15 +86,17 @@ def main() -> None:
 @_shared
 def list(*, as_json: bool, lang: Language) -> None:  # noqa: A001 - the verb's name
     """电站与场景 / plants and scenarios, each with one line."""
-    from hil_sim.scenario import load, names  # noqa: PLC0415 - heavy imports inside the verb that needs them
+    from hil_sim.bench import BENCHES  # noqa: PLC0415 - heavy imports inside the verb that needs them
+    from hil_sim.scenario import load, names  # noqa: PLC0415
     from hil_sim.site import PLANTS  # noqa: PLC0415
 
+    plants = {**PLANTS, **{name: (bench.zh, bench.en) for name, bench in BENCHES.items()}}
     scenarios = [load(name) for name in names()]
     if as_json:
         _emit(
             "list",
             {
-                "plants": [{"name": name, "zh": zh, "en": en} for name, (zh, en) in PLANTS.items()],
+                "plants": [{"name": name, "zh": zh, "en": en} for name, (zh, en) in plants.items()],
                 "scenarios": [
                     {
                         "name": scenario.name,
@@ -109,11 +112,11 @@ def list(*, as_json: bool, lang: Language) -> None:  # noqa: A001 - the verb's n
         )
         return
     click.echo("电站" if lang == "zh" else "plants")
-    for name, (zh, en) in PLANTS.items():
-        click.echo(f"  {name:<20} {zh if lang == 'zh' else en}")
+    for name, (zh, en) in plants.items():
+        click.echo(f"  {name:<22} {zh if lang == 'zh' else en}")
     click.echo("场景" if lang == "zh" else "scenarios")
     for scenario in scenarios:
-        click.echo(f"  {scenario.name:<20} {scenario.title_zh if lang == 'zh' else scenario.title_en}")
+        click.echo(f"  {scenario.name:<22} {scenario.title_zh if lang == 'zh' else scenario.title_en}")
 
 
 @main.command()
@@ -131,7 +134,7 @@ def demo(*, scenario: str | None, days: float | None, speed: float | None, **oth
 @_shared
 def run(*, scenario: str | None, days: float | None, speed: float | None, **others: Any) -> None:  # noqa: ANN401 - click's
     """运行一个场景并给出成绩 / play a scenario and print its score; exit 1 when anything was lost or wrong."""
-    _play("run", scenario=scenario, days=days, speed=speed or RUN_SPEED, **others)
+    _play("run", scenario=scenario, days=days, speed=speed, **others)
 
 
 def _play(
@@ -140,7 +143,7 @@ def _play(
     scenario: str | None,
     plant: str | None,
     days: float | None,
-    speed: float,
+    speed: float | None,
     seed: int | None,
     broker: tuple[str, int] | None,
     keep: bool,
@@ -148,12 +151,16 @@ def _play(
     lang: Language,
 ) -> NoReturn:
     from edge_agent.clock import elapsed_s  # noqa: PLC0415
+    from hil_sim.bench import BENCHES  # noqa: PLC0415
     from hil_sim.demo import Options, Play, RunFailed  # noqa: PLC0415
     from hil_sim.show import Screen, render_score  # noqa: PLC0415
     from hil_sim.site import BrokerUnreachable, SiteFault  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     chosen = _scenario(scenario, plant=plant).changed(days=days, seed=seed)
+    speed = speed or min(RUN_SPEED, chosen.speed_max)
+    if chosen.plant in BENCHES:
+        _play_bench(verb, chosen, speed=speed, keep=keep, as_json=as_json, lang=lang)
     if speed > chosen.speed_max:
         click.echo(
             f"注意: 场景 {chosen.name} 只在 {chosen.speed_max:g}x 以下试过 / only tried up to {chosen.speed_max:g}x",
@@ -195,7 +202,43 @@ def _play(
     sys.exit(EXIT_INTERRUPTED if play.interrupted else EXIT_FINDING if bad else 0)
 
 
-async def _until_told(play: "Play", show: "_Show") -> dict[str, object]:
+def _play_bench(
+    verb: str, scenario: "Scenario", *, speed: float, keep: bool, as_json: bool, lang: Language
+) -> NoReturn:
+    """Plays a scenario of the field bus; it has no picture, only lines on stderr."""
+    from edge_agent.clock import elapsed_s  # noqa: PLC0415
+    from hil_sim.bench_play import BenchPlay, BenchRunFailed  # noqa: PLC0415
+    from hil_sim.show import Screen, render_bus_score  # noqa: PLC0415
+    from hil_sim.site import SiteFault  # noqa: PLC0415
+
+    def tell(line: str) -> None:
+        if sys.stderr.isatty() or not as_json:
+            click.echo(line, err=True)
+
+    try:
+        play = BenchPlay(scenario, speed_ratio=speed, keep=keep, wall_s=elapsed_s, tell=tell)
+    except SiteFault as fault:
+        raise click.UsageError(str(fault)) from fault
+    try:
+        result = asyncio.run(_until_interrupted(play))
+    except (BenchRunFailed, KeyboardInterrupt) as fault:
+        click.echo(f"{fault}\n{_folder_line(play.folder, lang)}".lstrip(), err=True)
+        sys.exit(EXIT_FINDING if isinstance(fault, BenchRunFailed) else EXIT_INTERRUPTED)
+    if as_json:
+        _emit(verb, result)
+    else:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        for line in render_bus_score(
+            result, Screen(columns=shutil.get_terminal_size().columns, colour=colour, language=lang)
+        ):
+            click.echo(line)
+    if play.kept:
+        click.echo(_folder_line(play.folder, lang), err=True)
+    bad = result["failures"] or result["expectations_missed"]
+    sys.exit(EXIT_INTERRUPTED if play.interrupted else EXIT_FINDING if bad else 0)
+
+
+async def _until_interrupted(play: "Play | BenchPlay") -> dict[str, object]:
     """Plays; the first Ctrl-C or TERM ends the run with its score, the second one at once."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -208,11 +251,16 @@ async def _until_told(play: "Play", show: "_Show") -> dict[str, object]:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, told)
-    play.on_picture = show.draw
     try:
         return await play.run()
     except asyncio.CancelledError as cancelled:
         raise KeyboardInterrupt from cancelled
+
+
+async def _until_told(play: "Play", show: "_Show") -> dict[str, object]:
+    """Plays with its picture."""
+    play.on_picture = show.draw
+    return await _until_interrupted(play)
 
 
 @main.command()

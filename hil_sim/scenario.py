@@ -6,12 +6,17 @@ Keys of a file `scenarios/NAME.yaml` (all required but the marked ones):
     title: {zh, en}
     plant: name of the plant
     starts: first instant, `YYYY-MM-DDTHH:MM` in the site's zone, quoted
-    days: length of the run
+    days: length of the run; or
+    seconds: the same, for a bench of meters: the run ends earlier once every unit has recovered
     seed: weather, instruments, random events
     period_s: every device is polled this often [site s]
     speed_max: highest speed that this scenario was run at [simulated s per s]
     events: list (may be empty); each `what`, one of EVENTS, with either `at: "D+HH:MM"` or `"HH:MM"` (day D, the first
-        is 0) or `count` and `between: ["HH:MM", "HH:MM"]` (instants of day 0 drawn by the seed); optional `args`
+        is 0; `:SS` may follow) or `count` and `between: ["HH:MM", "HH:MM"]` (instants drawn by the seed); optional
+        `args`; a fault (FAULT_KINDS) also says how long it `lasts_s` [site s]; without, to the end of the run
+    start_mode: (optional) mode of the agent: monitor, advise, auto
+    wires: (optional) bus name: properties of the simulated wire that differ from the plant's own
+    settings: (optional) bus name: keys of the agent's devices.yaml for this bus
     expect: (optional) bounds on keys of the score, `{min: x}`, `{max: x}` or both; for a list its length counts
 """
 
@@ -19,7 +24,7 @@ import math
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -28,11 +33,27 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 SCENARIOS_FOLDER = Path(__file__).parent / "scenarios"
-EVENTS = frozenset({"kill_agent"})
+FAULT_KINDS = frozenset(
+    {
+        "mute",
+        "late",
+        "corrupt",
+        "noise",
+        "garbage",
+        "half_frames",
+        "adversary",
+        "unplug",
+        "restart_server",
+    }
+)
+"""What can go wrong on the wires; `hil_sim.faults` knows how."""
+EVENTS = FAULT_KINDS | {"kill_agent"}
 _BYTES_MAX = 100_000
-_CLOCK_TIME = re.compile(r"(?:(\d{1,3})\+)?([01]\d|2[0-4]):([0-5]\d)")
-_REQUIRED = frozenset({"title", "plant", "starts", "days", "seed", "period_s", "speed_max", "events"})
-_OPTIONAL = frozenset({"expect"})
+_CLOCK_TIME = re.compile(r"(?:(\d{1,3})\+)?([01]\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?")
+_REQUIRED = frozenset({"title", "plant", "starts", "seed", "period_s", "speed_max", "events"})
+_OPTIONAL = frozenset({"days", "seconds", "expect", "start_mode", "wires", "settings"})
+_MODES = ("monitor", "advise", "auto")
+_DAY_S = 86_400.0
 
 
 class ScenarioFault(Exception):
@@ -47,11 +68,13 @@ class Event:
         at_s: instant [s since 1970 UTC].
         what: one of EVENTS.
         args: what the event needs besides.
+        lasts_s: for a fault: how long [site s].
     """
 
     at_s: float
     what: str
     args: Mapping[str, object]
+    lasts_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +108,10 @@ class Scenario:
     speed_max: float
     event_rules: tuple[Mapping[str, object], ...]
     expect: Mapping[str, Bound]
+    start_mode: str = ""
+    """Mode of the agent; empty: the plant's own."""
+    wires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def changed(self, *, days: float | None = None, seed: int | None = None) -> "Scenario":
         """The same scenario, longer or shorter, or with other dice."""
@@ -98,7 +125,7 @@ class Scenario:
         """First instant after the run [s since 1970 UTC]: civil days for whole days, hours for the rest."""
         whole_days = int(self.days)
         end = (self.starts + timedelta(days=whole_days)).replace(tzinfo=zone).timestamp()
-        return end + (self.days - whole_days) * 86_400.0
+        return end + (self.days - whole_days) * _DAY_S
 
     def events(self, zone: ZoneInfo) -> tuple[Event, ...]:
         """Everything that happens before the end, in the order of time; the seed draws what is left open."""
@@ -115,12 +142,13 @@ class Scenario:
                 first_s, last_s = (self._instant_s(text, zone) for text in between)
                 last_s = min(last_s, self.end_s(zone))
                 instants_s = [dice.uniform(first_s, last_s) for _ in range(int(str(rule["count"])))]
-            found.extend(Event(at_s, str(rule["what"]), args) for at_s in instants_s)
+            lasts_s = float(str(rule.get("lasts_s", math.inf)))
+            found.extend(Event(at_s, str(rule["what"]), args, lasts_s) for at_s in instants_s)
         return tuple(sorted((event for event in found if event.at_s < self.end_s(zone)), key=lambda event: event.at_s))
 
     def missed(self, score: Mapping[str, object]) -> list[str]:
-        """What the score shows that this scenario does not allow, in words."""
-        return [
+        """What the score shows that this scenario does not allow, in words; nor a figure that it lacks."""
+        return [f"{key}: no such figure" for key in self.expect if key not in score] + [
             f"{key} = {score.get(key)} (expected {bound.minimum:g} .. {bound.maximum:g})"
             for key, bound in self.expect.items()
             if bound.broken_by(score.get(key))
@@ -131,7 +159,7 @@ class Scenario:
         assert match is not None, text
         day, hour, minute = int(match[1] or 0), int(match[2]), int(match[3])
         midnight = self.starts.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=day)
-        wall = midnight + timedelta(hours=hour, minutes=minute)
+        wall = midnight + timedelta(hours=hour, minutes=minute, seconds=int(match[4] or 0))
         return wall.replace(tzinfo=zone).timestamp()
 
 
@@ -177,28 +205,48 @@ def parse(data: object, *, name: str) -> Scenario:
     if not isinstance(events, list):
         raise ScenarioFault(f"{name}: events: a list is needed")
     expect = _mapping(fields.get("expect", {}), f"{name}: expect")
+    if ("days" in fields) == ("seconds" in fields):
+        raise ScenarioFault(f"{name}: missing: days (or seconds, and not both)")
+    start_mode = fields.get("start_mode", "")
+    if start_mode and start_mode not in _MODES:
+        raise ScenarioFault(f"{name}: start_mode: {start_mode!r} is none of {', '.join(_MODES)}")
     return Scenario(
         name=name,
         title_zh=_text(title["zh"], f"{name}: title.zh"),
         title_en=_text(title["en"], f"{name}: title.en"),
         plant=_text(fields["plant"], f"{name}: plant"),
         starts=first,
-        days=_number(fields["days"], f"{name}: days", above=0.0, most=400.0),
+        days=_number(fields["days"], f"{name}: days", above=0.0, most=400.0)
+        if "days" in fields
+        else _number(fields["seconds"], f"{name}: seconds", above=0.0, most=_DAY_S) / _DAY_S,
         seed=int(_number(fields["seed"], f"{name}: seed", above=-1.0, most=2.0**31)),
         period_s=_number(fields["period_s"], f"{name}: period_s", above=0.0, most=3600.0),
         speed_max=_number(fields["speed_max"], f"{name}: speed_max", above=0.0, most=10_000.0),
         event_rules=tuple(_event(rule, f"{name}: events[{index}]") for index, rule in enumerate(events)),
         expect={key: _bound(value, f"{name}: expect.{key}") for key, value in expect.items()},
+        start_mode=str(start_mode),
+        wires=_by_bus(fields.get("wires", {}), f"{name}: wires"),
+        settings=_by_bus(fields.get("settings", {}), f"{name}: settings"),
     )
+
+
+def _by_bus(data: object, at: str) -> Mapping[str, Mapping[str, object]]:
+    return {bus: _mapping(value, f"{at}.{bus}") for bus, value in _mapping(data, at).items()}
 
 
 def _event(data: object, at: str) -> Mapping[str, object]:
     rule = dict(
-        _mapping(data, at, required=frozenset({"what"}), optional=frozenset({"at", "count", "between", "args"}))
+        _mapping(
+            data, at, required=frozenset({"what"}), optional=frozenset({"at", "count", "between", "args", "lasts_s"})
+        )
     )
     rule["args"] = _mapping(rule.get("args", {}), f"{at}.args")
     if rule["what"] not in EVENTS:
         raise ScenarioFault(f"{at}.what: {rule['what']!r} is none of {', '.join(sorted(EVENTS))}")
+    if "lasts_s" in rule:
+        _number(rule["lasts_s"], f"{at}.lasts_s", above=0.0)
+        if rule["what"] not in FAULT_KINDS:
+            raise ScenarioFault(f"{at}.lasts_s: {rule['what']} happens at once")
     if ("at" in rule) == ("between" in rule) or ("between" in rule) != ("count" in rule):
         raise ScenarioFault(f"{at}: either `at`, or `count` with `between`")
     if "at" in rule:

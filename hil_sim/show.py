@@ -614,6 +614,45 @@ def render_score(figures: Mapping[str, object], screen: Screen) -> list[str]:
     return lines
 
 
+_BUS_LINES: Final[Sequence[tuple[str, str, str, str]]] = (
+    ("run_seconds", "判定时长", "judged", "s"),
+    ("samples_accepted", "存下的采样", "samples accepted", ""),
+    ("samples_lost", "丢失的数据帧", "frames lost", ""),
+    ("wrong_values", "错误的值", "wrong values", ""),
+    ("stale_values", "过期的值", "stale values", ""),
+    ("periods_off_ratio_max", "其他设备周期偏差 (最大)", "period of the others off by", ""),
+    ("periods_held_ratio", "周期在 10% 内的比例", "intervals within 10 %", ""),
+    ("recovery_s_max", "恢复用时", "recovery", "s"),
+    ("recovery_bound_s", "恢复上限", "recovery at the latest", "s"),
+    ("recovered_late", "未按时恢复", "recovered late or never", ""),
+    ("outcome_gaps", "无结果的测点", "points without an outcome", ""),
+    ("bad_elsewhere", "其他设备的坏值", "BAD samples elsewhere", ""),
+    ("gap_violations", "3.5 字符间隔违规", "gaps broken", ""),
+    ("write_frames", "写帧", "write frames", ""),
+    ("stop_seconds", "停止用时", "stopped within", "s"),
+)
+_BUS_MUST_BE_NONE: Final = frozenset(
+    {"samples_lost", "wrong_values", "stale_values", "recovered_late", "outcome_gaps", "gap_violations", "write_frames"}
+)
+
+
+def render_bus_score(figures: Mapping[str, object], screen: Screen) -> list[str]:
+    """The score of a run on a bench as people read it."""
+    title = screen.pick(" 成绩", " score")
+    lines = [screen.paint(pad(f"{title}  {figures.get('scenario', '')}  seed {figures.get('seed')}", 60), "title")]
+    for key, zh, en, unit in _BUS_LINES:
+        value = figures.get(key)
+        text = _figure(key, value)
+        if key in _BUS_MUST_BE_NONE and value is not None:
+            text = screen.paint(text, "bad" if value else "good")
+        lines.append(f" {pad(screen.pick(zh, en), 28)}{pad(text, 12, right=True)} {unit}".rstrip())
+    for key, zh, en in (("failures", "失败", "failed"), ("expectations_missed", "未达预期", "expectation missed")):
+        texts = figures.get(key)
+        if isinstance(texts, (list, tuple)):
+            lines.extend(f" {screen.paint(screen.pick(zh, en), 'bad')}: {text}" for text in texts)
+    return lines
+
+
 def _figure(key: str, value: object) -> str:
     if value is None:
         return "–"

@@ -18,6 +18,7 @@ class WireLog:
             mark was served.
         frames: number of requests per (device, function code).
         last_request_s: when each device was last asked [simulated s since 1970].
+        asked_s: when each device was asked, every time [simulated s since 1970].
     """
 
     served: dict[tuple[str, str], tuple[list[float], list[float | None]]] = field(
@@ -25,11 +26,13 @@ class WireLog:
     )
     frames: Counter[tuple[str, int]] = field(default_factory=Counter)
     last_request_s: dict[str, float] = field(default_factory=dict)
+    asked_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def request(self, device: str, *, function: int, instant_s: float) -> None:
         """Notes a request frame that reached a device."""
         self.frames[device, function] += 1
         self.last_request_s[device] = instant_s
+        self.asked_s[device].append(instant_s)
 
     def serve(self, device: str, quantity: str, *, instant_s: float, value: float | None) -> None:
         """Notes what an answer carried; called before its first byte leaves, so that no reader can have it earlier."""

@@ -29,10 +29,10 @@ def test_every_shipped_scenario_can_be_played(name: str) -> None:
     scenario = load(name)
     assert scenario.name == name
     assert scenario.starts.tzinfo is None
-    assert scenario.end_s(BEIJING) - scenario.start_s(BEIJING) == scenario.days * 86_400.0
+    assert scenario.end_s(BEIJING) - scenario.start_s(BEIJING) == pytest.approx(scenario.days * 86_400.0)
     instants_s = [event.at_s for event in scenario.events(BEIJING)]
     assert instants_s == sorted(instants_s)
-    assert all(scenario.start_s(BEIJING) < at_s < scenario.end_s(BEIJING) for at_s in instants_s)
+    assert all(scenario.start_s(BEIJING) <= at_s < scenario.end_s(BEIJING) for at_s in instants_s)
 
 
 def test_the_winter_day_is_a_working_day_in_january_that_starts_at_midnight_in_beijing() -> None:
@@ -77,6 +77,12 @@ def test_a_shorter_run_keeps_its_random_events_inside_and_drops_the_late_fixed_o
         ({"events": [{"what": "kill_agent", "at": "25:00"}]}, 'is not "HH:MM"'),
         ({"events": [{"what": "kill_agent", "at": "24:30"}]}, 'is not "HH:MM"'),
         ({"events": [{"what": "kill_agent", "count": 3, "between": ["01:00"]}]}, "two clock times"),
+        ({"seconds": 60}, r"days \(or seconds, and not both\)"),
+        ({"start_mode": "manual"}, "start_mode: 'manual'"),
+        ({"wires": {"line_1": 3}}, "wires.line_1"),
+        ({"settings": []}, "settings"),
+        ({"events": [{"what": "kill_agent", "at": "01:00", "lasts_s": 5}]}, "kill_agent happens at once"),
+        ({"events": [{"what": "mute", "at": "01:00", "lasts_s": 0}]}, "lasts_s: 0 is not above 0"),
         ({"expect": {"cost_cny": {}}}, "expect.cost_cny: needs min or max"),
         ({"expect": {"cost_cny": {"least": 1}}}, "unknown key: least"),
     ],
@@ -111,6 +117,22 @@ def test_expectations_judge_numbers_and_lists_but_not_what_a_run_cannot_know() -
     )
     assert scenario.missed({"samples_lost": 0, "ratio": 0.71, "violations": []}) == []
     assert scenario.missed({"samples_lost": 0, "ratio": None, "violations": []}) == []
+    assert scenario.missed({"samples_lost": 0, "violations": []}) == ["ratio: no such figure"]
     missed = scenario.missed({"samples_lost": 1, "ratio": 0.69, "violations": ["x"]})
     assert [text.split(" ")[0] for text in missed] == ["samples_lost", "ratio", "violations"]
     assert Bound(minimum=0.0, maximum=1.0).broken_by(float("nan"))
+
+
+def test_seconds_and_lasting_faults_of_a_bench() -> None:
+    data = minimal() | {
+        "seconds": 90,
+        "events": [{"what": "mute", "at": "00:00:12", "lasts_s": 25, "args": {"device": "em1"}}],
+        "wires": {"line_1": {"strict": True}},
+    }
+    del data["days"]
+    scenario = parse(data, name="x")
+    start_s = scenario.start_s(BEIJING)
+    assert scenario.end_s(BEIJING) - start_s == pytest.approx(90.0)
+    (event,) = scenario.events(BEIJING)
+    assert (event.at_s - start_s, event.lasts_s, event.args) == (12.0, 25.0, {"device": "em1"})
+    assert scenario.wires == {"line_1": {"strict": True}}

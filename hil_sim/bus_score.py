@@ -1,0 +1,307 @@
+"""How the field bus stood a fault, counted on the wires: periods of the others, recovery, outcomes, unwanted frames.
+
+What was right and wrong is judged from the wire log and from what `edge-agent export` hands out; nothing is taken from
+the agent's own counters. Times are the site's; a bench runs at 1x, so they are wall times as well.
+"""
+
+import statistics
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from hil_sim.score import ExportedSample
+from hil_sim.wire_log import WireLog
+
+HELD_RATIO: Final = 0.10
+"""A period counts as held within this share of it."""
+STALE_S: Final = 2.5
+"""A GOOD value must have been served at most this long before its stamp: an answer, not a memory [s]."""
+OUTCOME_PERIODS_MAX: Final = 3.0
+"""Every point that is due gets a sample, GOOD or not, at the latest after so many of its periods."""
+PROBE_S_MIN: Final = 10.0
+PROBE_MISSES: Final = 20.0
+"""A dead unit is probed every max(10 s, 20 misses); a miss is time-out and quarantine."""
+SLACK_S: Final = 1.0
+"""For the answer itself and a busy machine [s]."""
+INTERVALS_MIN: Final = 3
+REGULAR_SERVES_MIN: Final = 3
+"""Served so often since the end of its fault, a unit counts as polled again."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultWindow:
+    """When something was wrong, and for whom."""
+
+    begin_s: float
+    end_s: float
+    touched: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPeriods:
+    """How regularly one unit was read.
+
+    Attributes:
+        interval_count: how many intervals.
+        mean_s: mean interval.
+        worst_s: the one farthest from the period.
+        held_ratio: share of the intervals within HELD_RATIO of the period.
+        off_ratio: distance of the mean from the period, as a share of it.
+    """
+
+    interval_count: int
+    mean_s: float
+    median_s: float
+    worst_s: float
+    held_ratio: float
+    off_ratio: float
+
+
+@dataclass(slots=True)
+class BusVerdict:
+    """What `judge_bus` found; the score carries it under these names."""
+
+    stale_values: int = 0
+    stale_first: list[str] = field(default_factory=list)
+    outcome_gaps: list[str] = field(default_factory=list)
+    periods: dict[str, UnitPeriods] = field(default_factory=dict)
+    recovery_s: dict[str, float | None] = field(default_factory=dict)
+    bad_elsewhere: int = 0
+    bad_touched: int = 0
+    uncertain: int = 0
+    good_touched_during: int = 0
+    good_touched_after: int = 0
+
+
+def regular_instants(log: WireLog, device: str) -> list[float]:
+    """When a device answered a poll: the instants of its most served quantity."""
+    longest: list[float] = []
+    for (name, _), (instants, _) in list(log.served.items()):
+        if name == device and len(instants) > len(longest):
+            longest = instants
+    return list(longest)
+
+
+def unit_periods(instants_s: Sequence[float], *, period_s: float) -> UnitPeriods | None:
+    """How regular a series of answers is; None if it is too short to say."""
+    intervals_s = [later - earlier for earlier, later in pairwise(instants_s)]
+    if len(intervals_s) < INTERVALS_MIN:
+        return None
+    mean_s = statistics.fmean(intervals_s)
+    return UnitPeriods(
+        interval_count=len(intervals_s),
+        mean_s=mean_s,
+        median_s=statistics.median(intervals_s),
+        worst_s=max(intervals_s, key=lambda interval_s: abs(interval_s - period_s)),
+        held_ratio=sum(abs(interval_s - period_s) <= HELD_RATIO * period_s for interval_s in intervals_s)
+        / len(intervals_s),
+        off_ratio=abs(mean_s - period_s) / period_s,
+    )
+
+
+def polled_again(log: WireLog, devices: Iterable[str], *, since_s: float) -> bool:
+    """True once each device has answered several polls since an instant."""
+    return all(
+        len(instants) - bisect_right(instants, since_s) >= REGULAR_SERVES_MIN
+        for instants in (regular_instants(log, device) for device in devices)
+    )
+
+
+def judge_bus(
+    samples: Sequence[ExportedSample],
+    *,
+    log: WireLog,
+    periods_s: Mapping[str, float],
+    faults: Sequence[FaultWindow],
+    first_s: float,
+    last_s: float,
+) -> BusVerdict:
+    """Judges a run.
+
+    Args:
+        samples: what was exported.
+        log: what was asked and served.
+        periods_s: how often each device is polled.
+        faults: what was wrong when.
+        first_s: begin of the judged time: the agent was up, every device had been asked.
+        last_s: its end.
+    """
+    verdict = BusVerdict()
+    touched = frozenset[str]().union(*(fault.touched for fault in faults))
+    begin_s = min((fault.begin_s for fault in faults), default=first_s)
+    by_point: dict[str, list[ExportedSample]] = defaultdict(list)
+    for sample in samples:
+        by_point[sample.point].append(sample)
+    for device, period_s in periods_s.items():
+        if device in touched:
+            continue
+        instants_s = [instant_s for instant_s in regular_instants(log, device) if begin_s <= instant_s <= last_s]
+        regular = unit_periods(instants_s, period_s=period_s)
+        if regular is not None:
+            verdict.periods[device] = regular
+        else:
+            verdict.outcome_gaps.append(f"{device}: answered {len(instants_s)} times in {last_s - begin_s:.0f} s")
+    for point, series in by_point.items():
+        series.sort(key=lambda sample: sample.instant_s)
+        _judge_point(point, series, verdict, log=log, touched=touched, faults=faults)
+    _judge_outcomes(by_point, verdict, periods_s=periods_s, first_s=first_s, last_s=last_s)
+    for device in touched:
+        mine = [series for point, series in by_point.items() if point.partition(".")[0] == device]
+        verdict.recovery_s[device] = recovery_s(device, mine, faults=faults, first_s=first_s)
+    return verdict
+
+
+def _judge_point(
+    point: str,
+    series: Sequence[ExportedSample],
+    verdict: BusVerdict,
+    *,
+    log: WireLog,
+    touched: Collection[str],
+    faults: Sequence[FaultWindow],
+) -> None:
+    device, _, quantity = point.partition(".")
+    instants_s, _ = log.served.get((device, quantity), ([], []))
+    end_s = max((fault.end_s for fault in faults if device in fault.touched), default=0.0)
+    for sample in series:
+        if sample.good:
+            place = bisect_right(instants_s, sample.instant_s + 0.001)
+            if place and sample.instant_s - instants_s[place - 1] > STALE_S:
+                verdict.stale_values += 1
+                verdict.stale_first.append(f"{point}: served {sample.instant_s - instants_s[place - 1]:.1f} s before")
+            if device in touched:
+                during = any(
+                    fault.begin_s <= sample.instant_s < fault.end_s for fault in faults if device in fault.touched
+                )
+                verdict.good_touched_during += during
+                verdict.good_touched_after += sample.instant_s >= end_s
+        elif sample.value is not None:
+            verdict.uncertain += 1
+        elif device in touched:
+            verdict.bad_touched += 1
+        else:
+            verdict.bad_elsewhere += 1
+
+
+def _judge_outcomes(
+    by_point: Mapping[str, Sequence[ExportedSample]],
+    verdict: BusVerdict,
+    *,
+    periods_s: Mapping[str, float],
+    first_s: float,
+    last_s: float,
+) -> None:
+    """Names the points that fell silent: due again and again, and neither a value nor a cause came."""
+    for point, series in by_point.items():
+        period_s = periods_s.get(point.partition(".")[0], 0.0)
+        instants_s = [sample.instant_s for sample in series]
+        intervals_s = [later - earlier for earlier, later in pairwise(instants_s)]
+        if len(intervals_s) < INTERVALS_MIN or statistics.median(intervals_s) > 2.0 * period_s:
+            continue  # a slow point with a period of its own
+        inside = [instant_s for instant_s in instants_s if first_s <= instant_s <= last_s]
+        marks = [first_s, *inside, last_s]
+        widest_s = max(later - earlier for earlier, later in pairwise(marks))
+        if widest_s > OUTCOME_PERIODS_MAX * period_s:
+            verdict.outcome_gaps.append(f"{point}: no outcome for {widest_s:.1f} s")
+
+
+def recovery_s(
+    device: str, series: Iterable[Sequence[ExportedSample]], *, faults: Sequence[FaultWindow], first_s: float
+) -> float | None:
+    """Time from the end of a device's last fault until each of its points is GOOD again; None: one never was.
+
+    Only points that were GOOD at least twice before the fault are asked; a fault that began with the run asks all
+    points that were ever GOOD.
+    """
+    windows = [fault for fault in faults if device in fault.touched]
+    begin_s, end_s = min(fault.begin_s for fault in windows), max(fault.end_s for fault in windows)
+    slowest_s: float | None = None
+    for samples in series:
+        good_s = [sample.instant_s for sample in samples if sample.good]
+        before = bisect_left(good_s, begin_s) - bisect_left(good_s, first_s)
+        if before < 2 and begin_s > first_s + 1.0:  # noqa: PLR2004 - twice: not a slow point
+            continue
+        place = bisect_left(good_s, end_s)
+        if place == len(good_s):
+            return None
+        slowest_s = max(slowest_s or 0.0, good_s[place] - end_s)
+    return slowest_s
+
+
+def recovery_bound_s(*, miss_s: float, period_s: float) -> float:
+    """One probe interval, one cycle, and the answer itself [s].
+
+    Args:
+        miss_s: what an unanswered request costs: time-out and the rest that follows it.
+        period_s: how often the unit is polled.
+    """
+    return max(PROBE_S_MIN, PROBE_MISSES * miss_s) + period_s + SLACK_S
+
+
+def asked_at_once_ratio(log: WireLog, devices: Collection[str], *, first_s: float, window_s: float) -> float:
+    """The largest share of all devices that was asked within a window: 1 when they are polled in step."""
+    marks = sorted(
+        (instant_s, device) for device in devices for instant_s in log.asked_s[device] if instant_s > first_s
+    )
+    inside: Counter[str] = Counter()
+    begin = most = 0
+    for instant_s, device in marks:
+        inside[device] += 1
+        while marks[begin][0] < instant_s - window_s:
+            inside[marks[begin][1]] -= 1
+            begin += 1
+        most = max(most, sum(count > 0 for count in inside.values()))
+    return most / len(devices) if devices else 0.0
+
+
+def figures(verdict: BusVerdict, *, bounds_s: Mapping[str, float]) -> dict[str, object]:
+    """The verdict as keys of the score.
+
+    Args:
+        verdict: of the run.
+        bounds_s: by which time each device must have recovered.
+    """
+    recovered = {device: seconds for device, seconds in verdict.recovery_s.items() if seconds is not None}
+    late = {
+        device: seconds
+        for device, seconds in verdict.recovery_s.items()
+        if seconds is None or seconds > bounds_s[device]
+    }
+    worst = max(verdict.periods, key=lambda device: verdict.periods[device].off_ratio, default=None)
+    return {
+        "stale_values": verdict.stale_values,
+        "stale_values_first": verdict.stale_first[:20],
+        "outcome_gaps": verdict.outcome_gaps,
+        "bad_elsewhere": verdict.bad_elsewhere,
+        "bad_touched": verdict.bad_touched,
+        "uncertain_samples": verdict.uncertain,
+        "good_touched_during": verdict.good_touched_during,
+        "good_touched_after": verdict.good_touched_after,
+        "periods_off_ratio_max": None if worst is None else round(verdict.periods[worst].off_ratio, 4),
+        "periods_held_ratio": round(
+            sum(unit.held_ratio * unit.interval_count for unit in verdict.periods.values())
+            / max(1, sum(unit.interval_count for unit in verdict.periods.values())),
+            4,
+        )
+        if verdict.periods
+        else None,
+        "periods": {
+            device: {
+                "intervals": unit.interval_count,
+                "mean_s": round(unit.mean_s, 3),
+                "median_s": round(unit.median_s, 3),
+                "worst_s": round(unit.worst_s, 3),
+                "held_ratio": round(unit.held_ratio, 3),
+            }
+            for device, unit in sorted(verdict.periods.items())
+        },
+        "recovery_s": {
+            device: None if seconds is None else round(seconds, 2) for device, seconds in verdict.recovery_s.items()
+        },
+        "recovery_s_max": round(max(recovered.values()), 2) if recovered else None,
+        "recovery_bound_s": round(max((bounds_s[device] for device in verdict.recovery_s), default=0.0), 2),
+        "recovered_late": sorted(late),
+    }

@@ -1,0 +1,129 @@
+"""What the judge of the field bus finds in made-up logs and exports: each kind of failing must show."""
+
+import pytest
+
+from hil_sim.bus_score import (
+    FaultWindow,
+    asked_at_once_ratio,
+    figures,
+    judge_bus,
+    polled_again,
+    recovery_bound_s,
+    unit_periods,
+)
+from hil_sim.score import ExportedSample
+from hil_sim.wire_log import WireLog
+
+PERIOD_S = 5.0
+FIRST_S, LAST_S = 1000.0, 1100.0
+MUTED = FaultWindow(1020.0, 1040.0, frozenset({"em2"}))
+
+
+def served(*devices: str, skip: FaultWindow = MUTED) -> tuple[WireLog, list[ExportedSample]]:
+    """A run in which em2 is silent for 20 s and all else is well."""
+    log, samples = WireLog(), []
+    for device in devices:
+        for turn in range(21):
+            instant_s = FIRST_S + PERIOD_S * turn
+            silent = device in skip.touched and skip.begin_s <= instant_s < skip.end_s + PERIOD_S
+            if not silent:
+                log.serve(device, "power", instant_s=instant_s, value=float(turn))
+            samples.append(
+                ExportedSample(f"{device}.power", instant_s + 0.1, None if silent else float(turn), not silent, turn)
+            )
+    return log, samples
+
+
+def judged(log: WireLog, samples: list[ExportedSample], *faults: FaultWindow) -> dict[str, object]:
+    devices = ("em1", "em2")
+    verdict = judge_bus(
+        samples,
+        log=log,
+        periods_s=dict.fromkeys(devices, PERIOD_S),
+        faults=faults,
+        first_s=FIRST_S,
+        last_s=LAST_S,
+    )
+    bound_s = recovery_bound_s(miss_s=0.2, period_s=PERIOD_S)
+    return figures(verdict, bounds_s=dict.fromkeys(devices, bound_s))
+
+
+def test_a_good_run() -> None:
+    found = judged(*served("em1", "em2"), MUTED)
+    assert found["stale_values"] == found["bad_elsewhere"] == 0
+    assert found["outcome_gaps"] == found["recovered_late"] == []
+    assert found["bad_touched"] == 5
+    assert found["periods_off_ratio_max"] == 0.0
+    assert found["periods_held_ratio"] == 1.0
+    assert found["recovery_s_max"] == pytest.approx(5.1)
+    assert found["recovery_bound_s"] == pytest.approx(16.0)
+
+
+def test_an_old_value_with_a_new_stamp_is_stale() -> None:
+    log, samples = served("em1", "em2")
+    samples[-1] = ExportedSample("em2.power", LAST_S + 4.0, 20.0, good=True, frame=20)
+    assert judged(log, samples, MUTED)["stale_values"] == 1
+
+
+def test_a_unit_that_never_comes_back() -> None:
+    log, samples = served("em1", "em2", skip=FaultWindow(1020.0, LAST_S, frozenset({"em2"})))
+    found = judged(log, samples, MUTED)
+    assert found["recovered_late"] == ["em2"]
+    assert found["recovery_s"] == {"em2": None}
+
+
+def test_a_neighbour_that_loses_polls() -> None:
+    log, samples = served("em1", "em2")
+    instants, values = log.served["em1", "power"]
+    del instants[6:9], values[6:9]
+    found = judged(log, samples, MUTED)
+    assert isinstance(found["periods_off_ratio_max"], float)
+    assert found["periods_off_ratio_max"] > 0.1
+
+
+def test_a_neighbour_that_gets_bad_samples() -> None:
+    log, samples = served("em1", "em2")
+    place = next(place for place, sample in enumerate(samples) if sample.point == "em1.power") + 4
+    samples[place] = ExportedSample("em1.power", samples[place].instant_s, None, good=False, frame=0)
+    assert judged(log, samples, MUTED)["bad_elsewhere"] == 1
+
+
+def test_a_point_that_falls_silent_without_a_cause() -> None:
+    log, samples = served("em1", "em2")
+    silent = [sample for sample in samples if not (sample.point == "em2.power" and 1020.0 < sample.instant_s < 1045.0)]
+    gaps = judged(log, silent, MUTED)["outcome_gaps"]
+    assert isinstance(gaps, list)
+    assert len(gaps) == 1
+    assert gaps[0].startswith("em2.power: no outcome for")
+
+
+def test_a_device_that_nobody_reads() -> None:
+    log, samples = served("em2")
+    gaps = judged(log, samples, MUTED)["outcome_gaps"]
+    assert isinstance(gaps, list)
+    assert gaps[0].startswith("em1: answered 0 times")
+
+
+def test_periods_of_a_series() -> None:
+    assert unit_periods([0.0, 5.0, 10.0], period_s=5.0) is None
+    regular = unit_periods([0.0, 5.0, 10.0, 16.0, 20.0], period_s=5.0)
+    assert regular is not None
+    assert (regular.interval_count, regular.mean_s, regular.median_s) == (4, 5.0, 5.0)
+    assert regular.worst_s in (6.0, 4.0)
+    assert regular.held_ratio == 0.5
+
+
+def test_polled_again_needs_several_answers() -> None:
+    log, _ = served("em1", "em2")
+    assert polled_again(log, ["em1", "em2"], since_s=1040.0)
+    assert not polled_again(log, ["em2"], since_s=LAST_S - 8.0)
+    assert not polled_again(log, ["em9"], since_s=0.0)
+
+
+def test_devices_asked_in_step_are_seen() -> None:
+    log = WireLog()
+    for turn in range(4):
+        for place, device in enumerate("abcd"):
+            log.request(device, function=3, instant_s=FIRST_S + 5.0 * turn + 1.0 * place)
+    assert asked_at_once_ratio(log, "abcd", first_s=0.0, window_s=0.5) == 0.25
+    assert asked_at_once_ratio(log, "abcd", first_s=0.0, window_s=3.0) == 1.0
