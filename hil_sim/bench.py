@@ -6,7 +6,7 @@ baud, and its agent stays in monitor mode. Not here: how a run goes (hil_sim.ben
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from hil_sim.plant.bench import MeterBench
 from hil_sim.scenario import Scenario
 from hil_sim.sim_clock import SimClock
 from hil_sim.site import HOST, TRUE_BAUD, ZONE, SiteFault, Wired, example_folder
+from hil_sim.wire_faults import WireFaults
 from hil_sim.wire_log import WireLog
 
 TURNAROUND_S: Final = 0.020
@@ -31,6 +32,8 @@ TCP_MISS_S: Final = 1.0
 CROWD_HOSTS: Final = 24
 CROWD_UNITS: Final = 4
 CROWD_ON_LINE: Final = 8
+LINE_FAULTS: Final = frozenset(field.name for field in fields(WireFaults)) - {"units"}
+"""What a scenario may set under `wires` for a whole run, besides `baud`, `turnaround_s`, `bits_per_char`."""
 TARIFF_OF: Final = "ground-office"
 """A service needs a tariff; the bench borrows one."""
 
@@ -160,15 +163,19 @@ class Bench:
 
     def _line(self, bus: str, wall_s: Callable[[], float]) -> SerialLine:
         wire: dict[str, Any] = {"baud": TRUE_BAUD, "turnaround_s": TURNAROUND_S, **self.scenario.wires.get(bus, {})}
-        return SerialLine(
+        lasting = {key: wire.pop(key) for key in wire.keys() & LINE_FAULTS}
+        line = SerialLine(
             bus,
             [self.devices[name] for name in self.members(bus)],
             now_s=self.clock.now_s,
             wall_s=wall_s,
             log=self.log,
             link=self.folder / f"tty-{bus}",
+            seed=self.scenario.seed,
             **wire,
         )
+        line.faults = WireFaults(**lasting)
+        return line
 
     def _net(self, bus: str) -> TcpServer:
         wire: dict[str, Any] = {**self.scenario.wires.get(bus, {})}

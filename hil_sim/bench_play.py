@@ -256,6 +256,7 @@ class BenchPlay:
             "gap_violations": sum(line["gap_violations"] for line in lines_seen.values()),
             "requests_ignored": sum(line["ignored"] for line in lines_seen.values()),
             "crc_errors": sum(line["crc_errors"] for line in lines_seen.values()),
+            "late_answers": sum(line["late"] for line in lines_seen.values()),
             "simulator_failures": sum(line["failures"] for line in lines_seen.values()),
             "lines": lines_seen,
             "requests": {device: len(bench.log.asked_s[device]) for device in sorted(bench.devices)},

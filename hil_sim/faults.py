@@ -9,20 +9,21 @@ Every kind takes whom it hits: `device`, `devices` or `bus` (all that hang on it
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from hil_sim.devices.server import DeviceServer
 from hil_sim.devices.tcp import TcpServer
 from hil_sim.line import SerialLine, with_crc
 from hil_sim.scenario import Event
+from hil_sim.wire_faults import WireFaults
 
 Undo = Callable[[], None]
 Filter = Callable[[str, bytes], bytes]
 GARBAGE_BYTES_MAX: Final = 24
-NOISE_BYTES_MAX: Final = 6
+WHOM: Final = frozenset({"device", "devices", "bus"})
 RTU_HEAD: Final = 3
 """Unit, function, number of bytes."""
 
@@ -94,6 +95,13 @@ class _Context:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise FaultArgumentsWrong(f"{key}: {value!r} is not a number")
         return float(value)
+
+    def fields(self, kind: type[Any]) -> dict[str, Any]:
+        """The arguments that are fields of a set of switches; others than these and whom they hit are refused."""
+        known = {field.name for field in fields(kind)}
+        if unknown := sorted(self.args.keys() - known - WHOM):
+            raise FaultArgumentsWrong(f"{kind.__name__} has no {', '.join(unknown)}")
+        return {key: value for key, value in self.args.items() if key in known}
 
     def text(self, key: str) -> str:
         value = self.args.get(key)
@@ -194,17 +202,15 @@ def _share(context: _Context) -> Callable[[], bool]:
     return lambda: context.dice.random() < 1.0 / every
 
 
-def _noise(context: _Context) -> Undo:
-    """Bytes that nobody sent, before and behind the answer."""
-    hit = _share(context)
-
-    def make(_device: str, frame: bytes) -> bytes:
-        if not hit():
-            return frame
-        before, behind = (context.dice.randbytes(context.dice.randint(0, NOISE_BYTES_MAX)) for _ in range(2))
-        return before + frame + behind
-
-    return _filtered(context, make)
+def _line_fault(context: _Context) -> Undo:
+    """What the wire and the slaves on it can do wrong: the keys of `WireFaults`, for the devices that are hit."""
+    undos: list[Undo] = []
+    for line in context.lines:
+        mine = [device.unit for device in context.devices if context.wires.bus_of(device.name) == line.name]
+        before = line.faults
+        line.faults = replace(before, units=frozenset(mine), **context.fields(WireFaults))
+        undos.append(partial(setattr, line, "faults", before))
+    return _all(undos)
 
 
 def _garbage(context: _Context) -> Undo:
@@ -223,16 +229,6 @@ def _garbage(context: _Context) -> Undo:
         if kind == 2:  # noqa: PLR2004 - of four kinds
             return with_crc(bytes(((frame[0] % 246) + 1,)) + frame[1:-2])  # somebody else's answer
         return with_crc(frame[:2] + bytes((frame[2] ^ 2,)) + frame[RTU_HEAD:-2])  # another number of bytes
-
-    return _filtered(context, make)
-
-
-def _half_frames(context: _Context) -> Undo:
-    """Answers that break off."""
-    hit = _share(context)
-
-    def make(_device: str, frame: bytes) -> bytes:
-        return frame[: context.dice.randrange(len(frame))] if hit() else frame
 
     return _filtered(context, make)
 
@@ -272,8 +268,8 @@ def _unplug(context: _Context) -> Undo:
     """The adapter is pulled out; it comes back under its fixed name as another node."""
     lines = context.lines
     for line in lines:
-        line.stop()
-    return _all([line.start for line in lines])
+        line.unplug()
+    return _all([line.plug_in for line in lines])
 
 
 def _restart_server(context: _Context) -> Undo:
@@ -289,9 +285,8 @@ FAULTS: Final[Mapping[str, Callable[[_Context], Undo]]] = MappingProxyType(
         "mute": _mute,
         "late": _late,
         "corrupt": _corrupt,
-        "noise": _noise,
+        "line_fault": _line_fault,
         "garbage": _garbage,
-        "half_frames": _half_frames,
         "adversary": _adversary,
         "unplug": _unplug,
         "restart_server": _restart_server,
