@@ -1,18 +1,19 @@
 """Numbers to Modbus registers and back, in the simulator's own code, shared with nothing that it tests.
 
 Registers are 16-bit words; each goes over the wire high byte first. A number of several words has its words in one of
-two orders.
+two orders. A coil or a discrete input is a word that is 0 or 1.
 """
 
 import struct
 from typing import Final, Literal
 
-Kind = Literal["u16", "i16", "u32", "i32", "u64", "f32"]
+Kind = Literal["bit", "u16", "i16", "u32", "i32", "u64", "f32"]
 WordOrder = Literal["high_first", "low_first"]
 Words = tuple[int, ...]
 
-REGISTER_COUNT: Final[dict[Kind, int]] = {"u16": 1, "i16": 1, "u32": 2, "i32": 2, "u64": 4, "f32": 2}
+REGISTER_COUNT: Final[dict[Kind, int]] = {"bit": 1, "u16": 1, "i16": 1, "u32": 2, "i32": 2, "u64": 4, "f32": 2}
 WHOLE_NUMBER_RANGE: Final[dict[Kind, tuple[int, int]]] = {
+    "bit": (0, 1),
     "u16": (0, 2**16 - 1),
     "i16": (-(2**15), 2**15 - 1),
     "u32": (0, 2**32 - 1),

@@ -1,28 +1,30 @@
-"""Several devices behind one Modbus TCP port, as a plant network has them: pymodbus' server in a thread of its own.
+"""Several devices behind one Modbus TCP port, as a plant network has them: a server in a thread of its own.
 
 Not here: what the devices answer (hil_sim.devices.server).
 """
 
 import asyncio
+import logging
+import struct
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from pymodbus.constants import ExcCodes
-from pymodbus.pdu import ModbusPDU
-from pymodbus.server import ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
-
-from hil_sim.devices.registers import HOLDING, INPUT
+from hil_sim.devices.pdu import GATEWAY_TARGET_SILENT, exception_answer
 from hil_sim.devices.server import DeviceServer
+
+logger = logging.getLogger(__name__)
 
 START_S_MAX: Final = 10.0
 """Longest wait [s] for the server thread to listen or to end."""
-LAST_ANSWERS_S_MAX: Final = 1.0
-"""Longest wait [s] at the end for answers that are under way."""
-UNIT_PLACE: Final = 6
-"""Place of the unit number in a frame. Source: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3."""
-EVERY_OTHER_UNIT: Final = 0
+HEADER: Final = struct.Struct(">HHHB")
+"""Transaction, protocol (0), length of what follows, unit.
+
+Source: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3.
+"""
+LAST_ACCEPT_S_MAX: Final = 1.0
+"""Longest wait [s] at the end for a connection that is being accepted."""
+LENGTHS: Final = range(2, 255)
 
 Disturbance = Callable[[str, bytes], bytes]
 """Makes of a device's answer frame what the wire carries: the frame, a damaged one, or nothing (b"")."""
@@ -44,6 +46,7 @@ class TcpServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._end: asyncio.Event | None = None
         self._fault: BaseException | None = None
+        self._talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._thread: threading.Thread | None = None
 
     def start(self, host: str, port: int) -> None:
@@ -79,39 +82,57 @@ class TcpServer:
     async def _serve(self, host: str, port: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._end = asyncio.Event()
-        server = ModbusTcpServer(
-            [*(device.sim_device(_action(device)) for device in self._devices.values()), _nobody()],
-            address=(host, port),
-            trace_pdu=self._on_pdu,
-            trace_packet=self._on_packet,
-        )
-        await server.serve_forever(background=True)
-        listener = server.transport
-        assert isinstance(
-            listener, asyncio.Server
-        )  # pymodbus' type is wider: the same field holds connections elsewhere
-        self.port = listener.sockets[0].getsockname()[1]
+        server = await asyncio.start_server(self._connected, host, port)
+        self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._end.wait()
-        deadline_s = self._loop.time() + LAST_ANSWERS_S_MAX
         # A connection that is just being accepted would escape the closing below.
-        while (under_way := asyncio.all_tasks() - {asyncio.current_task()}) and self._loop.time() < deadline_s:
-            await asyncio.wait(under_way, timeout=deadline_s - self._loop.time())
-        await server.shutdown()  # type: ignore[no-untyped-call] # pymodbus
+        if accepting := asyncio.all_tasks() - {asyncio.current_task()} - set(self._talks):
+            await asyncio.wait(accepting, timeout=LAST_ACCEPT_S_MAX)
+        server.close()
+        await server.wait_closed()
+        for task, writer in tuple(self._talks.items()):
+            writer.close()
+            task.cancel()
+        await asyncio.gather(*self._talks, return_exceptions=True)
         await asyncio.sleep(0)  # closed connections say goodbye in the loop's next round
 
-    def _on_pdu(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:  # noqa: FBT001 - pymodbus' signature
-        if not sending and pdu.dev_id in self._devices:
-            self._devices[pdu.dev_id].requested(pdu.function_code)
-        return pdu
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._talk(reader, writer), name=f"modbus-tcp-{self.port}")
+        self._talks[task] = writer
+        task.add_done_callback(self._talks.pop)
 
-    def _on_packet(self, sending: bool, packet: bytes) -> bytes:  # noqa: FBT001 - pymodbus' signature
-        device = self._devices.get(packet[UNIT_PLACE]) if sending and len(packet) > UNIT_PLACE else None
-        if device is None:
-            return packet
-        if device.muted:
-            return b""
-        return self.disturbance(device.name, packet) if self.disturbance is not None else packet
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answers one client until it goes."""
+        try:
+            while True:
+                header = await reader.readexactly(HEADER.size)
+                transaction, protocol, length, unit = HEADER.unpack(header)
+                if protocol or length not in LENGTHS:
+                    return
+                answer = await self._answer(unit, await reader.readexactly(length - 1))
+                if answer is None:
+                    continue
+                frame = HEADER.pack(transaction, protocol, len(answer) + 1, unit) + answer
+                if self.disturbance is not None and unit in self._devices:
+                    frame = self.disturbance(self._devices[unit].name, frame)
+                writer.write(frame)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        except Exception:  # one request that breaks a device must not take the port away
+            logger.exception("device cannot answer port=%d", self.port)
+        finally:
+            writer.close()
+
+    async def _answer(self, unit: int, request: bytes) -> bytes | None:
+        device = self._devices.get(unit)
+        if device is None:  # a gateway whose line stays silent
+            return exception_answer(request[0], GATEWAY_TARGET_SILENT)
+        device.requested(request[0])
+        if device.late_s:
+            await asyncio.sleep(device.late_s)
+        return device.answer(request)
 
 
 def serve_tcp(devices: Sequence[DeviceServer], host: str, port: int) -> TcpServer:
@@ -123,34 +144,3 @@ def serve_tcp(devices: Sequence[DeviceServer], host: str, port: int) -> TcpServe
     server = TcpServer(devices)
     server.start(host, port)
     return server
-
-
-def _action(
-    device: DeviceServer,
-) -> Callable[[int, int, int, int, list[int], list[int] | list[bool] | None], Coroutine[None, None, ExcCodes | None]]:
-    async def act(
-        function: int, start: int, address: int, count: int, registers: list[int], values: list[int] | list[bool] | None
-    ) -> ExcCodes | None:
-        if device.late_s and (values is not None or function in (HOLDING, INPUT)):
-            await asyncio.sleep(device.late_s)
-        return device.act(function, start, address, count=count, registers=registers, values=values)
-
-    return act
-
-
-def _nobody() -> SimDevice:
-    """Stands for all other unit numbers: a gateway whose line stays silent; pymodbus alone would log a KeyError."""
-
-    async def no_answer(
-        _function: int,
-        _start: int,
-        _address: int,
-        _count: int,
-        _registers: list[int],
-        _values: list[int] | list[bool] | None,
-    ) -> ExcCodes | None:
-        return ExcCodes.GATEWAY_NO_RESPONSE
-
-    return SimDevice(
-        id=EVERY_OTHER_UNIT, simdata=SimData(0, count=65536, values=0, datatype=DataType.REGISTERS), action=no_answer
-    )

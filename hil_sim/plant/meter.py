@@ -1,5 +1,7 @@
 """True totals of heat and electricity meters; resolution and errors belong to the devices."""
 
+import math
+
 from hil_sim.plant.pipe_sensor import PipeSensor
 from hil_sim.plant.water import HEAT_CAPACITY_KJ_PER_KG_K, SECONDS_PER_HOUR, density_kg_per_m3
 
@@ -60,7 +62,7 @@ class HeatMeter:
 
 
 class PowerMeter:
-    """Active power and energy.
+    """Active and reactive power and energy.
 
     Args:
         energy_kwh: start value [kWh].
@@ -68,11 +70,12 @@ class PowerMeter:
         rated_kw: load at which the power factor is best [kW].
     """
 
-    __slots__ = ("_idle_power_factor", "_rated_kw", "electric_kw", "energy_kwh")
+    __slots__ = ("_idle_power_factor", "_rated_kw", "electric_kw", "energy_kwh", "reactive_kvarh")
 
     def __init__(self, *, energy_kwh: float, idle_power_factor: float, rated_kw: float) -> None:
         self.energy_kwh = energy_kwh
         self.electric_kw = 0.0
+        self.reactive_kvarh = 0.0
         self._idle_power_factor = idle_power_factor
         self._rated_kw = rated_kw
 
@@ -82,6 +85,11 @@ class PowerMeter:
         load_ratio = min(1.0, self.electric_kw / self._rated_kw)
         return self._idle_power_factor + (0.90 - self._idle_power_factor) * load_ratio
 
+    @property
+    def reactive_kvar(self) -> float:
+        """Reactive power, inductive [kvar]."""
+        return self.electric_kw * math.sqrt(1.0 / self.power_factor**2 - 1.0)
+
     def current_a(self, voltage_v: float) -> float:
         """Current of each of three equally loaded phases at a phase voltage [A]."""
         return self.electric_kw * 1000.0 / (3.0 * voltage_v * self.power_factor)
@@ -90,3 +98,4 @@ class PowerMeter:
         """Counts one step."""
         self.electric_kw = electric_kw
         self.energy_kwh += electric_kw * step_s / SECONDS_PER_HOUR
+        self.reactive_kvarh += self.reactive_kvar * step_s / SECONDS_PER_HOUR

@@ -1,5 +1,6 @@
 """Names of everything that can be read in the plant: the table behind `GroundOffice.quantity`."""
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from hil_sim.plant.pump import Pump
 from hil_sim.plant.tank import StratifiedTank
 from hil_sim.plant.unit import Alarm, State, Unit
 from hil_sim.plant.valve import Valve
+from hil_sim.plant.water import SECONDS_PER_HOUR
 from hil_sim.plant.weather import Weather
 
 Getter = Callable[[], float]
@@ -21,6 +23,18 @@ PHASE_VOLTAGES_V = (231.4, 230.6, 232.1)
 VOLTAGE_DROP_V_PER_KW = 0.006
 FREQUENCY_HZ = 50.0
 CT_RATIO = 60.0
+VOLTAGE_THD_PERCENT = 2.5
+METER_PIPE_M2 = 0.0314
+"""DN 200."""
+SOUND_M_PER_S = 1540.0
+"""In water between 40 and 60 degC, within one per cent."""
+
+SHARED_BY_PHASES = (
+    "electric_power",
+    "apparent_power",
+    "reactive_power",
+    *(f"{kind}_{way}" for kind in ("energy", "reactive_energy") for way in ("import", "export", "sum")),
+)
 
 
 class Parts(Protocol):
@@ -97,6 +111,11 @@ def _current(meter: PowerMeter, voltage_v: Getter) -> Getter:
     return lambda: meter.current_a(voltage_v())
 
 
+def _third(total: Getter) -> Getter:
+    """One of three equally loaded phases."""
+    return lambda: total() / 3.0
+
+
 def _add_heat_meter(table: Table, device: str, meter: HeatMeter) -> None:
     table[device, "flow"] = lambda: meter.flow_m3_per_h
     table[device, "heat_power"] = lambda: meter.heat_kw
@@ -107,17 +126,36 @@ def _add_heat_meter(table: Table, device: str, meter: HeatMeter) -> None:
     table[device, "heat_total"] = lambda: meter.heat_positive_kwh
     table[device, "volume_total_negative"] = lambda: meter.volume_negative_m3
     table[device, "heat_total_negative"] = lambda: meter.heat_negative_kwh
+    table[device, "volume_total_net"] = lambda: meter.volume_positive_m3 - meter.volume_negative_m3
+    table[device, "heat_total_net"] = lambda: meter.heat_positive_kwh - meter.heat_negative_kwh
+    table[device, "velocity"] = lambda: meter.flow_m3_per_h / SECONDS_PER_HOUR / METER_PIPE_M2
+    table[device, "sound_speed"] = lambda: SOUND_M_PER_S
+    table[device, "alarm_code"] = lambda: 0.0
 
 
 def _add_power_meter(table: Table, device: str, meter: PowerMeter, *, plant: Parts) -> None:
     table[device, "electric_power"] = lambda: meter.electric_kw
     table[device, "energy_total"] = lambda: meter.energy_kwh
+    table[device, "energy_import"] = table[device, "energy_sum"] = lambda: meter.energy_kwh
+    table[device, "energy_flat"] = table[device, "energy_import_flat"] = lambda: meter.energy_kwh
+    for band in ("sharp", "peak", "valley"):  # nobody programmed a tariff into the meter: all of it is flat
+        table[device, f"energy_{band}"] = table[device, f"energy_import_{band}"] = lambda: 0.0
+    table[device, "energy_export"] = table[device, "reactive_energy_export"] = lambda: 0.0
+    table[device, "reactive_energy_import"] = table[device, "reactive_energy_sum"] = lambda: meter.reactive_kvarh
+    table[device, "apparent_power"] = lambda: meter.electric_kw / meter.power_factor
+    table[device, "reactive_power"] = lambda: meter.reactive_kvar
     table[device, "power_factor"] = lambda: meter.power_factor
+    table[device, "phase_angle"] = lambda: math.degrees(math.acos(meter.power_factor))
+    table[device, "thd"] = lambda: VOLTAGE_THD_PERCENT
     table[device, "frequency"] = lambda: FREQUENCY_HZ
     for phase, no_load_v in zip("abc", PHASE_VOLTAGES_V, strict=True):
         voltage_v = _voltage(plant, no_load_v)
         table[device, f"voltage_{phase}"] = voltage_v
         table[device, f"current_{phase}"] = _current(meter, voltage_v)
+        table[device, f"power_factor_{phase}"] = table[device, "power_factor"]
+        table[device, f"thd_{phase}"] = table[device, "thd"]
+        for name in SHARED_BY_PHASES:
+            table[device, f"{name}_{phase}"] = _third(table[device, name])
 
 
 def _add_unit(table: Table, plant: Parts, position: int) -> None:

@@ -45,6 +45,7 @@ MAG11_HEAT: Final = RegisterMap(
             Number(1032, "f32"),
             Instrument(period_s=2.0, gain_error_ratio=0.008, noise_ratio=0.004, chain="heat"),
         ),
+        Quantity("alarm_code", "", HOLDING, Number(1283, "u32")),
     ),
     blocks=(Block(HOLDING, 512, 543), Block(HOLDING, 1024, 1055), Block(HOLDING, 1280, 1299)),
 )

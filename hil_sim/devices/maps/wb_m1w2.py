@@ -19,7 +19,9 @@ WB_M1W2: Final = RegisterMap(
     quantities=(
         Quantity("temperature_1", "degC", INPUT, Number(7, "i16", _DEGC_PER_COUNT, _NO_SENSOR), _SENSOR),
         Quantity("temperature_2", "degC", INPUT, Number(8, "i16", _DEGC_PER_COUNT, _NO_SENSOR), _SENSOR),
+        Quantity("filter", "K", HOLDING, Number(99, "u16", _DEGC_PER_COUNT), constant=0.0),
+        Quantity("baud_code", "bit/s", HOLDING, Number(110, "u16", scale=100.0), constant=9600.0),
+        Quantity("answer_delay", "ms", HOLDING, Number(113, "u16"), constant=8.0),
     ),
     blocks=(Block(INPUT, 0, 15), Block(HOLDING, 90, 129)),
-    fixed=((HOLDING, 110, 96), (HOLDING, 113, 8)),  # 9600 baud; answers after 8 ms
 )
