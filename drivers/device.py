@@ -19,6 +19,7 @@ from drivers.memory import DeviceMemory
 from drivers.profile import Access, PointSpec, Profile
 from drivers.read_plan import Read, Want, read_plan
 from drivers.sample import Cause, Quality, Sample, bad
+from drivers.wear import WriteCount
 from drivers.writing import WriteOutcome, Writer
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,13 @@ class Device:
         self._codecs = {key: PointCodec(spec) for key, spec in profile.points.items()}
         self._link = UnitLink(bus, unit, elapsed_s=elapsed_s)
         self._writer = Writer(
-            self._link, points=profile.points, codecs=self._codecs, now_utc=now_utc, may_write=may_write
+            self._link,
+            points=profile.points,
+            codecs=self._codecs,
+            memory=self._memory,
+            now_utc=now_utc,
+            elapsed_s=elapsed_s,
+            may_write=may_write,
         )
         self._readable = [key for key, spec in profile.points.items() if spec.access is not Access.WRITE]
         self._due_utc: dict[str, datetime] = {}
@@ -263,6 +270,24 @@ class Device:
             value: in the inside unit.
         """
         return await self._writer.write(point.removeprefix(f"{self.name}."), value)
+
+    def renew(self, point: str, value: float) -> bool:
+        """Says that a command is still wanted; False if it must be written again. See `Writer.renew`."""
+        return self._writer.renew(point.removeprefix(f"{self.name}."), value)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it may ever need `serve`."""
+        return self._writer.serves
+
+    async def serve(self) -> None:
+        """Does what it owes the device: pulses to be ended, expired commands, watchdogs. See `Writer.serve`."""
+        await self._writer.serve()
+
+    @property
+    def write_counts(self) -> Mapping[str, WriteCount]:
+        """Frames sent to each point, over all restarts."""
+        return self._writer.counts
 
 
 def _cause(error: DriverError) -> Cause:

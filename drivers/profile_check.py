@@ -114,6 +114,13 @@ def _check_write(spec: PointSpec, rule: WriteRule) -> None:
     if rule.keep_alive_s is not None and rule.expiry_s is None:
         text = "`keep_alive_s` needs `expiry_s`: a control that has died must not be kept alive"
         raise bad_point(text, key, "write", "keep_alive_s")
+    if rule.keep_alive_s is not None and not rule.volatile and (rule.per_hour or rule.per_day):
+        text = "a register that is written all the time cannot be limited, unless it is `volatile`"
+        raise bad_point(text, key, "write", "keep_alive_s")
+    ends = rule.safe is not None or (rule.pulse is not None and rule.pulse.reset is not None)
+    for word, limit in (("per_hour", rule.per_hour), ("per_day", rule.per_day)):
+        if ends and limit == 1:
+            raise bad_point("what ends the command is a write as well: at least 2", key, "write", word)
     for low, high in () if rule.limits_by is None else rule.limits_by.values.values():
         if not rule.value_min <= low <= high <= rule.value_max:
             raise bad_point(f"[{low}, {high}] does not lie within min and max", key, "write", "limits_by")
