@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from drivers.errors import GiveUpPoint
-from drivers.profile import INSIDE_UNIT, nearest
+from drivers.profile import INSIDE_UNIT
+from drivers.profile_check import nearest
 
 _FORM = re.compile(r"\s*([+-]?(?:\d[\d_]*)(?:[.,]\d+)?|[+-]?[.,]\d+)\s*([^\d\s].*?)?\s*")
 _PLAIN_DIGITS = str.maketrans("０１２３４５６７８９．，－＋", "0123456789.,-+")  # noqa: RUF001 - what a Chinese keyboard types

@@ -43,7 +43,9 @@ _TYPE_BITS: Mapping[str, float] = MappingProxyType(
 )
 _ORDER_BITS: Mapping[str, float] = MappingProxyType({"CDAB": 1.0, "GHEFCDAB": 1.0, "BADC": 3.5, "DCBA": 3.0, "BA": 5.0})
 _ORDER_BITS_OTHER = 3.5
-_POWER_BITS: Mapping[int, float] = MappingProxyType({0: 0.0, -1: 0.4, -2: 0.5, -3: 0.8, -4: 3.0, 1: 2.0, 2: 2.2, 3: 1.8})
+_POWER_BITS: Mapping[int, float] = MappingProxyType(
+    {0: 0.0, -1: 0.4, -2: 0.5, -3: 0.8, -4: 3.0, 1: 2.0, 2: 2.2, 3: 1.8}
+)
 _FLOAT_POWER_BITS: Mapping[int, float] = MappingProxyType(
     {0: 0.0, -3: 2.0, 3: 2.0, -1: 3.5, -2: 3.5, 1: 3.5, 2: 3.5, -4: 5.0}
 )
@@ -134,8 +136,10 @@ class Found:
 
     @property
     def rivals(self) -> tuple[Candidate, ...]:
-        """Candidates that the first is not to be preferred to without another number: as likely, or the same number in
-        the same registers by another type (a u16 and the u32 around it agree as long as the upper word is 0).
+        """Candidates that the first is not to be preferred to without another number.
+
+        They are as likely, or the same number in the same registers by another type: a u16 and the u32 around it agree
+        as long as the upper word is 0.
         """
         if not self.candidates or self.as_documented:
             return ()

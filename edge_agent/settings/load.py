@@ -266,6 +266,16 @@ class _Reader:
         return found
 
 
+def known_profiles(folder: Path) -> list[Profile]:
+    """Every register map that can be used: those that come with the product, and the plant's own beside its files."""
+    paths = dict(shipped()) | dict(profiles_in(folder / "profiles"))
+    read = (
+        _shipped_profile(path, path.name) if path.parent == SHIPPED_DIR else _read_profile(path, path.name)
+        for path in paths.values()
+    )
+    return [profile for profile, _ in read if profile is not None]
+
+
 def _read_profile(path: Path, file: str) -> tuple[Profile | None, list[Finding]]:
     document, findings = read_document(path, file=file)
     if document is None:
