@@ -17,7 +17,7 @@ PACKAGES = ("edge_agent", "drivers", "scheduling", "hil_sim")
 UNITS = """
     s seconds min minutes h hour hours day days us ms kw kwh w degc k kpa pa m m2 m3 l kg t cny ratio factor share
     fraction pct percent count hz a v va kva deg cop exponent per_h per_s per_k per_kg per_kw per_kwh per_m per_m2
-    per_m3 per_month per_day per_unit per_k_n mb kj
+    per_m3 per_month per_day per_unit per_k_n mb kj bits
 """.split()
 QUALIFIERS = """
     max min mean total now rated nominal so_far target start end limit before after design wanted last first floor
@@ -27,7 +27,7 @@ QUALIFIERS = """
 PLAIN = """
     value values raw scale wrote read_back old x y seed minimum maximum first last mean wanted step tolerance position
     amount upper lower cost sign default keep most above up_from number shift other bound before max deadband reset safe
-    rate_max rolls_over_at correction
+    rate_max rolls_over_at correction expected
 """.split()
 # Keys that the configuration and command-line contracts spell without a unit.
 CONTRACT = """

@@ -34,18 +34,18 @@ class Expected:
 
     Attributes:
         value: the number, in `unit`.
-        digit: worth of its last digit shown; the true value lies less than this away, rounded or cut off.
+        step: worth of its last digit shown; the true value lies less than this away, rounded or cut off.
         unit: as profiles name wire units; empty: none was typed.
     """
 
     value: float
-    digit: float
+    step: float
     unit: str = ""
 
     @property
     def shown(self) -> str:
         """As it was typed, without unit."""
-        places = max(0, round(-Decimal(repr(self.digit)).log10()))
+        places = max(0, round(-Decimal(repr(self.step)).log10()))
         return f"{self.value:.{places}f}"
 
 

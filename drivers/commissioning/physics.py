@@ -86,7 +86,7 @@ def _heat(values: Mapping[str, float], profile: Profile) -> Iterator[Check]:
         heat_kw, flow, supply_degc, return_degc = (values[name] for name in names)
         balance_kw = abs(flow * (supply_degc - return_degc)) * WATER_KWH_PER_M3_K
         if abs(supply_degc - return_degc) >= SPREAD_K_MIN and max(balance_kw, abs(heat_kw)) >= HEAT_KW_MIN:
-            holds = _close(abs(heat_kw), balance_kw, ratio=law.tolerance_ratio, floor=law.tolerance)
+            holds = _close(abs(heat_kw), balance_kw, ratio=law.tolerance_ratio, tolerance=law.tolerance)
             yield Check("heat_balance", names, abs(heat_kw), balance_kw, holds)
 
 
@@ -103,7 +103,7 @@ def _sums(values: Mapping[str, float], profile: Profile) -> Iterator[Check]:
         if law.total in values and all(part in values for part in law.parts):
             value, expected = values[law.total], sum(values[part] for part in law.parts)
             if max(abs(value), abs(expected)) >= POWER_KW_MIN:
-                holds = _close(value, expected, ratio=law.tolerance_ratio, floor=law.tolerance)
+                holds = _close(value, expected, ratio=law.tolerance_ratio, tolerance=law.tolerance)
                 yield Check("sum", (law.total, *law.parts), value, expected, holds)
 
 
@@ -132,12 +132,12 @@ def _volt_ampere(values: Mapping[str, float], suffixes: Sequence[str]) -> Iterat
     factor = abs(values.get("power_factor", 0.0))
     if factor > FACTOR_MIN:
         expected_kw = apparent_kw * factor
-        holds = _close(power_kw, expected_kw, ratio=TOLERANCE_RATIO, floor=0.0)
+        holds = _close(power_kw, expected_kw, ratio=TOLERANCE_RATIO, tolerance=0.0)
     else:  # without cos phi only bounds are known
         expected_kw = apparent_kw
         holds = FACTOR_MIN * apparent_kw <= power_kw <= (1 + TOLERANCE_RATIO) * apparent_kw
     yield Check("volt_ampere", (total, *names), power_kw, expected_kw, holds)
 
 
-def _close(value: float, expected: float, *, ratio: float, floor: float) -> bool:
-    return abs(value - expected) <= ratio * max(abs(value), abs(expected)) + floor
+def _close(value: float, expected: float, *, ratio: float, tolerance: float) -> bool:
+    return abs(value - expected) <= ratio * max(abs(value), abs(expected)) + tolerance

@@ -193,7 +193,7 @@ def search(looks: Sequence[Look], *, declared: Declared | None = None) -> Found:
     )
     return Found(
         tuple(listed[:LISTED_MAX]),
-        known_bits=sum(math.log2(abs(number.value) / number.digit) for number in numbers),
+        known_bits=sum(math.log2(abs(number.value) / number.step) for number in numbers),
         as_documented=type_documented
         and (first.function, first.address, first.scale) == (hints.function, hints.address, hints.scale),
         type_documented=type_documented,
@@ -279,10 +279,10 @@ def _power(
         power = this
         step = 10.0**power * factor
         # A screen rounds or cuts off; a register of whole numbers may be coarser than the screen, and rounds.
-        allowed = expected.digit * NEARLY
-        if encoding.type != "f32" and step > expected.digit * (1 + ROUNDING_RATIO):
-            allowed = max(expected.digit, 0.5 * step)
-            lost_bits = max(lost_bits, math.log2(step / expected.digit))
+        allowed = expected.step * NEARLY
+        if encoding.type != "f32" and step > expected.step * (1 + ROUNDING_RATIO):
+            allowed = max(expected.step, 0.5 * step)
+            lost_bits = max(lost_bits, math.log2(step / expected.step))
         if moving:
             allowed = max(allowed, MOVING_RATIO * abs(expected.value))
         if abs(raw * step - expected.value) > allowed + ROUNDING_RATIO * abs(expected.value):

@@ -174,7 +174,7 @@ def test_letters_are_those_of_the_data_sheets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value", "digit", "unit"),
+    ("text", "value", "step", "unit"),
     [
         ("23145.6", 23145.6, 0.1, ""),
         ("23145.6GJ", 23145.6, 0.1, "GJ"),
@@ -186,8 +186,8 @@ def test_letters_are_those_of_the_data_sheets() -> None:
         ("100度", 100.0, 1.0, "kWh"),
     ],
 )
-def test_what_people_type(text: str, value: float, digit: float, unit: str) -> None:
-    assert parse_expected(text) == Expected(pytest.approx(value), pytest.approx(digit), unit)
+def test_what_people_type(text: str, value: float, step: float, unit: str) -> None:
+    assert parse_expected(text) == Expected(pytest.approx(value), pytest.approx(step), unit)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "0", "0.00kWh", "12 parsecs", "1.2.3", "--4", "nan", "inf", "1e5000"])
