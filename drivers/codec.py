@@ -31,6 +31,9 @@ M3_PER_L = Fraction(1, 1000)
 M3_PER_H_PER_L_PER_H = Fraction(1, 1000)
 M3_PER_H_PER_L_PER_MIN = Fraction(60, 1000)
 M3_PER_H_PER_L_PER_S = Fraction(3600, 1000)
+KVAR_PER_VAR = Fraction(1, 1000)
+KVA_PER_VA = Fraction(1, 1000)
+S_PER_MIN = Fraction(60)
 
 FACTOR: Mapping[str, Fraction] = MappingProxyType(
     {
@@ -48,6 +51,9 @@ FACTOR: Mapping[str, Fraction] = MappingProxyType(
         "L/h": M3_PER_H_PER_L_PER_H,
         "L/min": M3_PER_H_PER_L_PER_MIN,
         "L/s": M3_PER_H_PER_L_PER_S,
+        "var": KVAR_PER_VAR,
+        "VA": KVA_PER_VA,
+        "min": S_PER_MIN,
     }
 )
 """Inside value = wire value x factor (+ offset); units that are not named are the same on both sides."""

@@ -41,13 +41,19 @@ INSIDE_UNIT: Mapping[str, str] = MappingProxyType(
         "L/h": "m3/h",
         "L/min": "m3/h",
         "L/s": "m3/h",
+        "m/s": "m/s",
         "Hz": "Hz",
         "A": "A",
         "V": "V",
         "kvar": "kvar",
+        "var": "kvar",
+        "kvarh": "kvarh",
         "kVA": "kVA",
+        "VA": "kVA",
         "h": "h",
+        "min": "s",
         "s": "s",
+        "K.min": "K.min",
     }
 )
 """Unit on the wire -> unit inside; the factors stand in `drivers.codec`."""
@@ -244,7 +250,7 @@ class PointSpec:
         atomic: name of a group whose points come from one request; None: alone.
         write: rules; None: never written.
         needs_flow: flow without which it is not a reading.
-        values: what its codes mean.
+        values: what its codes mean; where there are any, nothing else may be written.
         counter: it is a total that only grows; None: it is not.
         frozen_s: a value that has not moved by a bit for so long is not being measured [s]; None: it may stand still.
         source: where the entry comes from, if not from the profile's sources.

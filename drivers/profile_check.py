@@ -121,6 +121,10 @@ def _check_write(spec: PointSpec, rule: WriteRule) -> None:
     for word, limit in (("per_hour", rule.per_hour), ("per_day", rule.per_day)):
         if ends and limit == 1:
             raise bad_point("what ends the command is a write as well: at least 2", key, "write", word)
+    owed = {"safe": rule.safe, "pulse": rule.pulse.reset if rule.pulse else None}
+    for word, value in owed.items():
+        if value is not None and spec.values and value not in spec.values:
+            raise bad_point(f"{value:g} is none of the `values`", key, "write", word)
     for low, high in () if rule.limits_by is None else rule.limits_by.values.values():
         if not rule.value_min <= low <= high <= rule.value_max:
             raise bad_point(f"[{low}, {high}] does not lie within min and max", key, "write", "limits_by")

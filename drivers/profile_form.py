@@ -5,13 +5,15 @@ What the file means, and whether its points fit together, is said by `drivers.pr
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from drivers.profile import ADDRESS_MAX, REGISTERS_PER_READ_MAX
 
 SCALE_MAX = 1e12
 UNIT_MAX = 247
 """Source: Modbus over Serial Line V1.02, 2.2."""
+EVEN_PARITY_AS_YAML_READS_IT = 8e1
+"""8E1 without quotes is 8 times ten to the first."""
 
 
 class Entry(BaseModel):
@@ -27,6 +29,13 @@ class Entry(BaseModel):
     )
 
 
+def _framing_text(value: object) -> object:
+    """Gives back the text `8E1`, which YAML reads as a number."""
+    return "8E1" if isinstance(value, float) and value == EVEN_PARITY_AS_YAML_READS_IT else value
+
+
+Framing = Annotated[Literal["8N1", "8E1", "8O1", "8N2"], BeforeValidator(_framing_text)]
+"""Data bits, parity, stop bits of a serial character, as people write them."""
 _Address = Annotated[int, Field(ge=0, le=ADDRESS_MAX)]
 _Function = Annotated[int, Field(ge=1, le=4)]
 _Scale = Annotated[float, Field(ge=-SCALE_MAX, le=SCALE_MAX)]
@@ -256,7 +265,7 @@ class LineFile(Entry):
 
     baud: _Baud | None = None
     """Symbols a second, as it leaves the factory."""
-    framing: Literal["8N1", "8E1", "8O1", "8N2"] | None = None
+    framing: Framing | None = None
     """Data bits, parity, stop bits."""
     allowed_baud: list[_Baud] = []
     """What it can be set to."""

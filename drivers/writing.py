@@ -216,6 +216,9 @@ class Writer:
         assert wrote is not None
         if not _within(wrote, low, high):  # a coarse register rounds beyond the bound
             raise _Stop(Reason.OUT_OF_BOUNDS)
+        codes = self._points[name].values
+        if codes and not any(_within(wrote, code, code) for code in codes):  # between two codes there is nothing
+            raise _Stop(Reason.OUT_OF_BOUNDS)
         return wrote, registers
 
     async def _bounds(self, rule: WriteRule) -> tuple[float, float]:

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from drivers.profile_form import Framing
+
 
 def _tuples(value: object) -> object:
     """Lists from YAML become tuples, at any depth: strict models refuse a list for a tuple."""
@@ -374,7 +376,7 @@ class BusEntry(Entry):
     """Path of the serial port, best under /dev/serial/by-id."""
     baud: int = Field(default=9600, ge=300)
     """Bits per second."""
-    framing: Literal["8N1", "8E1", "8O1", "8N2"] = "8N1"
+    framing: Framing = "8N1"
     """Character framing."""
     tcp: str | None = None
     """host:port of a Modbus TCP device or gateway."""

@@ -4,11 +4,15 @@ import os
 import select
 import threading
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
+from ruamel.yaml import YAML
 
+from drivers.catalogue import shipped
+from drivers.profile import Profile
+from drivers.profile_file import parse_profile
 from edge_agent.clock import elapsed_s
 
 REQUEST_LENGTH = 8
@@ -77,3 +81,12 @@ def slaves() -> Iterator[Callable[[Script], Slave]]:
         os.close(device)
         if slave.master >= 0:
             os.close(slave.master)
+
+
+@pytest.fixture(scope="session")
+def shipped_profiles() -> Mapping[str, Profile]:
+    """Every profile that comes with the package, by id; read once."""
+    return {
+        name: parse_profile(YAML().load(path.read_text(encoding="utf-8")), name=name)
+        for name, path in shipped().items()
+    }

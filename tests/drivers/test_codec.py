@@ -189,6 +189,9 @@ def test_scaled_decimals_are_as_clean_as_on_the_screen() -> None:
         ("L/min", 100, 6.0),
         ("L/h", 500, 0.5),
         ("L", 500, 0.5),
+        ("var", 1500, 1.5),
+        ("VA", 1500, 1.5),
+        ("min", 10, 600.0),
     ],
 )
 def test_units_of_the_wire_become_units_inside(unit: str, raw: int, inside: float) -> None:

@@ -327,6 +327,15 @@ async def test_bounds_follow_the_mode(plant: Plant) -> None:
     assert (await plant.write_point("setpoint", 15)).reason is Reason.LIMITS_UNKNOWN
 
 
+async def test_between_two_codes_there_is_nothing_to_write() -> None:
+    mode = holding(0, min=0, max=8, step=1) | {"values": {code: {"zh": "码", "en": "code"} for code in (0, 1, 8)}}
+    plant = Plant(parse_profile(HEAD | {"points": {"mode": mode}}, name="unit"))
+    for code, reason in ((4, Reason.OUT_OF_BOUNDS), (7.6, Reason.NONE), (1, Reason.NONE), (2, Reason.OUT_OF_BOUNDS)):
+        outcome = await plant.device.write("mode", code)
+        assert outcome.reason == reason, code
+    assert [frame[1] for frame in plant.frames if frame[0] == "mode"] == [8, 1]
+
+
 async def test_the_lock_is_opened_first_and_proven(plant: Plant) -> None:
     assert (await plant.write_point("setpoint", 15)).verified
     assert [(name, value) for name, value, _, _ in plant.frames] == [("enable", 1), ("setpoint", 15)]

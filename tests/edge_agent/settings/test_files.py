@@ -142,6 +142,54 @@ def test_a_fault_deep_in_a_profile_has_its_line(plant) -> None:
     assert error.line == len(text.splitlines()) + 2
 
 
+@pytest.mark.parametrize(
+    ("model", "old", "new", "code"),
+    [
+        ("nibe_s_series", "deadband: 0.2, wait_s", "dedband⟦: 0.2, wait_s", "profile_unknown_key"),
+        (
+            "nibe_s_series",
+            "{point: power_limit_enable, value: 1}",
+            "{point: ⟦power_limit_on, value: 1}",
+            "profile_unknown_point",
+        ),
+        ("nibe_s_series", "rolls_over_at: 6553.6", "rolls_over_at⟦: 6.5k", "profile_bad_value"),
+        ("idm_navigator", "pulse: {reset: 0}", "pulse: ⟦{reset: 7}", "profile_bad_value"),
+        ("idm_navigator", "expiry_s: 600, safe: 0", "safe⟦: 0", "profile_bad_value"),
+        ("lambda_eureka", "keep_alive_s: 60, expiry_s: 600, safe: 0", "keep_alive_s⟦: 60", "profile_bad_value"),
+        ("eas_ech_r32_modular", "2: [25, 55]", "2: [25, ⟦65]", "profile_bad_value"),
+        ("eas_ech_r32_modular", "limits_by: {point: mode_request", "limits_by: {point: ⟦mode", "profile_unknown_point"),
+        ("dimplex_wpm_nwpm", "expiry_s: 900, safe: 0", "expiry_s: 900, safe⟦: 5", "profile_bad_value"),
+        ("york_yvag", '2: {zh: 关机, en: "off"}', "2: {zh: ⟦关机}", "profile_missing_key"),
+        ("siemens_landisgyr_uh50_wzu485e", "address: 40,", "address⟦: 41,", "profile_bad_value"),
+        ("siemens_landisgyr_uh50_wzu485e", "[serial_number]", "[⟦serial]", "profile_unknown_point"),
+        ("siemens_landisgyr_uh50_wzu485e", "power: heat_power", "power: ⟦heat_total", "profile_bad_value"),
+        ("siemens_landisgyr_uh50_wzu485e", "framing: '8E1'", "framing⟦: 8e1x", "profile_bad_value"),
+        ("danfoss_fc102", "guard_s: 0.005", "gaurd_s⟦: 0.005", "profile_unknown_key"),
+        ("danfoss_fc102", "function: 3, address: 50209", "function⟦: 4, address: 50209", "profile_bad_value"),
+    ],
+)
+def test_a_wrong_profile_is_found_at_its_line(plant, model, old, new, code) -> None:
+    """`⟦` stands in the line that the finding must name."""
+    folder = plant.folder / "profiles"
+    folder.mkdir()
+    text = (SHIPPED_DIR / f"{model}.yaml").read_text(encoding="utf-8")
+    assert text.count(old) == 1, old
+    before, _, behind = text.partition(old)
+    (folder / f"{model}.yaml").write_text(before + new.replace("⟦", "") + behind, encoding="utf-8")
+    plant.replace("devices.yaml", "unit: 9, profile: xy_md0x", f"unit: 9, profile: {model}")
+    found = [error for error in plant.inspect().errors if error.file == f"profiles/{model}.yaml"]
+    assert [error.code for error in found] == [code]
+    assert found[0].zh
+    assert found[0].line == before.count("\n") + 1
+
+
+def test_even_parity_without_quotes_is_understood(plant) -> None:
+    """YAML reads 8E1 as the number 80."""
+    plant.replace("devices.yaml", "rs485-1, baud: 9600, framing: 8N1", "rs485-1, baud: 9600, framing: 8E1")
+    assert load_configuration(plant.folder).site is not None
+    assert not plant.inspect().errors
+
+
 def test_point_of_a_device_may_be_changed(plant) -> None:
     plant.replace(
         "devices.yaml", "xy_md0x, period_s: 60}", "xy_md0x, period_s: 60, points: {temperature: {address: 7}}}"
