@@ -55,6 +55,7 @@ class BusCounts:
         late: answers that came after they were given up, and were thrown away.
         stray_bytes: bytes that nobody asked for.
         reopened: times that the port or the connection came back.
+        echoed: requests that the adapter gave back (line echo) and that were taken off; above 0: the line echoes.
         writes: frames sent with a function code that writes.
         busy_s: wall time spent on transactions, rests after failures included [s].
         cpu_s: processor time of the wire's own thread; 0 where it has none [s].
@@ -67,6 +68,7 @@ class BusCounts:
     late: int = 0
     stray_bytes: int = 0
     reopened: int = 0
+    echoed: int = 0
     writes: int = 0
     busy_s: float = 0.0
     cpu_s: float = 0.0

@@ -4,10 +4,14 @@ Source: Modbus Application Protocol Specification V1.1b3; MODBUS over Serial Lin
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 from drivers.bus.base import UNIT_MAX, Span, UnitTiming, refusal
-from drivers.bus.serial_line import ANSWER_TIMEOUT_S, LATEST_ANSWER_S, BytePort, SerialLine
+from drivers.bus.byte_port import BytePort
+from drivers.bus.exchange import Exchange
+from drivers.bus.partner import Pace
+from drivers.bus.serial_line import ANSWER_TIMEOUT_S, LATEST_ANSWER_S, SerialLine
 from drivers.read_plan import READ_FUNCTION_BITS_LAST, LineCost
 
 TURNAROUND_TYPICAL_S = 0.02
@@ -15,6 +19,11 @@ TURNAROUND_TYPICAL_S = 0.02
 EXCEPTION_BIT = 0x80
 COIL_ON = 0xFF00
 WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS = 5, 6, 15, 16
+BITS_PER_BYTE = 8
+VARIANTS_MAX = 4
+OTHER_KIND = {1: 2, 2: 1, 3: 4, 4: 3}
+"""Reads of the same form from the other kind of bits or registers."""
+ECHO_TEST = Span(3, 0, 1)
 
 
 def _crc_table() -> tuple[int, ...]:
@@ -41,24 +50,41 @@ def check_sum(frame: bytes) -> bytes:
     return value.to_bytes(2, "little")
 
 
-class _ReadExchange:
+class ReadExchange:
     """A read and its answer: unit, function, number of bytes, data, check sum must all fit."""
 
+    partner: Hashable
+    silence_s = 0.0  # the line's own is that of Modbus
+    repeatable = True
+    mirrored = False
+
     def __init__(self, span: Span, *, unit: int) -> None:
-        self.partner = unit
+        self.partner = self._unit = unit
         self._span = span
         self._bits = span.function <= READ_FUNCTION_BITS_LAST
         body = struct.pack(">BBHH", unit, span.function, span.address, span.count)
         self.request = body + check_sum(body)
         size = (span.count + 7) // 8 if self._bits else 2 * span.count
-        self._head = bytes((unit, span.function, size))
+        self.head = bytes((unit, span.function, size))
+        self.refusal = bytes((unit, span.function | EXCEPTION_BIT))
         self.answer_length = 5 + size
 
+    def variants(self) -> "Sequence[Exchange[Any]]":
+        """Shorter reads of the same span; where it is one register, the same place of the other kind of registers.
+
+        A device that has no such register says so, and that is an answer of another form as well.
+        """
+        span, width = self._span, BITS_PER_BYTE if self._bits else 1
+        places = -(-span.count // width)  # bytes of bits, or registers
+        shorter = [Span(span.function, span.address, 1 + part * width) for part in range(min(VARIANTS_MAX, places - 1))]
+        other = Span(OTHER_KIND[span.function], span.address, 1)
+        return [ReadExchange(part, unit=self._unit) for part in shorter or [other]]
+
     def look(self, received: bytes) -> tuple[int, ...] | None:
-        """Searches the answer, also behind noise."""
-        frame = _find(received, self._head, length=self.answer_length)
+        """Searches the answer, also behind noise; of two different ones none is believed."""
+        frame = _find(received, self.head, length=self.answer_length)
         if frame is None:
-            _look_for_refusal(received, self._span.function, unit=self.partner)
+            _look_for_refusal(received, self.refusal)
             return None
         data = frame[3:-2]
         if self._bits:
@@ -66,22 +92,31 @@ class _ReadExchange:
         return struct.unpack(f">{self._span.count}H", data)
 
 
-class _WriteExchange:
+class WriteExchange:
     """A write and its echo: unit, function, address and value (or number) must come back."""
+
+    partner: Hashable
+    silence_s = 0.0
+    repeatable = False
 
     def __init__(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
         self.partner = unit
-        self._function = function
+        self.mirrored = function in (WRITE_COIL, WRITE_REGISTER)
         body = struct.pack(">BB", unit, function) + write_body(address, values, function=function)
         self.request = body + check_sum(body)
-        self._echo = body[:6]
+        self.head = body[:6]
+        self.refusal = bytes((unit, function | EXCEPTION_BIT))
         self.answer_length = 8
+
+    def variants(self) -> "Sequence[Exchange[Any]]":
+        """There is no other write that does no harm."""
+        return ()
 
     def look(self, received: bytes) -> bool | None:
         """Searches the echo, also behind noise."""
-        if _find(received, self._echo, length=self.answer_length) is not None:
+        if _find(received, self.head, length=self.answer_length) is not None:
             return True
-        _look_for_refusal(received, self._function, unit=self.partner)
+        _look_for_refusal(received, self.refusal)
         return None
 
 
@@ -100,21 +135,24 @@ def write_body(address: int, values: Sequence[int], *, function: int) -> bytes:
 
 
 def _find(received: bytes, head: bytes, *, length: int) -> bytes | None:
-    """The first complete frame with this head, this length and a right check sum."""
+    """The complete frame with this head, this length and a right check sum; None: none, or several that differ."""
+    found: bytes | None = None
     start = received.find(head)
     while start >= 0 and start + length <= len(received):
         frame = received[start : start + length]
         if check_sum(frame[:-2]) == frame[-2:]:
-            return frame
+            if found is not None and frame != found:
+                return None
+            found = frame
         start = received.find(head, start + 1)
-    return None
+    return found
 
 
-def _look_for_refusal(received: bytes, function: int, *, unit: int) -> None:
-    """Raises what an exception answer says, if there is one."""
-    frame = _find(received, bytes((unit, function | EXCEPTION_BIT)), length=5)
+def _look_for_refusal(received: bytes, head: bytes) -> None:
+    """Raises what an exception answer with this head says, if there is one."""
+    frame = _find(received, head, length=5)
     if frame is not None:
-        raise refusal(frame[2], f"unit {unit}, function {function}")
+        raise refusal(frame[2], f"unit {head[0]}, function {head[1] & ~EXCEPTION_BIT}")
 
 
 class ModbusRtuBus:
@@ -146,9 +184,7 @@ class ModbusRtuBus:
         open_port: Callable[[], BytePort] | None = None,
     ) -> None:
         self.name = name
-        self._timeout_s = timeout_s
-        self._latest_answer_s = max(timeout_s, latest_answer_s)
-        self._timings: dict[int, UnitTiming] = {}
+        self._expected: set[int] = set()
         self.line = SerialLine(
             name,
             port=port,
@@ -167,15 +203,21 @@ class ModbusRtuBus:
 
     def expect(self, unit: int, timing: UnitTiming) -> None:
         """Tells the pace of a unit, before `open`."""
-        self._timings[unit] = timing
+        self._expected.add(unit)
+        self.line.expect(unit, timing)
 
     def miss_s(self, unit: int) -> float:
-        """What an unanswered request to a unit costs: the line rests until its latest answer has passed [s]."""
-        timing = self._timings.get(unit, UnitTiming())
-        return max(timing.timeout_s or self._timeout_s, timing.latest_answer_s or self._latest_answer_s)
+        """What an unanswered request to a unit costs: time-out, and the rest until its latest answer has passed [s]."""
+        return self.line.miss_s(unit)
+
+    def pace(self, unit: int) -> Pace:
+        """What the line has learned of a unit."""
+        return self.line.pace(unit)
 
     async def open(self) -> None:
         """Starts the line; a port that is not there yet is opened when it appears."""
+        unused = next((unit for unit in range(UNIT_MAX, 0, -1) if unit not in self._expected), UNIT_MAX)
+        self.line.echo_test = ReadExchange(ECHO_TEST, unit=unused)
         await self.line.open()
 
     async def close(self) -> None:
@@ -189,7 +231,7 @@ class ModbusRtuBus:
             DriverError: as `SerialLine.transact` says.
         """
         assert 1 <= unit <= UNIT_MAX, f"unit {unit}"
-        return await self.line.transact(_ReadExchange(span, unit=unit))
+        return await self.line.transact(ReadExchange(span, unit=unit))
 
     async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
         """Sends registers or bits and checks the echo. Never repeated here.
@@ -198,4 +240,4 @@ class ModbusRtuBus:
             DriverError: as `SerialLine.transact` says.
         """
         assert 1 <= unit <= UNIT_MAX, f"unit {unit}"  # unit 0 would be a broadcast: to everybody, without an answer
-        await self.line.transact(_WriteExchange(address, values, unit=unit, function=function), first=True)
+        await self.line.transact(WriteExchange(address, values, unit=unit, function=function), first=True)

@@ -9,8 +9,9 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+from drivers.bus.byte_port import RECEIVED_MAX
 from drivers.bus.modbus_rtu import ModbusRtuBus
-from drivers.bus.serial_line import ANSWER_TIMEOUT_S, LATEST_ANSWER_S, RECEIVED_MAX
+from drivers.bus.serial_line import ANSWER_TIMEOUT_S, LATEST_ANSWER_S
 
 CONNECT_S_MAX = 2.0
 """A serial server on the plant's own network answers a connection within milliseconds."""

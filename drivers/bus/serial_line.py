@@ -1,122 +1,70 @@
-"""One serial port, owned by one thread: keeps the gaps, waits as long as the wire needs, lets no late answer through.
+"""One serial line, owned by one thread: keeps the gaps, waits as long as the wire needs, lets no late answer through.
 
 It knows no protocol: an `Exchange` brings the request and recognises its answer. A thread and not asyncio, because a
 transaction that has begun must end on the wire whatever becomes of its caller: a cancelled task would leave an answer
-behind, and the next request would take it for its own.
+behind, and the next request would take it for its own. What is known of a partner is kept by `drivers.bus.partner`.
 """
 
 import asyncio
 import contextlib
 import logging
-import os
 import queue
 import select
-import termios
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Generic, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import serial
 
-from drivers.bus.base import BusCounts
-from drivers.errors import DriverError, LineDown, NoAnswer, ProfileFault, ProtocolFault
+from drivers.bus.base import BusCounts, UnitTiming
+from drivers.bus.byte_port import (
+    OPEN_FAULTS,
+    PORT_FAULTS,
+    RECEIVED_MAX,
+    USB_SERIAL,
+    BytePort,
+    Terminal,
+    warn_of_latency,
+)
+from drivers.bus.exchange import Exchange
+from drivers.bus.partner import Pace, Partner
+from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProfileFault, ProtocolFault
 from drivers.read_plan import gap_s
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 ANSWER_TIMEOUT_S = 0.5
-"""Default time from the end of a request to the begin of its answer; slower devices say so in their profile."""
+"""Default time from the end of a request to the begin of its answer; slower devices say so, or are learned."""
 LATEST_ANSWER_S = 1.5
 """Default time after which no answer can come any more: slowest turnaround seen in the field 0.8 s, with margin."""
 GAP_MARGIN_S = 0.00015
 """The silence is aimed this much longer, so that a waking thread is never early by the slave's clock."""
+DAMAGED_SILENCE_S = 0.05
+"""An answer that is there in full length, but not right, is given up after this silence: more than a USB tick."""
+BROKEN_SILENCE_S = 0.2
+"""... and one of which only a part came, after this: packet radio pauses up to 0.1 s inside a frame."""
+ECHO_WAIT_S = 0.1
+"""An adapter that hears itself has given the request back after this time: several USB ticks."""
 REOPEN_FIRST_S = 0.5
-REOPEN_MAX_S = 8.0
+REOPEN_MAX_S = 2.0
+"""To look for a port that is not there costs nothing; whoever plugs the adapter in again waits no longer than this."""
 NEVER_SILENT_S = 2.0
 """A line on which bytes keep coming unasked is given up for this transaction after this time."""
+PROOFS_MAX = 3
+"""Proofs asked for one request; more than one is needed only when one of them was owed itself."""
 WAITING_MAX = 256
 """Greatest number of requests in the queue of a line."""
 NAP_MAX_S = 0.1
 """Longest sleep without looking whether the line is being closed."""
-RECEIVED_MAX = 4096
-"""Bytes kept of what comes in during one transaction; a longer babble keeps its end."""
-TURNAROUND_GAIN = 0.1
-"""Share by which a slower answer lengthens the learned turnaround; a faster one shortens it at once."""
-
-
-class Exchange(Protocol[T_co]):
-    """One request and how to know its answer.
-
-    Attributes:
-        request: bytes to send.
-        answer_length: length of the regular answer [bytes].
-        partner: whom it is addressed to; turnarounds are learned per partner.
-    """
-
-    request: bytes
-    answer_length: int
-    partner: int
-
-    def look(self, received: bytes) -> T_co | None:
-        """Searches the answer in what came in; None: not there yet; raises what the device refused."""
-        ...
-
-
-class BytePort(Protocol):
-    """An open way for bytes: a terminal, or a socket to a serial server. None of its methods waits."""
-
-    def fileno(self) -> int:
-        """The descriptor to wait on."""
-        ...
-
-    def send(self, data: bytes) -> None:
-        """Sends all of it; raises OSError if it cannot."""
-        ...
-
-    def receive(self) -> bytes:
-        """What has come in; empty when there is nothing; raises OSError if the other end is known to be gone."""
-        ...
-
-    def hung_up(self) -> bool:
-        """Whether the other end has ended the connection while it was idle."""
-        ...
-
-    def close(self) -> None:
-        """Gives the port back."""
-        ...
-
-
-class _Terminal:
-    """A serial port of this machine."""
-
-    def __init__(self, port: serial.Serial) -> None:
-        self._port = port
-
-    def fileno(self) -> int:
-        descriptor: int = self._port.fileno()
-        return descriptor
-
-    def send(self, data: bytes) -> None:
-        if os.write(self._port.fileno(), data) != len(data):
-            raise serial.SerialException("port does not take the request")
-
-    def receive(self) -> bytes:
-        try:
-            return os.read(self._port.fileno(), RECEIVED_MAX)
-        except BlockingIOError:
-            return b""
-
-    def hung_up(self) -> bool:
-        return False  # a terminal says so only when it is read or written
-
-    def close(self) -> None:
-        self._port.close()
+REQUEST_TYPICAL = 8
+WHOLE_FRAME = 256
+"""Longest frame assumed for a partner that was not asked yet [bytes]."""
 
 
 @dataclass(order=True, slots=True)
@@ -144,6 +92,30 @@ def _settle(future: "asyncio.Future[Any]", result: object, error: DriverError | 
         future.set_result(result)
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What became of one request on the wire.
+
+    Attributes:
+        answer: if it was answered.
+        error: if it was not, or refused.
+        rest_until_s: None: the line is in step; else it must rest until then [machine s].
+        received: what came instead of an answer, for the rest.
+        doubtful: it was answered, but perhaps not this request.
+    """
+
+    answer: Any = None
+    error: DriverError | None = None
+    rest_until_s: float | None = None
+    received: bytes = b""
+    doubtful: bool = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether the partner said something that we understood."""
+        return self.error is None or isinstance(self.error, DeviceRefused)
+
+
 class SerialLine:
     """A serial port and the thread that owns it.
 
@@ -157,6 +129,12 @@ class SerialLine:
         latest_answer_s: wall time after which no answer can come any more; after a failure the line rests so long [s].
         silence_s: silence between frames; None: 3.5 characters as the standard says [s].
         open_port: opens the way to the line where it is not a serial port of this machine; raises OSError.
+        usb_serial: where the kernel lists USB serial adapters.
+
+    Attributes:
+        counts: what happened on the line.
+        echo_test: a read that nobody answers, sent before a write whose answer an echo would imitate while it is not
+            known whether the adapter hears itself.
     """
 
     def __init__(
@@ -171,35 +149,58 @@ class SerialLine:
         latest_answer_s: float = LATEST_ANSWER_S,
         silence_s: float | None = None,
         open_port: Callable[[], BytePort] | None = None,
+        usb_serial: Path = USB_SERIAL,
     ) -> None:
         self.name = name
         self.counts = BusCounts()
+        self.echo_test: Exchange[Any] | None = None
         self._path = port
-        self._baud = baud
-        self._open_port = open_port or self._open_terminal
-        self._bytesize, self._parity, self._stopbits = parse_framing(framing)
+        self._framing = parse_framing(framing)
         if baud <= 0:
             raise ProfileFault(f"{name}: baud {baud}", code="bus_baud", at=("baud",))
-        self.bits_per_character = 1 + self._bytesize + (self._parity != "N") + self._stopbits
+        self._local = open_port is None
+        self._open_port = open_port or (lambda: Terminal(port, baud=baud, framing=self._framing))
+        bytesize, parity, stopbits = self._framing
+        self.bits_per_character = 1 + bytesize + (parity != "N") + stopbits
         self._character_s = self.bits_per_character / baud
         self._silence_s = gap_s(baud=baud, character_s=self._character_s) if silence_s is None else silence_s
         self._elapsed_s = elapsed_s
         self.answer_timeout_s = answer_timeout_s
-        self._latest_answer_s = max(latest_answer_s, answer_timeout_s)
+        self._latest_answer_s = latest_answer_s
+        self._usb_serial = usb_serial
         self._jobs: queue.PriorityQueue[_Job[Any]] = queue.PriorityQueue(WAITING_MAX)
         self._numbers = count()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+        self._partners: dict[Hashable, Partner] = {}
         # All below belongs to the worker thread.
         self._port: BytePort | None = None
-        self._idle_at_s = 0.0
+        self._ready = select.poll()
+        self._opened_at_s = self._idle_at_s = 0.0
         self._rest_until_s = float("-inf")  # after a loss in mid-transaction: its answer may reach the next connection
-        self._turnaround_s: dict[int, float] = {}
+        self._echoes: bool | None = None
+        self._stray = b""
+        self._latency_judged = False
         self._reopen_at_s = float("-inf")
         self._reopen_after_s = REOPEN_FIRST_S
         self._down_since_s: float | None = None
 
     # ------------------------------------------------------------------------------------------------ callers' side
+
+    def expect(self, partner: Hashable, timing: UnitTiming) -> None:
+        """Tells the pace of a partner, before `open`; the line learns the rest."""
+        self._partners[partner] = self._new_partner(partner, timing)
+
+    def pace(self, partner: Hashable) -> Pace:
+        """What the line has learned of a partner."""
+        known = self._partners.get(partner)
+        return (known or self._new_partner(partner, UnitTiming())).pace
+
+    def miss_s(self, partner: Hashable) -> float:
+        """What an unanswered request to a partner takes from the line: its time-out and the rest after it [s]."""
+        known = self._partners.get(partner) or self._new_partner(partner, UnitTiming())
+        characters = REQUEST_TYPICAL + (known.longest_answer or WHOLE_FRAME)
+        return max(known.timeout_s, known.latest_answer_s) + characters * self._character_s + self._silence_s
 
     async def open(self) -> None:
         """Starts the worker; the port is opened by it, now or when it appears."""
@@ -242,19 +243,25 @@ class SerialLine:
 
     def _work(self) -> None:
         """The thread: one transaction after the other until the line is closed."""
+        spent_before_s = self.counts.cpu_s
         while not self._closing.is_set():
             if self._port is None and self._elapsed_s() >= self._reopen_at_s:
                 self._try_open()
             try:
                 job = self._jobs.get(timeout=NAP_MAX_S)
             except queue.Empty:
+                self._listen()
                 continue
+            begin_s = self._elapsed_s()
             try:
                 self._serve(job)
             except Exception:  # a codec that breaks costs one request, never the line
                 self.counts.damaged += 1
-                log.exception("transaction failed bus=%s unit=%d", self.name, job.exchange.partner)
+                self._rest_until_s = self._elapsed_s() + self._latest_answer_s  # its answer may still come
+                log.exception("transaction failed bus=%s unit=%s", self.name, job.exchange.partner)
                 job.settle(None, ProtocolFault(f"{self.name}: unit {job.exchange.partner}: internal error"))
+            self.counts.busy_s += self._elapsed_s() - begin_s
+            self.counts.cpu_s = spent_before_s + time.thread_time()
         while True:
             try:
                 self._jobs.get_nowait().settle(None, LineDown(f"{self.name}: closed"))
@@ -263,121 +270,290 @@ class SerialLine:
         self._drop_port()
 
     def _serve(self, job: _Job[Any]) -> None:
-        """One job: transaction, answer to the caller, quarantine where it is due."""
+        """One job: proof that the partner is in step where there is doubt, transaction, rest where it is due."""
+        exchange = job.exchange
         if self._port is not None and self._port.hung_up():
-            # Serial servers close idle connections: nothing has been sent, so nobody needs to hear of it.
-            self._drop_port()
-            self._try_open()
-            self.counts.reopened += self._port is not None
+            if self._local:
+                self._lost(ConnectionResetError("the adapter has gone"))
+            else:  # serial servers close idle connections: nothing has been sent, so nobody needs to hear of it
+                self._drop_port()
+                self._try_open()
+                self.counts.reopened += self._port is not None
+        partner = self._partner(exchange.partner)
         if self._port is not None and self._elapsed_s() < self._rest_until_s:
-            self._quarantine(job.exchange, b"", until_s=self._rest_until_s)
+            self._rest(partner, b"", until_s=self._rest_until_s)
         if self._port is None:
             job.settle(None, LineDown(f"{self.name}: {self._path} is not there"))
             return
-        self.counts.requests += 1
-        rest_until_s: float | None = None
-        received = b""
         try:
-            answer, received, rest_until_s = self._transaction(job.exchange)
-        except DriverError as error:  # refused by the device, or never silent: the line is in step
-            job.settle(None, error)
-        except (OSError, serial.SerialException, termios.error) as error:
-            answer_s = self._latest_answer_s + job.exchange.answer_length * self._character_s
-            self._rest_until_s = max(self._idle_at_s, self._elapsed_s()) + answer_s
+            if exchange.mirrored and self._echoes is None:
+                self._test_echo()
+            result = self._settle_doubt(partner, exchange) or self._attempt(partner, exchange)
+        except PORT_FAULTS as error:
+            self._rest_until_s = max(self._idle_at_s, self._elapsed_s()) + partner.latest_answer_s
+            self._rest_until_s += exchange.answer_length * self._character_s
             self._lost(error)
             job.settle(None, LineDown(f"{self.name}: {self._path}: {error}"))
-        else:
-            if rest_until_s is None:
-                job.settle(answer, None)
-                return
-            if received:
-                self.counts.damaged += 1
-                head = received[:16].hex(" ")
-                job.settle(
-                    None,
-                    ProtocolFault(
-                        f"{self.name}: unit {job.exchange.partner}: not the answer: {head} ({len(received)} bytes)"
-                    ),
-                )
-            else:
-                self.counts.silent += 1
-                job.settle(None, NoAnswer(f"{self.name}: unit {job.exchange.partner} is silent"))
-            self._quarantine(job.exchange, received, until_s=rest_until_s)
+            return
+        doubt = ProtocolFault(f"{self.name}: unit {partner.name}: perhaps a late answer") if result.doubtful else None
+        job.settle(result.answer, result.error or doubt)
+        if result.rest_until_s is not None:
+            self._rest(partner, result.received, until_s=result.rest_until_s)
 
-    def _transaction(self, exchange: Exchange[T]) -> tuple[T | None, bytes, float | None]:
-        """One request on the wire.
+    def _settle_doubt(self, partner: Partner, exchange: Exchange[Any]) -> _Result | None:
+        """Brings a partner into step that owes an answer which could be taken for that of the next request.
+
+        A partner may be silent because it does not answer the proof. So every second time a read itself is sent to see
+        whether anybody is there at all; its answer is thrown away, and the proof follows at once.
 
         Returns:
-            Answer, received bytes, None; or None, received bytes, and the instant until which the line must rest [s].
+            None: the request may be sent; else the failure for the caller.
         """
-        self._await_silence()
-        character_s, length = self._character_s, exchange.answer_length
+        for _ in range(PROOFS_MAX):
+            if not partner.in_doubt(exchange) or (proof := partner.proof(exchange)) is None:
+                return None
+            alive = False
+            if partner.proof_unanswered and exchange.repeatable:
+                partner.proof_unanswered = False
+                trial = self._attempt(partner, exchange)
+                if not trial.alive:
+                    return trial
+                alive = True
+            result = self._attempt(partner, proof)
+            partner.proof_unanswered = not result.alive
+            if result.alive:
+                continue
+            if alive and partner.proof_failed():
+                log.warning(
+                    "unit answers no second kind of request: answers later than its rest cannot be told apart "
+                    "bus=%s unit=%s rest_s=%.1f",
+                    self.name,
+                    partner.name,
+                    partner.latest_answer_s,
+                )
+            return result
+        return _Result(error=ProtocolFault(f"{self.name}: unit {partner.name} is out of step"))
+
+    def _attempt(self, partner: Partner, exchange: Exchange[Any]) -> _Result:
+        """One request on the wire and what became of it; raises what the port raises."""
+        try:
+            self._await_silence(partner, exchange)
+        except ProtocolFault as fault:
+            return _Result(error=fault)
+        counts, character_s, length = self.counts, self._character_s, exchange.answer_length
+        counts.requests += 1
+        counts.writes += not exchange.repeatable
+        partner.longest_answer = max(partner.longest_answer, length)
+        rest_s = self._elapsed_s() - partner.answered_at_s
         self._send(exchange.request)
         sent_s = self._elapsed_s() + len(exchange.request) * character_s
         self._idle_at_s = sent_s
-        turnaround_s = self._turnaround_s.get(exchange.partner, 0.0)
-        self._sleep_until(sent_s + 0.9 * turnaround_s + (length - 1) * character_s)
-        give_up_s = sent_s + self.answer_timeout_s + length * character_s
-        received = self._receive()
+        try:
+            answer, received = self._await_answer(partner, exchange, sent_s=sent_s)
+        except PORT_FAULTS:
+            partner.missed(exchange, sent_s=sent_s)
+            raise
+        except DriverError as error:  # the device, or a gateway before it, says no: the line is in step
+            counts.answers += 1
+            partner.answered_at_s = self._idle_at_s
+            partner.refused(exchange, sent_s=sent_s, final=isinstance(error, DeviceRefused))
+            return _Result(error=error)
+        if answer is None:
+            return self._missed(partner, exchange, received, sent_s=sent_s, rest_s=rest_s)
+        counts.answers += 1
+        partner.answered_at_s = self._idle_at_s
+        if len(received) > length:
+            self._find_late(received, but=exchange)
+        turnaround_s = self._idle_at_s - sent_s - length * character_s
+        if partner.answered(exchange, sent_s=sent_s, turnaround_s=turnaround_s, rest_s=rest_s):
+            return _Result(answer)
+        return _Result(doubtful=True)
+
+    def _missed(
+        self, partner: Partner, exchange: Exchange[Any], received: bytes, *, sent_s: float, rest_s: float
+    ) -> _Result:
+        """Counts a failure, learns from it, and says how long the line must rest."""
+        rest_until_s = sent_s + partner.latest_answer_s + exchange.answer_length * self._character_s
+        if not received:
+            self.counts.silent += 1
+            partner.missed(exchange, sent_s=sent_s)
+            if partner.blame_rest(rest_s):
+                log.warning(
+                    "unit seems to need a rest between its answer and the next request bus=%s unit=%s guard_s=%.3f",
+                    self.name,
+                    partner.name,
+                    partner.guard_s,
+                )
+            error: DriverError = NoAnswer(f"{self.name}: unit {partner.name} is silent")
+            return _Result(error=error, rest_until_s=rest_until_s)
+        self.counts.damaged += 1
+        self._find_late(received, but=exchange)
+        begun = exchange.head in received
+        if not (begun and not partner.owed):  # else it was this answer, damaged, and nothing is owed
+            partner.missed(exchange, sent_s=sent_s)
+        # When something like the answer came, a proof before the next request of this form finds out whether the real
+        # one is still to come; who has no proofs must rest.
+        safe = not partner.in_doubt(exchange) or partner.proof(exchange) is not None
+        if safe and (begun or len(received) >= exchange.answer_length):
+            rest_until_s = self._elapsed_s()
+        head = received[:16].hex(" ")
+        error = ProtocolFault(f"{self.name}: unit {partner.name}: not the answer: {head} ({len(received)} bytes)")
+        return _Result(error=error, rest_until_s=rest_until_s, received=received)
+
+    def _await_answer(self, partner: Partner, exchange: Exchange[T], *, sent_s: float) -> tuple[T | None, bytes]:
+        """Waits for the answer; returns it, or None, with what has come in; raises what the device refuses."""
+        character_s, length = self._character_s, exchange.answer_length
+        self._sleep_until(sent_s + 0.9 * partner.turnaround_s + (length - 1) * character_s)
+        give_up_s = sent_s + partner.timeout_s + length * character_s
+        usual_s = sent_s + partner.usual_answer_s() + length * character_s
+        raw = received = self._receive()
         while True:
-            if received:
+            until_s = give_up_s
+            if raw:
                 now_s = self._idle_at_s = self._elapsed_s()
-                answer = exchange.look(received)
+                received, echoed = self._without_echo(exchange, raw)
+                answer = exchange.look(received) if received else None
                 if answer is not None:
-                    self._learn(exchange.partner, now_s - sent_s - length * character_s)
-                    return answer, received, None
-                if len(received) < length - 1:
-                    self._sleep_until(min(give_up_s, now_s + (length - 1 - len(received)) * character_s))
-            remaining_s = give_up_s - self._elapsed_s()
-            if remaining_s <= 0:
-                return None, received, sent_s + self._latest_answer_s + length * character_s
-            received = (received + self._receive(wait_s=remaining_s))[-RECEIVED_MAX:]
+                    self._judge_echo(exchange, raw, echoed=echoed)
+                    return answer, received
+                begun = received.find(exchange.head)
+                missing = length - len(received) + max(begun, 0)
+                if begun >= 0:
+                    silence_s = BROKEN_SILENCE_S + missing * character_s if missing > 0 else DAMAGED_SILENCE_S
+                    until_s = min(give_up_s, now_s + silence_s)
+                elif missing <= 0:  # the answer, and its head is damaged; or so much noise before it
+                    until_s = min(give_up_s, max(now_s + BROKEN_SILENCE_S, usual_s))
+                if missing > 1:
+                    self._sleep_until(min(until_s, now_s + (missing - 1) * character_s))
+            remaining_s = until_s - self._elapsed_s()
+            if remaining_s <= 0 or not (more := self._receive(wait_s=remaining_s)):
+                self._judge_echo(exchange, raw, echoed=raw.startswith(exchange.request))
+                return None, received
+            raw = (raw + more)[-RECEIVED_MAX:]
 
-    def _learn(self, partner: int, turnaround_s: float) -> None:
-        """Follows the turnaround of a device: faster answers at once, slower ones by degrees."""
-        measured_s = max(0.0, turnaround_s)
-        known_s = self._turnaround_s.get(partner, measured_s)
-        self._turnaround_s[partner] = min(measured_s, known_s + TURNAROUND_GAIN * (measured_s - known_s))
-
-    def _quarantine(self, exchange: Exchange[Any], received: bytes, *, until_s: float) -> None:
-        """Rests until the latest possible answer has passed; ends early only when that very answer has come."""
+    def _rest(self, partner: Partner, received: bytes, *, until_s: float) -> None:
+        """Rests until the latest possible answer has passed; ends early only when nothing is owed any more."""
         while not self._closing.is_set():
             remaining_s = until_s - self._elapsed_s()
             if remaining_s <= 0:
-                return
+                break
             try:
                 more = self._receive(wait_s=min(remaining_s, NAP_MAX_S))
-            except (OSError, serial.SerialException) as error:
+            except PORT_FAULTS as error:
                 self._lost(error)
                 return
             if not more:
                 continue
             self._idle_at_s = self._elapsed_s()
             received = (received + more)[-RECEIVED_MAX:]
-            try:
-                arrived = exchange.look(received) is not None
-            except DriverError:
-                arrived = True
-            if arrived:
-                self.counts.late += 1
-                return
+            if self._find_late(received):
+                received = b""
+                if not partner.owed:
+                    return
 
-    def _await_silence(self) -> None:
-        """Waits until the line has been silent for 3.5 characters; throws away what nobody asked for.
+    def _find_late(self, received: bytes, *, but: Exchange[Any] | None = None) -> bool:
+        """Searches owed answers in bytes that belong to nobody; each teaches how late its partner can be."""
+        found = False
+        for partner in list(self._partners.values()):
+            if not partner.owed:
+                continue
+            head = but.head if but is not None and but.partner == partner.name else b""
+            delay_s = partner.find_late(received, now_s=self._idle_at_s, character_s=self._character_s, but=head)
+            if delay_s is None:
+                continue
+            found = True
+            self.counts.late += 1
+            if partner.lengthen(delay_s):
+                log.warning(
+                    "an answer came later than believed possible bus=%s unit=%s after_s=%.2f rest_s=%.2f",
+                    self.name,
+                    partner.name,
+                    delay_s,
+                    partner.latest_answer_s,
+                )
+        return found
+
+    def _listen(self) -> None:
+        """Looks at an idle line: takes in what nobody asked for, and notices that the adapter has gone."""
+        if self._port is None:
+            return
+        try:
+            if self._port.hung_up():
+                if self._local:
+                    self._lost(ConnectionResetError("the adapter has gone"))
+                return
+            self._take_stray(self._receive())
+        except PORT_FAULTS as error:
+            self._lost(error)
+
+    def _await_silence(self, partner: Partner, exchange: Exchange[Any]) -> None:
+        """Waits until the line has been silent as long as it must, and the partner has had its rest.
 
         Raises:
-            ProtocolFault: it does not become silent.
+            ProtocolFault: the line does not become silent.
         """
         begin_s = self._elapsed_s()
+        silence_s = max(self._silence_s, exchange.silence_s) + GAP_MARGIN_S
+        rested_s = max(partner.answered_at_s + partner.guard_s, self._opened_at_s + partner.connect_delay_s)
         while True:
-            self._sleep_until(self._idle_at_s + self._silence_s + GAP_MARGIN_S)
+            self._sleep_until(max(self._idle_at_s + silence_s, rested_s))
             stray = self._receive()
             if not stray:
+                self._stray = b""
                 return
-            self.counts.stray_bytes += len(stray)
-            self._idle_at_s = self._elapsed_s()
+            self._take_stray(stray)
             if self._idle_at_s - begin_s > NEVER_SILENT_S or self._closing.is_set():
                 raise ProtocolFault(f"{self.name}: bytes keep coming unasked")
+
+    def _take_stray(self, data: bytes) -> None:
+        """Counts and throws away what nobody asked for; an answer among it was a late one."""
+        if not data:
+            self._stray = b""
+            return
+        self.counts.stray_bytes += len(data)
+        self._idle_at_s = self._elapsed_s()
+        self._stray = (self._stray + data)[-RECEIVED_MAX:]
+        if self._find_late(self._stray):
+            self._stray = b""
+
+    # ----------------------------------------------------------------------------------------------------- line echo
+
+    def _test_echo(self) -> None:
+        """Finds out whether the adapter hears itself, before an answer is expected that an echo would imitate."""
+        test = self.echo_test
+        if test is None:
+            return
+        self._await_silence(self._partner(test.partner), test)
+        self.counts.requests += 1
+        self._send(test.request)
+        until_s = self._elapsed_s() + len(test.request) * self._character_s + ECHO_WAIT_S
+        raw = b""
+        while test.request not in raw and (remaining_s := until_s - self._elapsed_s()) > 0:
+            raw += self._receive(wait_s=remaining_s)
+        self._idle_at_s = self._elapsed_s()
+        self._judge_echo(test, raw, echoed=test.request in raw)
+        self._echoes = bool(self._echoes)
+
+    def _without_echo(self, exchange: Exchange[Any], raw: bytes) -> tuple[bytes, bool]:
+        """Takes the request itself off what came in; returns the rest, and whether it was there."""
+        position = raw.find(exchange.request)
+        if position < 0 or (not self._echoes and (position > 0 or exchange.mirrored)):
+            return raw, False
+        return raw[:position] + raw[position + len(exchange.request) :], True
+
+    def _judge_echo(self, exchange: Exchange[Any], raw: bytes, *, echoed: bool) -> None:
+        """Learns whether the adapter hears itself; says so when it begins and when it ends."""
+        if echoed and (self._echoes or not exchange.mirrored):
+            self.counts.echoed += 1
+            if not self._echoes:
+                self._echoes = True
+                log.warning("line echoes: the adapter hears what it sends; taken off from now on bus=%s", self.name)
+        elif not exchange.mirrored and len(raw) in (0, exchange.answer_length):
+            if self._echoes:
+                log.warning("line echoes no more bus=%s", self.name)
+            self._echoes = False
+
+    # ---------------------------------------------------------------------------------------------------------- port
 
     def _sleep_until(self, instant_s: float) -> None:
         remaining_s = instant_s - self._elapsed_s()
@@ -391,36 +567,27 @@ class SerialLine:
     def _receive(self, *, wait_s: float = 0.0) -> bytes:
         """What has come in; waits for the first byte at most `wait_s` [s]."""
         assert self._port is not None
-        if wait_s > 0:
-            ready, _, _ = select.select([self._port.fileno()], [], [], wait_s)
-            if not ready:
-                return b""
+        if wait_s > 0 and not self._ready.poll(wait_s * 1e3):
+            return b""
         data = self._port.receive()
         if wait_s > 0 and not data:  # readable, yet nothing to read: the other end is gone
             raise serial.SerialException("port is gone")
         return data
 
-    def _open_terminal(self) -> BytePort:
-        return _Terminal(
-            serial.Serial(
-                self._path,
-                self._baud,
-                bytesize=self._bytesize,
-                parity=self._parity,
-                stopbits=self._stopbits,
-                timeout=0,
-                exclusive=True,
-            )
-        )
-
     def _try_open(self) -> None:
         try:
             self._port = self._open_port()
-        except (OSError, ValueError, serial.SerialException, termios.error) as error:
+        except OPEN_FAULTS as error:
             self._lost(error)
             return
-        self._idle_at_s = self._elapsed_s()
+        self._ready = select.poll()
+        self._ready.register(self._port.fileno(), select.POLLIN)
+        self._opened_at_s = self._idle_at_s = self._elapsed_s()
+        self._echoes = None  # it may be another adapter
+        self._stray = b""
         self._reopen_after_s = REOPEN_FIRST_S
+        if self._local and not self._latency_judged:
+            self._latency_judged = warn_of_latency(self.name, self._path, sysfs=self._usb_serial)
         if self._down_since_s is not None:
             self.counts.reopened += 1
             log.warning(
@@ -444,8 +611,17 @@ class SerialLine:
     def _drop_port(self) -> None:
         port, self._port = self._port, None
         if port is not None:
-            with contextlib.suppress(OSError, serial.SerialException, termios.error):
+            with contextlib.suppress(*PORT_FAULTS):
                 port.close()
+
+    def _partner(self, name: Hashable) -> Partner:
+        partner = self._partners.get(name)
+        if partner is None:
+            partner = self._partners[name] = self._new_partner(name, UnitTiming())
+        return partner
+
+    def _new_partner(self, name: Hashable, timing: UnitTiming) -> Partner:
+        return Partner(name, timing, timeout_s=self.answer_timeout_s, latest_answer_s=self._latest_answer_s)
 
 
 def parse_framing(framing: str) -> tuple[int, str, int]:

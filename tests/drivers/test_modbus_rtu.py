@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.bus.base import Span
-from drivers.bus.modbus_rtu import _ReadExchange, _WriteExchange, check_sum, write_body
+from drivers.bus.modbus_rtu import ReadExchange, WriteExchange, check_sum, write_body
 from drivers.errors import DeviceRefused, NoAnswer
 
 NOISE = st.binary(max_size=12)
@@ -25,8 +25,8 @@ def test_check_sum_of_published_frames() -> None:
 
 def test_requests_on_the_wire() -> None:
     """Source: Modbus Application Protocol V1.1b3, 6.3, 6.6, 6.11, 6.12: the examples there."""
-    assert _ReadExchange(Span(3, 0x6B, 3), unit=17).request[:-2] == bytes.fromhex("11 03 00 6B 00 03")
-    assert _WriteExchange(1, [3], unit=17, function=6).request[:-2] == bytes.fromhex("11 06 00 01 00 03")
+    assert ReadExchange(Span(3, 0x6B, 3), unit=17).request[:-2] == bytes.fromhex("11 03 00 6B 00 03")
+    assert WriteExchange(1, [3], unit=17, function=6).request[:-2] == bytes.fromhex("11 06 00 01 00 03")
     assert write_body(1, [0x000A, 0x0102], function=16) == bytes.fromhex("00 01 00 02 04 00 0A 01 02")
     assert write_body(0x13, [1, 0, 1, 1, 0, 0, 1, 1, 1, 0], function=15) == bytes.fromhex("00 13 00 0A 02 CD 01")
     assert write_body(0xAC, [1], function=5) == bytes.fromhex("00 AC FF 00")
@@ -34,7 +34,7 @@ def test_requests_on_the_wire() -> None:
 
 def test_bits_of_an_answer() -> None:
     """Source: Modbus Application Protocol V1.1b3, 6.1: coils 20-38 read CD 6B 05."""
-    bits = _ReadExchange(Span(1, 0x13, 19), unit=1).look(sealed(1, 1, 3, 0xCD, 0x6B, 0x05))
+    bits = ReadExchange(Span(1, 0x13, 19), unit=1).look(sealed(1, 1, 3, 0xCD, 0x6B, 0x05))
     assert bits is not None
     assert len(bits) == 19
     assert bits[:8] == (1, 0, 1, 1, 0, 0, 1, 1)
@@ -46,7 +46,7 @@ def test_bits_of_an_answer() -> None:
 def test_the_answer_is_found_behind_noise(registers: list[int], before: bytes, after: bytes) -> None:
     data = struct.pack(f">{len(registers)}H", *registers)
     frame = sealed(9, 4, len(data), *data)
-    assert _ReadExchange(Span(4, 0, len(registers)), unit=9).look(before + frame + after) == tuple(registers)
+    assert ReadExchange(Span(4, 0, len(registers)), unit=9).look(before + frame + after) == tuple(registers)
 
 
 @pytest.mark.parametrize(
@@ -62,18 +62,18 @@ def test_the_answer_is_found_behind_noise(registers: list[int], before: bytes, a
     ],
 )
 def test_what_is_not_the_answer_is_no_answer(frame: bytes) -> None:
-    assert _ReadExchange(Span(3, 0, 1), unit=1).look(frame) is None
+    assert ReadExchange(Span(3, 0, 1), unit=1).look(frame) is None
 
 
 @pytest.mark.parametrize("frame", [sealed(1, 6, 0, 10, 0, 51), sealed(1, 6, 0, 11, 0, 50), sealed(2, 6, 0, 10, 0, 50)])
 def test_an_echo_must_repeat_the_write(frame: bytes) -> None:
-    write = _WriteExchange(10, [50], unit=1, function=6)
+    write = WriteExchange(10, [50], unit=1, function=6)
     assert write.look(frame) is None
     assert write.look(sealed(1, 6, 0, 10, 0, 50)) is True
 
 
 def test_exceptions() -> None:
-    read = _ReadExchange(Span(3, 0, 1), unit=1)
+    read = ReadExchange(Span(3, 0, 1), unit=1)
     with pytest.raises(DeviceRefused, match="no such address") as caught:
         read.look(b"\x00" + sealed(1, 0x83, 2))
     assert caught.value.code == 2
@@ -86,7 +86,7 @@ def test_exceptions() -> None:
 @given(received=st.binary(max_size=64), count=st.integers(1, 4))
 def test_any_bytes_give_a_proven_answer_a_refusal_or_nothing(received: bytes, count: int) -> None:
     try:
-        registers = _ReadExchange(Span(3, 0, count), unit=1).look(received)
+        registers = ReadExchange(Span(3, 0, count), unit=1).look(received)
     except (DeviceRefused, NoAnswer):
         return
     if registers is not None:
