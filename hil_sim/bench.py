@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from hil_sim.devices.catalogue import quantity_names
+from hil_sim.devices.catalogue import asked_of_the_plant, quantity_names
 from hil_sim.devices.server import DeviceServer
 from hil_sim.devices.tcp import TcpServer
 from hil_sim.line import SerialLine
@@ -140,7 +140,7 @@ class Bench:
         self.meters = MeterBench(
             seed=scenario.seed,
             start_s=self.start_s,
-            devices={wired.name: quantity_names(wired.model) for wired in self.layout.devices},
+            devices={wired.name: asked_of_the_plant(wired.model) for wired in self.layout.devices},
         )
         self.devices = {
             wired.name: DeviceServer(

@@ -64,3 +64,9 @@ MODELS: Final[Mapping[str, RegisterMap]] = MappingProxyType(
 def quantity_names(model: str) -> frozenset[str]:
     """Names under which the wire log may hold values of a device of this model."""
     return frozenset(MODELS[model].names())
+
+
+def asked_of_the_plant(model: str) -> frozenset[str]:
+    """Names of which a device of this model wants to know the truth: all but its own settings, number and calendar."""
+    own = {q.name for q in MODELS[model].quantities if q.constant is not None or q.origin != "plant"}
+    return quantity_names(model) - own

@@ -12,7 +12,10 @@ from hil_sim.devices.registers import HOLDING, INPUT, W_PER_KW, Block, Command, 
 
 _NO_SENSOR: Final = -0x8000
 _SENSOR: Final = Instrument(offset=0.3, noise=0.05)
-_ENERGY: Final = Instrument(gain_error_ratio=0.02, resolution=0.1, truncates=True)
+_ENERGY_PULSES: Final = Instrument(gain_error_ratio=0.02, resolution=0.01, truncates=True)
+_ENERGY: Final = Instrument(  # one register of tenths: it starts again at zero
+    gain_error_ratio=0.02, resolution=0.1, truncates=True, rolls_over_at=6553.6
+)
 _POWER_KW_PER_COUNT: Final = 10.0 / W_PER_KW
 _TEMPERATURES: Final = (
     ("outdoor_temperature", 1),
@@ -32,7 +35,7 @@ _QUANTITIES: Final = (
         for name, address in _TEMPERATURES
     ),
     Quantity("requested_compressor_frequency", "Hz", INPUT, Number(140, "u16")),
-    Quantity("pulse_energy_total", "kWh", INPUT, Number(398, "u32", scale=0.01), _ENERGY),
+    Quantity("pulse_energy_total", "kWh", INPUT, Number(398, "u32", scale=0.01), _ENERGY_PULSES),
     Quantity("additional_heat_power", "kW", INPUT, Number(1027, "i16", scale=0.01), Instrument()),
     Quantity("sg_mode", "", INPUT, Number(1911, "u16")),
     Quantity("alarm_code", "", INPUT, Number(2195, "u16")),

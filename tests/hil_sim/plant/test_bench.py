@@ -1,7 +1,10 @@
 """The bench of meters: what belongs together fits together, at every instant."""
 
+import math
+
 import pytest
 
+from hil_sim.devices.catalogue import MODELS, asked_of_the_plant
 from hil_sim.plant.bench import MeterBench
 from hil_sim.plant.water import HEAT_CAPACITY_KJ_PER_KG_K, density_kg_per_m3
 
@@ -48,3 +51,11 @@ def test_a_command_reads_back_and_what_is_not_there_is_refused(bench: MeterBench
         bench.command("hp", "heartbeat", 1.0)
     with pytest.raises(ValueError, match="the bench makes no 'colour'"):
         MeterBench(seed=1, start_s=START_S, devices={"x": frozenset({"colour"})})
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_can_stand_on_the_bench(model: str) -> None:
+    names = asked_of_the_plant(model)
+    bench = MeterBench(seed=1, start_s=0.0, devices={"dut": names})
+    for name in names:
+        assert math.isfinite(bench.quantity("dut", name, instant_s=100.0)), name
