@@ -15,7 +15,7 @@ REQUIRE  ?=
 N        ?=
 SEED     ?=
 
-.PHONY: venv demo test gate faults fuzz format picture lock clean
+.PHONY: venv demo test gate faults fuzz format picture supported lock clean
 .DEFAULT_GOAL := test
 
 venv: $(STAMP)
@@ -56,6 +56,9 @@ format: venv
 
 picture: ## draws the lists of docs/architecture.md from the code
 	@$(PYTHON) tools/draw_house.py
+
+supported: venv ## draws SUPPORTED.md from the device profiles
+	@$(BIN)/python tools/draw_supported.py
 
 lock: venv ## renew the lock file: hashes for Python 3.11-3.13 on x86-64 and aarch64, no download addresses
 	@$(PYTHON) tools/with_pip_settings.py $(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
