@@ -8,31 +8,27 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 
-from drivers.bus.base import Bus, Span
+from drivers.bus.base import Bus, Span, UnitTiming
 from drivers.codec import PointCodec
-from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault
-from drivers.link import UnitLink
+from drivers.link import LineShare, UnitLink
 from drivers.memory import DeviceMemory
-from drivers.profile import Access, PointSpec, Profile
-from drivers.read_plan import Read, Want, read_plan
+from drivers.profile import PointSpec, Profile, Timing
+from drivers.reading import Fetched, Reader
 from drivers.sample import Cause, Quality, Sample, bad
+from drivers.schedule import PointSchedule, point_periods
 from drivers.wear import WriteCount
 from drivers.writing import WriteOutcome, Writer
 
 log = logging.getLogger(__name__)
 
-DUE_SLACK_RATIO = 0.5
-"""A point is due when all but this share of the device's period has passed: callers wake a little early or late."""
-PLANS_MAX = 64
-"""Read plans kept; different sets of due points beyond that mean an odd mixture of periods."""
 SOON_AGAIN = (Cause.NO_ANSWER, Cause.PROTOCOL, Cause.LINE_DOWN)
-"""Causes that may be gone at the next poll; a refused point is asked for at its own period."""
+"""Causes that end with an outage: such points are read as soon as the unit answers, a refused one when it is due."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Reading:
     """What one poll got for one point, before it becomes a sample."""
 
@@ -54,6 +50,7 @@ class Device:
         elapsed_s: stop-watch of the machine [s].
         memory: what it knew before the last restart.
         may_write: asked before every write; False: not one frame leaves.
+        share: what it shares with the other units of its line; None: it is alone on it.
     """
 
     def __init__(
@@ -68,6 +65,7 @@ class Device:
         elapsed_s: Callable[[], float],
         memory: DeviceMemory | None = None,
         may_write: Callable[[], bool] = lambda: True,
+        share: LineShare | None = None,
     ) -> None:
         self.name = name
         self.unit = unit
@@ -81,7 +79,15 @@ class Device:
         self._elapsed_s = elapsed_s
         self._memory = memory or DeviceMemory(name)
         self._codecs = {key: PointCodec(spec) for key, spec in profile.points.items()}
-        self._link = UnitLink(bus, unit, elapsed_s=elapsed_s)
+        bus.expect(unit, _pace(profile.timing))
+        self._link = UnitLink(
+            bus,
+            unit,
+            elapsed_s=elapsed_s,
+            share=share,
+            may_write=may_write,
+            shy=profile.limits.silent_beyond,
+        )
         self._writer = Writer(
             self._link,
             points=profile.points,
@@ -91,145 +97,94 @@ class Device:
             elapsed_s=elapsed_s,
             may_write=may_write,
         )
-        self._readable = [key for key, spec in profile.points.items() if spec.access is not Access.WRITE]
-        self._due_utc: dict[str, datetime] = {}
-        self._plans: dict[tuple[str, ...], list[Read]] = {}
+        self._reader = Reader(
+            name, link=self._link, profile=profile, memory=self._memory, now_utc=now_utc, elapsed_s=elapsed_s
+        )
+        periods_s = point_periods(profile, period_s=period_s)
+        self._schedule = PointSchedule({key: periods_s[key] for key in self._reader.names}, period_s=period_s)
         self._ratio_names = {word for spec in profile.points.values() for word in spec.times}
         self._ratios: dict[str, float] = {}
         self._failing: dict[str, Cause] = {}
-        self._failing_since_s = 0.0
-        self._told = False
+        self._out = False
+        self._out_since_s = 0.0
 
     @property
     def fault(self) -> Cause:
-        """Why points of this device cannot be fetched at present; NONE when all can."""
-        return next(iter(self._failing.values()), Cause.NONE)
+        """Why points of this device cannot be fetched at present, the gravest cause first; NONE when all can."""
+        return min(self._failing.values(), key=lambda cause: cause not in SOON_AGAIN, default=Cause.NONE)
 
     @property
     def dead(self) -> bool:
         """Whether it has been silent so long that it is only probed now and then."""
         return self._link.dead
 
+    @property
+    def holes(self) -> Sequence[Span]:
+        """Registers that it was seen to refuse."""
+        return self._reader.holes
+
     # ----------------------------------------------------------------------------------------------------- reading
 
     async def poll(self) -> list[Sample]:
-        """Reads all points that are due.
+        """Reads all points that are due, and those that an outage kept from being read.
 
         Returns:
-            One sample per due point; a point that could not be read is BAD with its cause. Empty when nothing is due.
+            One sample per due point; a point that could not be read is BAD with its cause. Empty when nothing is due
+            (a dead unit may be probed all the same).
         """
-        names = self._take_due()
-        readings: dict[str, _Reading] = {}
-        for read in self._plan(names):
-            registers, cause = await self._fetch(read)
-            instant_utc = self._now_utc()
-            for name in read.names:
-                value = None
-                why = cause
-                if registers is not None:
-                    codec = self._codecs[name]
-                    offset = codec.first - read.span.address
-                    value, why = codec.decode(registers[offset : offset + codec.count])
-                readings[name] = _Reading(instant_utc, value, why)
-            self._note(read.names, cause)
-            if cause in SOON_AGAIN:  # a slow point does not wait its whole period after an outage
-                soon_utc = instant_utc + timedelta(seconds=self.period_s)
-                self._due_utc.update({name: min(soon_utc, self._due_utc.get(name, soon_utc)) for name in read.names})
+        due = self._schedule.take(self._now_utc())
+        missing = {name for name, cause in self._failing.items() if cause in SOON_AGAIN}
+        if not due and (not self.dead or self._link.resting):
+            return []
+        names = self._with_needed(due | missing if self._link.answering else due)
+        got = await self._reader.fetch(names)
+        late = self._with_needed(missing) - names
+        if late and self._link.answering:  # it has just come back
+            got |= await self._reader.fetch(late)
+            names |= late
+        readings = {name: self._decode(name, got[name]) for name in self._reader.names if name in names}
+        self._note({name: got[name].cause for name in readings})
         if self.dead:
             self._ratios.clear()  # whatever answers next may be another meter with another ratio
         for name in self._ratio_names & readings.keys():
             reading = readings[name]
             if reading.value is not None and self._plausible(name, reading.value):
                 self._ratios[name] = reading.value
-        return [self._sample(name, readings) for name in names]
+        marks = {name: readings[name].value for name in self.profile.identity if name in readings}
+        await self._reader.identify({name: value for name, value in marks.items() if value is not None})
+        return [self._sample(name, readings) for name in readings]
 
-    def _take_due(self) -> tuple[str, ...]:
-        """Names the due points, with those that they hang on, and sets when they are due again."""
-        now_utc = self._now_utc()
-        due = {name for name in self._readable if self._is_due(name, now_utc)}
-        for name in due:
-            period = self._period(name)
-            planned_utc = self._due_utc.get(name, now_utc) + period
-            # On the grid of the first reading, so that jitter does not add up; anew if periods were missed.
-            self._due_utc[name] = planned_utc if now_utc < planned_utc <= now_utc + 2 * period else now_utc + period
-        for name in tuple(due):
-            spec = self.profile.points[name]
-            if spec.needs_flow is not None:
-                due.add(spec.needs_flow.point)  # flow and temperature must be of one instant
-            due.update(word for word in spec.times if word not in self._ratios)
-        return tuple(name for name in self._readable if name in due)
+    def _with_needed(self, names: set[str]) -> set[str]:
+        """Adds the points that others hang on: flow and temperature must be of one instant, a ratio must be known."""
+        specs = [self.profile.points[name] for name in names]
+        flows = {spec.needs_flow.point for spec in specs if spec.needs_flow is not None}
+        return names | flows | {word for spec in specs for word in spec.times if word not in self._ratios}
 
-    def _is_due(self, name: str, now_utc: datetime) -> bool:
-        """Whether a point is to be read now; a due time too far ahead means that the clock was set back."""
-        if name not in self._due_utc:
-            return True
-        ahead = self._due_utc[name] - now_utc
-        return ahead <= timedelta(seconds=DUE_SLACK_RATIO * self.period_s) or ahead > 2 * self._period(name)
+    def _decode(self, name: str, fetched: Fetched) -> _Reading:
+        if fetched.registers is None:
+            return _Reading(fetched.instant_utc, None, fetched.cause)
+        value, cause = self._codecs[name].decode(fetched.registers)
+        return _Reading(fetched.instant_utc, value, cause)
 
-    def _period(self, name: str) -> timedelta:
-        return timedelta(seconds=self.profile.points[name].period_s or self.period_s)
-
-    def _plan(self, names: tuple[str, ...]) -> list[Read]:
-        """The cheapest reads for these points; remembered, because the same sets come again and again."""
-        if names not in self._plans:
-            if len(self._plans) >= PLANS_MAX:
-                self._plans.clear()
-            groups: dict[str, list[PointSpec]] = {}
-            for name in names:
-                spec = self.profile.points[name]
-                groups.setdefault(f"group {spec.atomic}" if spec.atomic else name, []).append(spec)
-            wants = []
-            for specs in groups.values():
-                first = min(spec.first for spec in specs)
-                end = max(spec.first + spec.count for spec in specs)
-                wants.append(Want(tuple(spec.name for spec in specs), Span(specs[0].function, first, end - first)))
-            self._plans[names] = read_plan(wants, cost=self._bus.cost, limits=self.profile.limits)
-        return self._plans[names]
-
-    async def _fetch(self, read: Read) -> tuple[Sequence[int] | None, Cause]:
-        """One request of a poll, repeated once if the unit was answering until now."""
-        if self._link.resting:
-            return None, Cause.NO_ANSWER
-        again = self._link.answering
-        while True:
-            try:
-                registers = await self._link.ask(read.span)
-            except (NoAnswer, ProtocolFault) as error:
-                log.debug("no reading device=%s span=%s error=%s", self.name, read.span, error)
-                if not again:
-                    return None, Cause.PROTOCOL if isinstance(error, ProtocolFault) else Cause.NO_ANSWER
-                again = False
-            except DriverError as error:
-                log.debug("no reading device=%s span=%s error=%s", self.name, read.span, error)
-                return None, _cause(error)
-            else:
-                return registers, Cause.NONE
-
-    def _note(self, names: Sequence[str], cause: Cause) -> None:
-        """Logs the begin and the end of a fault, once each."""
-        if not self._failing:
-            self._failing_since_s = self._elapsed_s()
-        for name in names:
+    def _note(self, causes: Mapping[str, Cause]) -> None:
+        """Logs the begin and the end of an outage, once each, and a refused point once."""
+        was_out = self._out
+        for name, cause in causes.items():
             if cause is Cause.NONE:
                 self._failing.pop(name, None)
-            else:
+            elif self._failing.get(name) is not cause:
                 self._failing[name] = cause
+                if cause is Cause.REFUSED:
+                    log.warning("device refuses a point device=%s point=%s", self.name, name)
         # A line that is down has been reported by the line itself, once for all its devices.
-        if not self._told and cause not in (Cause.NONE, Cause.LINE_DOWN):
-            self._told = True
-            log.warning(
-                "device cannot be read device=%s bus=%s unit=%d cause=%s", self.name, self._bus.name, self.unit, cause
-            )
-        elif self._told and not self._failing:
-            self._told = False
-            down_s = self._elapsed_s() - self._failing_since_s
-            log.warning(
-                "device is read again device=%s bus=%s unit=%d down_s=%.1f",
-                self.name,
-                self._bus.name,
-                self.unit,
-                down_s,
-            )
+        out = [cause for cause in self._failing.values() if cause in (Cause.NO_ANSWER, Cause.PROTOCOL)]
+        self._out = bool(out)
+        where = f"device={self.name} bus={self._bus.name} unit={self.unit}"
+        if self._out and not was_out:
+            self._out_since_s = self._elapsed_s()
+            log.warning("device cannot be read %s cause=%s points=%d", where, out[0], len(out))
+        elif was_out and not self._out:
+            log.warning("device is read again %s down_s=%.1f", where, self._elapsed_s() - self._out_since_s)
 
     def _sample(self, name: str, readings: Mapping[str, _Reading]) -> Sample:
         """Judges one reading: ratio, flow, range."""
@@ -290,7 +245,8 @@ class Device:
         return self._writer.counts
 
 
-def _cause(error: DriverError) -> Cause:
-    if isinstance(error, LineDown):
-        return Cause.LINE_DOWN
-    return Cause.REFUSED if isinstance(error, DeviceRefused) else Cause.PROTOCOL
+def _pace(timing: Timing) -> UnitTiming:
+    """What the wire is told of a model's pace before it has learned it."""
+    return UnitTiming(
+        timeout_s=timing.timeout_s, guard_s=timing.guard_s or 0.0, connect_delay_s=timing.connect_delay_s or 0.0
+    )

@@ -7,7 +7,8 @@ DriverError
 │   └── ProtocolFault     an answer came that is not the answer to this request: never a value
 ├── GiveUpPoint           this point, in this form, will not work: configuration or device must change
 │   ├── DeviceRefused     Modbus exception answer (code in `.code`)
-│   └── CannotDecode      the registers do not hold a value of the stated type
+│   ├── CannotDecode      the registers do not hold a value of the stated type
+│   └── WriteForbidden    the mode of the plant allows no write: no frame was sent
 └── ProfileFault          a profile or device entry is wrong: the service must not start with it
 """
 
@@ -46,6 +47,10 @@ class DeviceRefused(GiveUpPoint):
 
 class CannotDecode(GiveUpPoint):
     """Registers that hold no value of the stated type."""
+
+
+class WriteForbidden(GiveUpPoint):
+    """The mode of the plant allows no write; no frame was sent."""
 
 
 class ProfileFault(DriverError):

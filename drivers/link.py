@@ -1,20 +1,39 @@
-"""One unit behind a bus: asks it, writes to it, keeps count of its silence, and leaves it alone while it is dead.
+"""One unit behind a bus: asks it, writes to it, counts its silence, times its answers, lets it rest while it is dead.
 
-A unit that does not answer costs its neighbours their turn; how often it may be tried is decided here. What the
-registers mean is the business of `drivers.device`.
+A unit that does not answer costs its neighbours their turn; how often it may be tried is reckoned in
+`drivers.schedule`. What the registers mean is the business of `drivers.device`.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
 
 from drivers.bus.base import Bus, Span
-from drivers.errors import DeviceRefused, NoAnswer, ProtocolFault
+from drivers.errors import DeviceRefused, NoAnswer, ProtocolFault, WriteForbidden
+from drivers.schedule import SilenceBudget
+from drivers.turns import Turns
 
 DEAD_AFTER = 3
-"""Unanswered requests in a row after which a unit is taken for dead."""
-PROBE_MIN_S = 10.0
-"""A dead unit is tried again after this wall time at the earliest ..."""
-PROBE_MISSES = 20
-"""... and after this many times what an unanswered request costs: alone it then costs its line at most a twentieth."""
+"""Unanswered requests in a row after which a unit is taken for dead ..."""
+DEAD_AFTER_SHY = 4
+"""... and of one that answers bad addresses with silence: the read, then three single points."""
+PACES_KEPT = 9
+PACES_MIN = 3
+"""Answers timed before a unit's own turnaround is believed; the median of the last ones counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineShare:
+    """What the units of one line share.
+
+    Attributes:
+        turns: whose request goes next.
+        silence: what silent units may take.
+    """
+
+    turns: Turns = field(default_factory=Turns)
+    silence: SilenceBudget = field(default_factory=SilenceBudget)
 
 
 class UnitLink:
@@ -24,14 +43,29 @@ class UnitLink:
         bus: the wire.
         unit: its Modbus address.
         elapsed_s: stop-watch of the machine [s].
+        share: shared with the other units of the line; None: alone on it.
+        may_write: asked before every frame that writes; False: it does not leave.
+        shy: it answers bad addresses with silence.
     """
 
-    def __init__(self, bus: Bus, unit: int, *, elapsed_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        unit: int,
+        *,
+        elapsed_s: Callable[[], float],
+        share: LineShare | None = None,
+        may_write: Callable[[], bool] = lambda: True,
+        shy: bool = False,
+    ) -> None:
         self.bus = bus
         self.unit = unit
+        self.share = share or LineShare()
         self._elapsed_s = elapsed_s
+        self._may_write = may_write
+        self._dead_after = DEAD_AFTER_SHY if shy else DEAD_AFTER
         self._missed = 0
-        self._probe_at_s = float("-inf")
+        self._paces_s: deque[float] = deque(maxlen=PACES_KEPT)
 
     @property
     def answering(self) -> bool:
@@ -41,43 +75,88 @@ class UnitLink:
     @property
     def dead(self) -> bool:
         """Whether it has been silent so long that it is only probed now and then."""
-        return self._missed >= DEAD_AFTER
+        return self._missed >= self._dead_after
+
+    @property
+    def last_chance(self) -> bool:
+        """Whether one more unanswered request takes it for dead."""
+        return self._missed == self._dead_after - 1
 
     @property
     def resting(self) -> bool:
-        """Whether it is dead and the time for the next probe has not come."""
-        return self.dead and self._elapsed_s() < self._probe_at_s
+        """Whether it failed last and the line has no time for another try now."""
+        return not self.answering and self.line_spent
 
-    async def ask(self, span: Span) -> Sequence[int]:
-        """One read on the wire.
+    @property
+    def line_spent(self) -> bool:
+        """Whether the line has no time for another unanswered request now."""
+        return not self.share.silence.may_ask(self.unit, now_s=self._elapsed_s())
+
+    @property
+    def turnaround_s(self) -> float | None:
+        """How long it thinks before it answers, as seen so far [s]; None: not known yet."""
+        return median(self._paces_s) if len(self._paces_s) >= PACES_MIN else None
+
+    async def ask(self, span: Span, *, trial: bool = False) -> Sequence[int]:
+        """One read on the wire, at once.
+
+        Args:
+            span: what to read.
+            trial: silence may mean the addresses and does not count towards taking the unit for dead.
 
         Raises:
             DriverError: as `Bus.read`.
         """
+        begin_s = self._elapsed_s()
         try:
             registers = await self.bus.read(span, unit=self.unit)
         except (NoAnswer, ProtocolFault):
-            self._miss()
+            self._miss(trial=trial)
             raise
         except DeviceRefused:
-            self._missed = 0  # a refusal is a sign of life
+            self._hear()  # a refusal is a sign of life
             raise
-        self._missed = 0
+        self._hear()
+        cost = self.bus.cost
+        pace_s = self._elapsed_s() - begin_s - (cost.price_s(span) - cost.turnaround_s)
+        if pace_s > 0.0:  # faster than the wire allows is no measurement
+            self._paces_s.append(pace_s)
         return registers
+
+    async def ask_in_turn(self, span: Span, *, due_s: float, trial: bool = False) -> Sequence[int]:
+        """One read on the wire, when it is this request's turn.
+
+        Args:
+            span: what to read.
+            due_s: since when it is due [s].
+            trial: as in `ask`.
+
+        Raises:
+            DriverError: as `Bus.read`.
+        """
+        async with self.share.turns.turn(due_s):
+            return await self.ask(span, trial=trial)
 
     async def send(self, address: int, values: Sequence[int], *, function: int) -> None:
         """One write on the wire, sent once.
 
         Raises:
+            WriteForbidden: the mode of the plant allows no write.
             DriverError: as `Bus.write`.
         """
+        if not self._may_write():
+            raise WriteForbidden(f"{self.bus.name}: unit {self.unit}: no write leaves in this mode")
         try:
             await self.bus.write(address, values, unit=self.unit, function=function)
         except (NoAnswer, ProtocolFault):
             self._miss()
             raise
-        self._missed = 0
+        self._hear()
 
-    def _miss(self) -> None:
-        self._missed += 1
-        self._probe_at_s = self._elapsed_s() + max(PROBE_MIN_S, PROBE_MISSES * self.bus.miss_s(self.unit))
+    def _miss(self, *, trial: bool = False) -> None:
+        self._missed += not trial
+        self.share.silence.missed(self.unit, cost_s=self.bus.miss_s(self.unit), now_s=self._elapsed_s(), dead=self.dead)
+
+    def _hear(self) -> None:
+        self._missed = 0
+        self.share.silence.heard(self.unit)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from drivers.profile import ADDRESS_MAX, BITS_PER_READ_MAX, Limits
+from drivers.profile import ADDRESS_MAX, BITS_PER_READ_MAX, Limits, PointSpec
 
 BITS_PER_REGISTER = 16
 READ_FUNCTION_BITS_LAST = 2
@@ -105,6 +105,19 @@ class Read:
 
     span: Span
     names: tuple[str, ...]
+
+
+def wants_of(specs: Iterable[PointSpec]) -> list[Want]:
+    """Groups points into what must come from one request: atomic groups whole, all others alone."""
+    groups: dict[str, list[PointSpec]] = {}
+    for spec in specs:
+        groups.setdefault(f"group {spec.atomic}" if spec.atomic else spec.name, []).append(spec)
+    wants = []
+    for members in groups.values():
+        first = min(spec.first for spec in members)
+        end = max(spec.first + spec.count for spec in members)
+        wants.append(Want(tuple(spec.name for spec in members), Span(members[0].function, first, end - first)))
+    return wants
 
 
 def read_plan(wants: Iterable[Want], *, cost: LineCost, limits: Limits, holes: Sequence[Span] = ()) -> list[Read]:

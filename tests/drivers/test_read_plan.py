@@ -1,5 +1,6 @@
 """The read plan covers every point, breaks no limit, and is never dearer than any other partition of the points."""
 
+import functools
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,7 @@ COUNTED_AS_REGISTERS = 100
 SIZE = {"u16": 1, "i16": 1, "bool": 1, "u32": 2, "i32": 2, "f32": 2, "i64": 4}
 
 
+@functools.cache
 def facts_of(model: str) -> tuple[list[dict[str, Any]], Limits]:
     """Readable points and limits of a fact file; a text of unknown length counts as one register."""
     path = FACTS / f"{model}.yaml"

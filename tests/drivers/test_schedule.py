@@ -1,0 +1,92 @@
+"""Points are due by the age of their data, devices keep out of step, silent units take a small share of the line."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.schedule import BURST_MISSES, DEAD_SHARE_MAX, FAILING_SHARE_MAX, PointSchedule, SilenceBudget, phases_s
+
+START_UTC = datetime(2026, 1, 15, 8, tzinfo=UTC)
+
+
+@settings(max_examples=60)
+@given(
+    own_s=st.lists(st.sampled_from([10.0, 20.0, 30.0, 60.0, 600.0]), min_size=1, max_size=5),
+    jitters=st.lists(st.floats(-2.4, 2.4), min_size=40, max_size=40),
+)
+def test_every_point_is_read_at_its_own_period_whatever_the_jitter(own_s: list[float], jitters: list[float]) -> None:
+    periods_s = {f"p{number}": period_s for number, period_s in enumerate(own_s)}
+    schedule = PointSchedule(periods_s, period_s=10.0)
+    taken: dict[str, list[int]] = {name: [] for name in periods_s}
+    for number, jitter_s in enumerate(jitters):
+        for name in schedule.take(START_UTC + timedelta(seconds=10.0 * number + jitter_s)):
+            taken[name].append(number)
+    for name, numbers in taken.items():
+        step = periods_s[name] / 10.0
+        assert numbers == [round(position * step) for position in range(len(numbers))]
+        assert len(numbers) == -(-len(jitters) // step)
+
+
+def test_points_that_an_outage_kept_back_are_due_soon() -> None:
+    schedule = PointSchedule({"slow": 600.0, "fast": 10.0}, period_s=10.0)
+    schedule.take(START_UTC)
+    schedule.soon(["slow", "unknown"], START_UTC)
+    assert schedule.take(START_UTC + timedelta(seconds=10)) == {"slow", "fast"}
+    assert schedule.take(START_UTC + timedelta(seconds=20)) == {"fast"}
+
+
+def test_devices_with_the_same_period_keep_out_of_step() -> None:
+    assert phases_s([10.0, 5.0, 10.0, 5.0, 5.0, 60.0]) == pytest.approx([0.0, 0.0, 5.0, 5 / 3, 10 / 3, 0.0])
+
+
+@settings(max_examples=60)
+@given(
+    costs_s=st.lists(st.floats(0.05, 2.0), min_size=1, max_size=8),
+    step_s=st.sampled_from([0.5, 1.0, 5.0, 7.3]),
+)
+def test_all_dead_units_together_take_a_twentieth_and_none_is_forgotten(costs_s: list[float], step_s: float) -> None:
+    budget = SilenceBudget()
+    for unit, cost_s in enumerate(costs_s):
+        budget.missed(unit, cost_s=cost_s, now_s=0.0, dead=True)
+    probes: dict[int, list[float]] = {unit: [0.0] for unit in range(len(costs_s))}
+    spent_s = now_s = 0.0
+    while now_s < 2000.0:
+        now_s += step_s
+        for unit, cost_s in enumerate(costs_s):
+            if budget.may_ask(unit, now_s=now_s):
+                budget.missed(unit, cost_s=cost_s, now_s=now_s, dead=True)
+                probes[unit].append(now_s)
+                spent_s += cost_s
+    assert spent_s <= DEAD_SHARE_MAX * now_s + max(costs_s)
+    # Each within one probe interval of the time before, give or take the step in which somebody looks.
+    allowed_s = budget.probe_interval_s + max(costs_s) / DEAD_SHARE_MAX + 2 * step_s
+    for instants_s in probes.values():
+        gaps_s = [after - before for before, after in zip(instants_s[1:], [*instants_s[2:], now_s], strict=True)]
+        assert max(gaps_s, default=0.0) <= allowed_s
+
+
+def test_a_unit_that_answers_gives_its_slot_back() -> None:
+    budget = SilenceBudget()
+    for unit in (1, 2):
+        budget.missed(unit, cost_s=1.0, now_s=0.0, dead=True)
+    assert list(budget.dead_units) == [1, 2]
+    assert budget.probe_interval_s == pytest.approx(40.0)
+    budget.heard(1)
+    assert list(budget.dead_units) == [2]
+    assert budget.probe_interval_s == pytest.approx(20.0)
+    assert budget.may_ask(1, now_s=1.0)
+
+
+def test_a_unit_that_fails_again_and_again_does_not_starve_the_line() -> None:
+    """A unit that answers every other request is never dead; its time-outs still have a bound."""
+    budget = SilenceBudget()
+    now_s = lost_s = 0.0
+    while now_s < 1000.0:
+        now_s += 0.5
+        if budget.may_ask(7, now_s=now_s):
+            budget.missed(7, cost_s=1.0, now_s=now_s, dead=False)
+            lost_s += 1.0
+            budget.heard(7)
+    assert lost_s == pytest.approx(FAILING_SHARE_MAX * now_s, rel=0.05, abs=BURST_MISSES)
