@@ -150,7 +150,7 @@ def judge_bus(
     _judge_outcomes(by_point, verdict, periods_s=periods_s, first_s=first_s, last_s=last_s)
     for device in touched:
         mine = [series for point, series in by_point.items() if point.partition(".")[0] == device]
-        verdict.recovery_s[device] = recovery_s(device, mine, faults=faults, first_s=first_s)
+        verdict.recovery_s[device] = recovery_s(device, mine, faults=faults, period_s=periods_s[device])
     return verdict
 
 
@@ -198,9 +198,8 @@ def _judge_outcomes(
     for point, series in by_point.items():
         period_s = periods_s.get(point.partition(".")[0], 0.0)
         instants_s = [sample.instant_s for sample in series]
-        intervals_s = [later - earlier for earlier, later in pairwise(instants_s)]
-        if len(intervals_s) < INTERVALS_MIN or statistics.median(intervals_s) > 2.0 * period_s:
-            continue  # a slow point with a period of its own
+        if _slow(instants_s, period_s=period_s):
+            continue
         inside = [instant_s for instant_s in instants_s if first_s <= instant_s <= last_s]
         marks = [first_s, *inside, last_s]
         widest_s = max(later - earlier for earlier, later in pairwise(marks))
@@ -209,26 +208,33 @@ def _judge_outcomes(
 
 
 def recovery_s(
-    device: str, series: Iterable[Sequence[ExportedSample]], *, faults: Sequence[FaultWindow], first_s: float
+    device: str, series: Iterable[Sequence[ExportedSample]], *, faults: Sequence[FaultWindow], period_s: float
 ) -> float | None:
     """Time from the end of a device's last fault until each of its points is GOOD again; None: one never was.
 
-    Only points that were GOOD at least twice before the fault are asked; a fault that began with the run asks all
-    points that were ever GOOD.
+    Points with a slow period of their own, and points that were not GOOD before either, are not asked.
     """
     windows = [fault for fault in faults if device in fault.touched]
     begin_s, end_s = min(fault.begin_s for fault in windows), max(fault.end_s for fault in windows)
     slowest_s: float | None = None
     for samples in series:
         good_s = [sample.instant_s for sample in samples if sample.good]
-        before = bisect_left(good_s, begin_s) - bisect_left(good_s, first_s)
-        if before < 2 and begin_s > first_s + 1.0:  # noqa: PLR2004 - twice: not a slow point
+        known_s = samples[0].instant_s if samples else begin_s
+        if _slow([sample.instant_s for sample in samples], period_s=period_s) or (
+            known_s < begin_s and (not good_s or good_s[0] > begin_s)
+        ):
             continue
         place = bisect_left(good_s, end_s)
         if place == len(good_s):
             return None
         slowest_s = max(slowest_s or 0.0, good_s[place] - end_s)
     return slowest_s
+
+
+def _slow(instants_s: Sequence[float], *, period_s: float) -> bool:
+    """Whether a point has a slow period of its own, or too few samples to tell."""
+    intervals_s = [later - earlier for earlier, later in pairwise(instants_s)]
+    return len(intervals_s) < INTERVALS_MIN or statistics.median(intervals_s) > 2.0 * period_s
 
 
 def recovery_bound_s(*, miss_s: float, period_s: float) -> float:

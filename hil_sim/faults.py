@@ -170,7 +170,66 @@ def _corrupt(context: _Context) -> Undo:
         device.corrupt_value(
             context.text("quantity"), context.number("delta", 1.0), answers=int(context.number("answers", 3))
         )
-    return lambda: None
+    return _nothing
+
+
+def _switched(name: str) -> Callable[[_Context], Undo]:
+    """A fault that is one switch of the devices, thrown and put back."""
+
+    def throw(context: _Context) -> Undo:
+        switches = [getattr(device, name) for device in context.devices]
+        for switch in switches:
+            switch(on=True)
+        return _all([partial(switch, on=False) for switch in switches])
+
+    return throw
+
+
+def _refuse(context: _Context) -> Undo:
+    """Every request is answered with an exception."""
+    for device in context.devices:
+        device.refuse(int(context.number("code", 4.0)))
+    return _all([partial(device.refuse, 0) for device in context.devices])
+
+
+def _torn(context: _Context) -> Undo:
+    """A number of several registers is caught between two values, in the next answers."""
+    quantity = context.text("quantity")
+    for device in context.devices:
+        device.tear(quantity, answers=int(context.number("answers", 3.0)))
+    return _all([partial(device.tear, quantity, answers=0) for device in context.devices])
+
+
+def _counter_reset(context: _Context) -> Undo:
+    """Counters go on from another value; the meter really shows it, so nothing is put back."""
+    for device in context.devices:
+        device.reset_counters(context.number("start", 0.0))
+    return _nothing
+
+
+def _exchange(context: _Context) -> Undo:
+    """Another meter of the same model is put in the place."""
+    for device in context.devices:
+        device.exchange(start=context.number("start", 0.0))
+    return _nothing
+
+
+def _holes(context: _Context) -> Undo:
+    """Registers that a merged read bridges are not there; they never were, so nothing is put back."""
+    first, last = int(context.number("first", 0.0)), int(context.number("last", 0.0))
+    for device in context.devices:
+        device.add_hole(int(context.number("function", 3.0)), first, last, silent=context.args.get("silent") is True)
+    return _nothing
+
+
+def _jitter(context: _Context) -> Undo:
+    """A sensor flutters: what hangs on it shall not be written at every flutter."""
+    quantity, amplitude = context.text("quantity"), context.number("amplitude", 0.5)
+    return _all([device.jitter(quantity, amplitude, dice=context.dice) for device in context.devices])
+
+
+def _nothing() -> None:
+    """What such a fault has done, stays."""
 
 
 # ---------------------------------------------------------------------------------------------------------- the wire
@@ -285,6 +344,15 @@ FAULTS: Final[Mapping[str, Callable[[_Context], Undo]]] = MappingProxyType(
         "mute": _mute,
         "late": _late,
         "corrupt": _corrupt,
+        "refuse": _refuse,
+        "freeze": _switched("freeze"),
+        "zero_counters": _switched("zero_counters"),
+        "swap_words": _switched("swap_words"),
+        "torn": _torn,
+        "counter_reset": _counter_reset,
+        "exchange": _exchange,
+        "holes": _holes,
+        "jitter": _jitter,
         "line_fault": _line_fault,
         "garbage": _garbage,
         "adversary": _adversary,

@@ -186,6 +186,24 @@ class DeviceServer:
             raise ValueError(f"{self.map.model} {quantity} lies in one register, which cannot be torn")
         measured.tear_answers = answers
 
+    def jitter(self, quantity: str, amplitude: Inside, *, dice: Random) -> Callable[[], None]:
+        """Lets a sensor flutter; the log follows: the device really says so. Returns what ends it.
+
+        Raises:
+            KeyError: the device measures no such quantity.
+        """
+        self._measured[quantity].look_again()
+        steady = self._truth
+
+        def fluttering(name: str) -> float:
+            return steady(name) + (dice.uniform(-amplitude, amplitude) if name == quantity else 0.0)
+
+        def end() -> None:
+            self._truth = steady
+
+        self._truth = fluttering
+        return end
+
     def reset_counters(self, start: Inside = 0.0) -> None:
         """Lets every counter go on from another value; the log follows: the device really shows it."""
         for measured in self._measured.values():
