@@ -88,10 +88,11 @@ async def test_a_late_answer_never_becomes_the_next_value() -> None:
     async with wired(slave) as (bus, _):
         for truth in (111, 222, 333):
             slave.first, slave.late_s = 66, 0.25
-            with pytest.raises(NoAnswer):
-                await bus.read(ONE, unit=1)
+            with contextlib.suppress(NoAnswer):  # until the line has learned to wait longer for it
+                assert await bus.read(ONE, unit=1) == (66,)
             slave.first, slave.late_s = truth, 0.0
             assert await bus.read(ONE, unit=1) == (truth,)
+        assert bus.counts.silent
 
 
 async def test_a_late_answer_that_reaches_the_next_connection_is_no_value() -> None:
