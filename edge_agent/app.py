@@ -80,7 +80,15 @@ def build_buses(configuration: Configuration) -> dict[str, Bus]:
             )
         elif entry.tcp is not None:
             host, _, port = entry.tcp.rpartition(":")
-            buses[name] = ModbusTcpBus(name, host=host, port=int(port), elapsed_s=elapsed_s)
+            buses[name] = ModbusTcpBus(
+                name,
+                host=host,
+                port=int(port),
+                elapsed_s=elapsed_s,
+                depth=entry.depth,
+                lenient_ids=entry.lenient_ids,
+                connect_delay_s=entry.connect_delay_s,
+            )
         elif entry.rtu_over_tcp is not None:
             host, _, port = entry.rtu_over_tcp.rpartition(":")
             buses[name] = rtu_over_tcp(

@@ -1,19 +1,19 @@
-"""Modbus TCP: pymodbus' client behind a guard that owns the connection and lets nothing pass that is not the answer.
+"""Modbus TCP: one connection to a host, kept by us, and nothing passes that is not the answer to a request.
 
-Why a guard: as shipped (3.16) the client accepts an answer with another function code, with fewer registers than
-asked, with a wrong write echo or with transaction id 0; an answer that it cannot decode raises inside its receive
-callback; a failed first connect starts no reconnect, and a second connect leaks the first socket. tests/drivers shows
-what the guard makes of each.
+pymodbus encodes requests and decodes answers; its client is not used: it accepts an answer with another function code,
+with fewer registers than asked, with a wrong write echo or with transaction id 0, raises inside its receive callback,
+starts no reconnect after a failed first connect, leaks a socket at a second one, and has one request in flight
+(docs/decisions). tests/drivers shows what becomes of each here. The frames themselves: `drivers.bus.mbap`.
 """
 
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from pymodbus import FramerType, ModbusException
-from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.pdu import ModbusPDU
+from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.bit_message import (
     ReadCoilsRequest,
     ReadDiscreteInputsRequest,
@@ -28,7 +28,8 @@ from pymodbus.pdu.register_message import (
 )
 
 from drivers.bus.base import BusCounts, Span, UnitTiming, refusal
-from drivers.errors import LineDown, NoAnswer, ProtocolFault
+from drivers.bus.mbap import Connection, Frame
+from drivers.errors import DriverError, LineDown, NoAnswer, ProtocolFault
 from drivers.read_plan import READ_FUNCTION_BITS_LAST, LineCost
 
 log = logging.getLogger(__name__)
@@ -36,16 +37,31 @@ log = logging.getLogger(__name__)
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 TIMEOUT_S = 1.0
+LATEST_ANSWER_S = 1.5
+"""Only where transaction numbers cannot be trusted: after this time an answer can come no more."""
+PATIENCE_S_MAX = 10.0
+"""A unit whose answers come late is given more time, at most so much."""
+PATIENCE_MARGIN_RATIO = 1.3
 TURNAROUND_TYPICAL_S = 0.005
 RECONNECT_FIRST_S = 0.5
 RECONNECT_MAX_S = 8.0
 RECONNECT_JITTER_RATIO = 0.25
-"""Each wait is longer or shorter by up to this share, so that many controllers do not come back in step."""
+"""Each pause is longer or shorter by up to this share, so that many controllers do not come back in step."""
 SILENT_MAX = 3
-"""Answers missing in a row before the connection itself is suspected and made anew."""
-HEADER_LENGTH = 7
-PDU_LENGTH_MIN, PDU_LENGTH_MAX = 2, 253
-"""Source: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3; Modbus Application Protocol V1.1b3, 4.1."""
+"""Answers missing in a row, with not a byte from anybody, before the connection itself is suspected and made anew."""
+LATE_MAX = 3
+"""Answers in a row that all come too late: the host is out of step, only a new connection helps."""
+LAG_MAX = 16
+"""A host that answers so many requests behind is started afresh at once."""
+AT_ONCE_S = 1.0
+"""A connection that the host ends within this time without an answer was not wanted."""
+CONNECT_DELAY_FIRST_S = 0.25
+CONNECT_DELAY_MAX_S = 4.0
+GIVEN_UP_MAX = 512
+"""Unanswered requests remembered, so that their late answers are known for what they are."""
+WAITING_MAX = 256
+"""Greatest number of requests in the queue of a bus."""
+NUMBER_MAX = 0xFFFF
 EXCEPTION_BIT = 0x80
 EXCEPTION_LENGTH = 2
 ECHO_LENGTH = 5
@@ -58,8 +74,46 @@ READ_REQUESTS: dict[int, type[ModbusPDU]] = {
 }
 
 
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A request from the call until its answer."""
+
+    request: ModbusPDU
+    pdu: bytes
+    future: asyncio.Future[ModbusPDU]
+    repeats: int  # times that it may be sent again without a word
+    number: int = 0
+    sent_s: float = 0.0
+    opening: bool = False  # the first one on its connection
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def unit(self) -> int:
+        return self.request.dev_id
+
+    def settle(self, response: ModbusPDU | None, error: DriverError | None = None) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.future.done():  # the caller has gone; the transaction ended all the same
+            return
+        if error is not None:
+            self.future.set_exception(error)
+            self.future.exception()  # a caller that has just been cancelled fetches it no more
+        elif response is not None:
+            self.future.set_result(response)
+
+
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """A request that was given up."""
+
+    unit: int
+    sent_s: float
+    opening: bool
+
+
 class ModbusTcpBus:
-    """Modbus TCP to one host: one connection, one request in flight, several units behind it.
+    """Modbus TCP to one host: one connection, several units behind it.
 
     Args:
         name: as in devices.yaml.
@@ -67,47 +121,91 @@ class ModbusTcpBus:
         port: TCP port.
         elapsed_s: stop-watch of the machine [s].
         timeout_s: wall time for the answer, and for making the connection [s].
+        depth: requests in flight at once; more than 1 only for hosts known to queue them.
+        lenient_ids: accept answers whose transaction number was changed on the way; depth must be 1.
+        connect_delay_s: rest between a new connection and the first request; None: as the units need, and learned [s].
     """
 
     def __init__(
-        self, name: str, *, host: str, port: int, elapsed_s: Callable[[], float], timeout_s: float = TIMEOUT_S
+        self,
+        name: str,
+        *,
+        host: str,
+        port: int,
+        elapsed_s: Callable[[], float],
+        timeout_s: float = TIMEOUT_S,
+        depth: int = 1,
+        lenient_ids: bool = False,
+        connect_delay_s: float | None = None,
     ) -> None:
+        assert depth == 1 or not lenient_ids, "without numbers only one answer can be told from another"
         self.name = name
         self.counts = BusCounts()
-        self._timeout_s = timeout_s
-        self._timings: dict[int, UnitTiming] = {}
         self.cost = LineCost.tcp(turnaround_s=TURNAROUND_TYPICAL_S)
         self._host = host
         self._port = port
         self._elapsed_s = elapsed_s
-        self._turn = asyncio.Lock()
-        self._client: AsyncModbusTcpClient | None = None
-        self._request: ModbusPDU | None = None  # the one in flight
-        self._opened = False
-        self._silent = 0
-        self._retry_at_s = float("-inf")
-        self._retry_after_s = RECONNECT_FIRST_S
-        self._down_since_s: float | None = None
+        self._timeout_s = timeout_s
+        self._depth = depth
+        self._lenient_ids = lenient_ids
+        self._connect_delay_s = connect_delay_s
+        self._learned_delay_s = 0.0
+        self._timings: dict[int, UnitTiming] = {}
+        self._patience_s: dict[int, float] = {}
+        self._free_at_s: dict[int, float] = {}  # units that need a rest after their answer
+        self._decoder = DecodePDU(is_server=False)
         self._dice = random.Random()  # noqa: S311 - jitter, not a secret
+        self._writes: deque[_Job] = deque()
+        self._reads: deque[_Job] = deque()
+        self._in_flight: dict[int, _Job] = {}
+        self._given_up: dict[int, _Missed] = {}
+        self._busy_since_s = 0.0
+        self._rest_until_s = float("-inf")
+        self._wake_up: asyncio.TimerHandle | None = None
+        self._silent = 0
+        self._silent_units: set[int] = set()
+        self._answered_units: set[int] = set()
+        self._late_row = 0
+        self._strange_told = False
+        self._connection: Connection | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._needed = asyncio.Event()
+        self._tried = asyncio.Event()
+        self._pausing = False
+        self._fruitless = 0  # connections and attempts in a row that brought no answer
+        self._connected_before = False
+        self._down_since_s: float | None = None
 
     def expect(self, unit: int, timing: UnitTiming) -> None:
         """Tells the pace of a unit, before `open`."""
         self._timings[unit] = timing
 
     def miss_s(self, unit: int) -> float:
-        """What an unanswered request to a unit costs: its time-out; nothing has to pass before the next one [s]."""
-        return self._timings.get(unit, UnitTiming()).timeout_s or self._timeout_s
+        """What an unanswered request to a unit costs: its time-out, and where numbers cannot be trusted a rest [s]."""
+        timeout_s = self._patience(unit)
+        return max(timeout_s, self._latest_answer(unit)) if self._lenient_ids else timeout_s
 
     async def open(self) -> None:
-        """Makes the connection; a host that is not there is tried again at later requests, with growing pauses."""
-        self._opened = True
-        async with self._turn:
-            await self._connect()
+        """Makes the connection; a host that is not there is tried again in the background, with growing pauses."""
+        if self._keeper is None:
+            self._tried.clear()
+            self._needed.set()
+            # `close` is its parent: a bus may be opened long before, and closed long after, any task group.
+            self._keeper = asyncio.get_running_loop().create_task(self._keep(), name=f"connection {self.name}")
+        await self._tried.wait()
 
     async def close(self) -> None:
-        """Ends the connection."""
-        self._opened = False
-        self._drop()
+        """Ends the connection; waiting callers get `LineDown`."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+        self._tried.set()
+        self._drop("closed", repeat=False)
+        self._refuse_waiting("closed")
+        if self._wake_up is not None:
+            self._wake_up.cancel()
+            self._wake_up = None
 
     async def read(self, span: Span, *, unit: int) -> tuple[int, ...]:
         """Fetches registers, or bits as 0 and 1.
@@ -118,15 +216,14 @@ class ModbusTcpBus:
             ProtocolFault: not the answer to this request.
             DeviceRefused: exception answer.
         """
-        response = await self._transact(
-            READ_REQUESTS[span.function](address=span.address, count=span.count, dev_id=unit)
-        )
+        request = READ_REQUESTS[span.function](address=span.address, count=span.count, dev_id=unit)
+        response = await self._transact(request, writes=False)
         if span.function <= READ_FUNCTION_BITS_LAST:
             return tuple(int(bit) for bit in response.bits[: span.count])
         return tuple(response.registers)
 
     async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
-        """Sends registers or bits and checks the echo. Never repeated here.
+        """Sends registers or bits and checks the echo. Never repeated here once it has been sent.
 
         Raises:
             DriverError: as `read`.
@@ -141,141 +238,324 @@ class ModbusTcpBus:
         else:
             assert function == WRITE_REGISTERS, f"function {function} does not write"
             request = WriteMultipleRegistersRequest(address=address, registers=list(values), dev_id=unit)
-        await self._transact(request)
+        await self._transact(request, writes=True)
 
-    # --------------------------------------------------------------------------------------------------- one request
+    # ------------------------------------------------------------------------------------------------------ requests
 
-    async def _transact(self, request: ModbusPDU) -> ModbusPDU:
-        """Sends one request and returns its checked answer."""
-        async with self._turn:
-            client = await self._connected()
-            self._request = request
-            try:
-                response: ModbusPDU = await client.execute(False, request)  # noqa: FBT003 - the library's signature
-            except (LineDown, ProtocolFault):  # raised by the guard through the library's future
-                self._drop()
-                raise
-            except (ModbusException, OSError) as error:
-                raise self._no_answer(request, error) from error
-            finally:
-                self._request = None
-        self._silent = 0
+    async def _transact(self, request: ModbusPDU, *, writes: bool) -> ModbusPDU:
+        """Queues a request and returns its checked answer. Cancelling the caller does not cancel a sent request."""
+        if self._keeper is None:
+            raise LineDown(f"{self.name}: closed")
+        if self._pausing:
+            raise LineDown(f"{self.name}: {self._host}:{self._port} is not there")
+        if len(self._writes) + len(self._reads) >= WAITING_MAX:
+            raise LineDown(f"{self.name}: {WAITING_MAX} requests are waiting already")
+        pdu = bytes((request.function_code,)) + request.encode()
+        job = _Job(request, pdu, asyncio.get_running_loop().create_future(), repeats=0 if writes else 1)
+        (self._writes if writes else self._reads).append(job)
+        self._pump()
+        response = await job.future
         if response.isError():
             raise refusal(
                 response.exception_code, f"{self.name}: unit {request.dev_id}, function {request.function_code}"
             )
         return response
 
-    def _no_answer(self, request: ModbusPDU, error: Exception) -> LineDown | NoAnswer:
-        if self._client is None or not self._client.connected:
-            self._drop()
-            return LineDown(f"{self.name}: connection lost: {error}")
-        self._silent += 1
-        if self._silent >= SILENT_MAX:
-            # Either all units behind it are dead, or the connection is a black hole; a new one tells.
-            self._drop()
-        return NoAnswer(f"{self.name}: unit {request.dev_id} is silent")
-
-    def _inspect(self, sending: bool, data: bytes) -> bytes:  # noqa: FBT001 - the library's hook
-        """Sees all bytes first; what is neither the answer nor a late one to skip ends the transaction."""
-        request = self._request
-        if sending:
-            return data
-        if request is None:
-            return b""  # late answer to a request that was given up; the library forgets it at the next request
-        position = 0
-        while len(data) - position > HEADER_LENGTH:
-            transaction = int.from_bytes(data[position : position + 2], "big")
-            protocol = int.from_bytes(data[position + 2 : position + 4], "big")
-            size = int.from_bytes(data[position + 4 : position + 6], "big") - 1  # without the unit
-            if protocol != 0 or not PDU_LENGTH_MIN <= size <= PDU_LENGTH_MAX:
-                return self._reject(f"not a Modbus TCP frame: {data[position : position + 8].hex(' ')}")
-            end = position + HEADER_LENGTH + size
-            if len(data) < end:
-                break
-            if transaction == 0:
-                return self._reject("answer without a transaction number")
-            if transaction == request.transaction_id:
-                fault = _fault(request, unit=data[position + 6], pdu=data[position + HEADER_LENGTH : end])
-                if fault:
-                    return self._reject(fault)
-            # Any other number belongs to an earlier request that was given up: the library skips it.
-            position = end
-        return data
-
-    def _reject(self, fault: str) -> bytes:
-        """Ends the transaction in flight with a protocol fault; the connection is out of step and will be dropped."""
-        self._end(ProtocolFault(f"{self.name}: {fault}"))
-        return b""
-
-    def _end(self, error: LineDown | ProtocolFault) -> None:
-        if self._client is not None and self._request is not None and not self._client.ctx.response_future.done():
-            self._client.ctx.response_future.set_exception(error)
-
-    # --------------------------------------------------------------------------------------------------- connection
-
-    async def _connected(self) -> AsyncModbusTcpClient:
-        """Returns the client with a live connection.
-
-        Raises:
-            LineDown: there is none, or it is too early to try again.
-        """
-        if not self._opened:
-            raise LineDown(f"{self.name}: closed")
-        if self._client is not None and not self._client.connected:
-            self._drop()
-        if self._client is None and self._elapsed_s() >= self._retry_at_s:
-            await self._connect()
-        if self._client is None:
-            raise LineDown(f"{self.name}: {self._host}:{self._port} is not there")
-        return self._client
-
-    async def _connect(self) -> None:
-        """Makes one attempt; a client object serves one connection only, so no socket is ever left behind."""
-        if self._client is not None:
+    def _pump(self) -> None:
+        """Sends what may be sent now; commands before polling."""
+        connection = self._connection
+        if connection is None:
+            if self._writes or self._reads:
+                self._needed.set()
             return
-        client = AsyncModbusTcpClient(
-            self._host,
-            framer=FramerType.SOCKET,
-            port=self._port,
-            name=self.name,
-            reconnect_delay=0,
-            timeout=self._timeout_s,
-            retries=0,
-            trace_packet=self._inspect,
-            trace_connect=self._on_connection,
-        )
         now_s = self._elapsed_s()
-        if await client.connect():
-            self._client = client
-            self._silent = 0
-            self._retry_after_s = RECONNECT_FIRST_S
-            if self._down_since_s is not None:
-                log.warning(
-                    "connection is back bus=%s host=%s:%d down_s=%.1f",
-                    self.name,
-                    self._host,
-                    self._port,
-                    now_s - self._down_since_s,
-                )
-                self._down_since_s = None
+        wake_s = self._rest_until_s
+        while len(self._in_flight) < self._depth and wake_s <= now_s:
+            job, wake_s = self._next(now_s)
+            if job is None:
+                break
+            self._send(connection, job)
+        if now_s < wake_s < float("inf") and self._wake_up is None:
+            self._wake_up = asyncio.get_running_loop().call_later(wake_s - now_s, self._wake)
+
+    def _wake(self) -> None:
+        self._wake_up = None
+        self._pump()
+
+    def _next(self, now_s: float) -> tuple[_Job | None, float]:
+        """The next request whose unit has had its rest, or when the first one will have had it [s]."""
+        soonest_s = float("inf")
+        for queue in (self._writes, self._reads):
+            for job in tuple(queue):
+                if job.future.done():  # its caller has gone before anything was sent
+                    queue.remove(job)
+                    continue
+                free_s = self._free_at_s.get(job.unit, now_s)
+                if free_s <= now_s:
+                    queue.remove(job)
+                    return job, now_s
+                soonest_s = min(soonest_s, free_s)
+        return None, soonest_s
+
+    def _send(self, connection: Connection, job: _Job) -> None:
+        number = connection.last_number % NUMBER_MAX + 1
+        if not self._in_flight:
+            self._busy_since_s = self._elapsed_s()
+        job.number, job.sent_s, job.opening = number, self._elapsed_s(), connection.sent_count == 0
+        self._in_flight[number] = job
+        self._given_up.pop(number, None)
+        self.counts.requests += 1
+        self.counts.writes += job.request.function_code not in READ_REQUESTS
+        connection.send(number, unit=job.unit, pdu=job.pdu)
+        # Hosts answer one after the other: the last of several requests waits for those before it.
+        timeout_s = self._patience(job.unit) * len(self._in_flight)
+        job.timer = asyncio.get_running_loop().call_later(timeout_s, self._miss, job)
+
+    def _take(self, job: _Job) -> None:
+        """Ends a request's time in flight."""
+        del self._in_flight[job.number]
+        if job.timer is not None:
+            job.timer.cancel()
+        if not self._in_flight:
+            self.counts.busy_s += self._elapsed_s() - self._busy_since_s
+
+    def _patience(self, unit: int) -> float:
+        timeout_s = self._timings.get(unit, UnitTiming()).timeout_s or self._timeout_s
+        return max(timeout_s, self._patience_s.get(unit, 0.0))
+
+    def _latest_answer(self, unit: int) -> float:
+        return self._timings.get(unit, UnitTiming()).latest_answer_s or LATEST_ANSWER_S
+
+    # ------------------------------------------------------------------------------------------- what became of them
+
+    def _miss(self, job: _Job) -> None:
+        """Nobody answered in time."""
+        self._take(job)
+        self._given_up[job.number] = _Missed(job.unit, job.sent_s, job.opening)
+        while len(self._given_up) > GIVEN_UP_MAX:
+            del self._given_up[next(iter(self._given_up))]
+        self.counts.silent += 1
+        self._silent += 1
+        self._silent_units.add(job.unit)
+        self._say_up()
+        if self._lenient_ids:  # its answer could not be told from the next one's
+            self._rest_until_s = max(self._rest_until_s, job.sent_s + self._latest_answer(job.unit))
+            self.counts.busy_s += max(0.0, self._rest_until_s - self._elapsed_s())
+        if job.opening and job.repeats:
+            # Some hosts lose what comes first on a connection; a read may be asked again.
+            job.repeats -= 1
+            self._reads.appendleft(job)
+        else:
+            job.settle(None, NoAnswer(f"{self.name}: unit {job.unit} is silent"))
+        # A silent unit is no reason to cut off its neighbours: only when nobody is heard any more.
+        everybody = self._answered_units <= self._silent_units or len(self._silent_units) >= SILENT_MAX
+        if self._silent >= SILENT_MAX and everybody:
+            self._drop("nobody answers", repeat=True)
+        self._pump()
+
+    def _on_frame(self, connection: Connection, frame: Frame) -> None:
+        """Judges a frame: the answer, a late one, a stray one, or a fault."""
+        if connection is not self._connection:
             return
-        client.close()
+        self._silent = 0
+        self._silent_units.clear()
+        job = self._in_flight.get(frame.number)
+        if job is None and self._lenient_ids and self._in_flight:
+            job = next(iter(self._in_flight.values()))
+        if job is None:
+            self._unasked(connection, frame)
+            return
+        fault = _fault(job.request, unit=frame.unit, pdu=frame.pdu)
+        response = None if fault else self._decoder.decode(frame.pdu)
+        if response is None:
+            self._damaged(job, fault or f"cannot be decoded: {frame.pdu[:16].hex(' ')}")
+            return
+        self._take(job)
+        self._note_answer(connection, job)
+        job.settle(response)
+        self._pump()
+
+    def _note_answer(self, connection: Connection, job: _Job) -> None:
+        now_s = self._elapsed_s()
+        self.counts.answers += 1
+        connection.answer_count += 1
+        self._fruitless = 0
+        self._late_row = 0
+        self._answered_units.add(job.unit)
+        guard_s = self._timings.get(job.unit, UnitTiming()).guard_s
+        if guard_s:
+            self._free_at_s[job.unit] = now_s + guard_s
+        if job.unit in self._patience_s:  # slowly back to what the unit is said to need
+            self._patience_s[job.unit] *= 1 - 0.05
+        lost = any(missed.opening and missed.unit == job.unit for missed in self._given_up.values())
+        if lost and connection.answer_count == 1 and self._connect_delay_s is None:
+            self._learned_delay_s = min(CONNECT_DELAY_MAX_S, max(CONNECT_DELAY_FIRST_S, 2 * self._learned_delay_s))
+            log.info(
+                "first request after connecting was lost bus=%s connect_delay_s=%.2f", self.name, self._learned_delay_s
+            )
+        self._say_up()
+
+    def _unasked(self, connection: Connection, frame: Frame) -> None:
+        """A frame that answers nothing in flight: too late, or a number that was never given."""
+        late = self._given_up.pop(frame.number, None)
+        if late is None:
+            self.counts.stray_bytes += frame.size
+            if frame.number == 0 and self._in_flight:
+                self._damaged(
+                    next(iter(self._in_flight.values())),
+                    "answer without a transaction number; if the gateway does not keep them, set lenient_ids",
+                )
+            elif not self._strange_told and any(
+                not _fault(job.request, unit=frame.unit, pdu=frame.pdu) for job in self._in_flight.values()
+            ):
+                self._strange_told = True
+                log.warning(
+                    "answer with a transaction number that was not asked for bus=%s; if the gateway changes them, "
+                    "set lenient_ids",
+                    self.name,
+                )
+            return
+        self.counts.late += 1
+        self._late_row += 1
+        late_s = self._elapsed_s() - late.sent_s
+        self._patience_s[late.unit] = min(
+            PATIENCE_S_MAX, max(self._patience_s.get(late.unit, 0.0), PATIENCE_MARGIN_RATIO * late_s)
+        )
+        if self._late_row >= LATE_MAX or (connection.last_number - frame.number) % NUMBER_MAX > LAG_MAX:
+            self._late_row = 0
+            log.warning("answers come behind their requests, connecting anew bus=%s", self.name)
+            self._drop("answers come behind", repeat=True)
+            self._pump()
+
+    def _damaged(self, job: _Job, fault: str) -> None:
+        """Something came that is not the answer; what else is under way cannot be trusted either."""
+        self.counts.damaged += 1
+        self._take(job)
+        job.settle(None, ProtocolFault(f"{self.name}: {fault}"))
+        self._fruitless += self._connection is not None and self._connection.answer_count == 0
+        self._drop(fault, repeat=True)
+        self._pump()
+
+    def _on_babble(self, connection: Connection, received: bytes) -> None:
+        if connection is not self._connection:
+            return
+        fault = f"not a Modbus TCP frame: {received[:8].hex(' ')}"
+        self.counts.stray_bytes += len(received)
+        job = next(iter(self._in_flight.values()), None)
+        if job is not None:
+            self._damaged(job, fault)
+        else:
+            self._drop(fault, repeat=True)
+
+    # ---------------------------------------------------------------------------------------------------- connection
+
+    async def _keep(self) -> None:
+        """Makes the connection whenever one is needed, until the bus is closed."""
+        while True:
+            await self._needed.wait()
+            while self._connection is None:
+                if self._fruitless > 1:
+                    await self._pause()
+                if await self._connect():
+                    break
+                self._fruitless += 1 + (self._fruitless == 0)
+                self._refuse_waiting(f"{self._host}:{self._port} is not there")
+            self._needed.clear()
+            self._tried.set()
+            self._pump()
+
+    async def _pause(self) -> None:
+        self._refuse_waiting(f"{self._host}:{self._port} is not there")
+        self._pausing = True
+        self._tried.set()
+        try:
+            await asyncio.sleep(pause_s(self._fruitless - 1, self._dice))
+        finally:
+            self._pausing = False
+
+    async def _connect(self) -> bool:
+        """One attempt."""
+        connection = Connection(
+            on_frame=self._on_frame, on_babble=self._on_babble, on_end=self._on_end, elapsed_s=self._elapsed_s
+        )
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await asyncio.get_running_loop().create_connection(lambda: connection, self._host, self._port)
+        except (OSError, UnicodeError) as error:  # a time-out is an OSError; a host name may be none
+            self._say_down(str(error) or "no connection in time")
+            return False
+        if not connection.alive:
+            return False
+        self._given_up.clear()
+        self._answered_units.clear()
+        self._silent, self._late_row = 0, 0
+        self._silent_units.clear()
+        self._connection = connection
+        self.counts.reopened += self._connected_before
+        self._connected_before = True
+        delays = [self._learned_delay_s, *(timing.connect_delay_s for timing in self._timings.values())]
+        delay_s = max(delays) if self._connect_delay_s is None else self._connect_delay_s
+        self._rest_until_s = connection.made_s + delay_s
+        return True
+
+    def _on_end(self, connection: Connection, reason: str) -> None:
+        """The host has ended the connection."""
+        if connection is not self._connection:
+            return
+        idle = not (self._in_flight or self._writes or self._reads)
+        age_s = self._elapsed_s() - connection.made_s
+        if connection.answer_count == 0 and not (idle and age_s > AT_ONCE_S):
+            if age_s <= AT_ONCE_S:
+                reason = f"{reason}, at once; it may take one client only and have one already"
+            self._fruitless += 1
+            self._say_down(reason)
+            self._needed.set()
+        self._drop(reason, repeat=True)
+        if not idle:
+            self._needed.set()
+        # An idle connection that the host has closed is made again when the next request needs it, without a word.
+
+    def _drop(self, reason: str, *, repeat: bool) -> None:
+        """Gives up the connection; reads that were under way are sent once more on the next one."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        connection.drop()
+        for job in reversed(tuple(self._in_flight.values())):
+            self._take(job)
+            if repeat and job.repeats:
+                job.repeats -= 1
+                self._reads.appendleft(job)
+            else:
+                job.settle(None, LineDown(f"{self.name}: connection lost: {reason}"))
+
+    def _refuse_waiting(self, reason: str) -> None:
+        for queue in (self._writes, self._reads):
+            while queue:
+                queue.popleft().settle(None, LineDown(f"{self.name}: {reason}"))
+
+    def _say_down(self, reason: str) -> None:
         if self._down_since_s is None:
-            self._down_since_s = now_s
-            log.warning("connection is down bus=%s host=%s:%d", self.name, self._host, self._port)
-        jitter_ratio = 1 + RECONNECT_JITTER_RATIO * self._dice.uniform(-1, 1)
-        self._retry_at_s = self._elapsed_s() + min(RECONNECT_MAX_S, self._retry_after_s * jitter_ratio)
-        self._retry_after_s = min(RECONNECT_MAX_S, 2 * self._retry_after_s)
+            self._down_since_s = self._elapsed_s()
+            log.warning("connection is down bus=%s host=%s:%d reason=%s", self.name, self._host, self._port, reason)
 
-    def _on_connection(self, connected: bool) -> None:  # noqa: FBT001 - the library's hook
-        if not connected:
-            self._end(LineDown(f"{self.name}: connection lost"))
+    def _say_up(self) -> None:
+        """Said when a request has been answered, or at least not been turned away."""
+        if self._down_since_s is not None:
+            log.warning(
+                "connection is back bus=%s host=%s:%d down_s=%.1f",
+                self.name,
+                self._host,
+                self._port,
+                self._elapsed_s() - self._down_since_s,
+            )
+            self._down_since_s = None
 
-    def _drop(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+
+def pause_s(attempts: int, dice: random.Random) -> float:
+    """Returns the pause before the next attempt after so many in vain: doubling, scattered, never above the cap [s]."""
+    base_s = min(RECONNECT_MAX_S, RECONNECT_FIRST_S * 2.0 ** min(16, attempts - 1))
+    return min(RECONNECT_MAX_S, base_s * (1 + RECONNECT_JITTER_RATIO * dice.uniform(-1, 1)))
 
 
 def _fault(request: ModbusPDU, *, unit: int, pdu: bytes) -> str:
