@@ -15,8 +15,9 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from hil_sim.devices.catalogue import asked_of_the_plant, quantity_names
+from hil_sim.devices.serial_server import SerialServer
 from hil_sim.devices.server import DeviceServer
-from hil_sim.devices.tcp import TcpServer
+from hil_sim.devices.tcp import TcpFaults, TcpServer
 from hil_sim.line import SerialLine
 from hil_sim.plant.bench import MeterBench
 from hil_sim.scenario import Scenario
@@ -33,7 +34,8 @@ CROWD_HOSTS: Final = 24
 CROWD_UNITS: Final = 4
 CROWD_ON_LINE: Final = 8
 LINE_FAULTS: Final = frozenset(field.name for field in fields(WireFaults)) - {"units"}
-"""What a scenario may set under `wires` for a whole run, besides `baud`, `turnaround_s`, `bits_per_char`."""
+"""What a scenario may set under `wires` of a line for a whole run, besides `baud`, `turnaround_s`, `bits_per_char`, and
+`serial_server` (a box with a raw TCP port stands between line and agent). Of a TCP port: the keys of `TcpFaults`."""
 TARIFF_OF: Final = "ground-office"
 """A service needs a tariff; the bench borrows one."""
 
@@ -107,6 +109,7 @@ class Bench:
         log: what was asked and served on the wires.
         devices: register servers by name, with their fault switches.
         lines: the serial lines by name.
+        serial_servers: boxes with a raw TCP port before a line, by its name.
         nets: the TCP ports by name.
         start_s: first instant [s since 1970 UTC].
         end_s: the last.
@@ -155,6 +158,8 @@ class Bench:
             )
             for wired in self.layout.devices
         }
+        self.serial_servers: dict[str, SerialServer] = {}
+        self._behind_servers: list[str] = []
         self.lines = {bus: self._line(bus, wall_s) for bus in self.layout.serial}
         self.nets = {bus: self._net(bus) for bus in self.layout.nets}
 
@@ -164,6 +169,8 @@ class Bench:
     def _line(self, bus: str, wall_s: Callable[[], float]) -> SerialLine:
         wire: dict[str, Any] = {"baud": TRUE_BAUD, "turnaround_s": TURNAROUND_S, **self.scenario.wires.get(bus, {})}
         lasting = {key: wire.pop(key) for key in wire.keys() & LINE_FAULTS}
+        if wire.pop("serial_server", False):
+            self._behind_servers.append(bus)
         line = SerialLine(
             bus,
             [self.devices[name] for name in self.members(bus)],
@@ -178,8 +185,10 @@ class Bench:
         return line
 
     def _net(self, bus: str) -> TcpServer:
-        wire: dict[str, Any] = {**self.scenario.wires.get(bus, {})}
-        return TcpServer([self.devices[name] for name in self.members(bus)], **wire)
+        lasting: dict[str, Any] = {**self.scenario.wires.get(bus, {})}
+        net = TcpServer([self.devices[name] for name in self.members(bus)])
+        net.faults = TcpFaults(**lasting)
+        return net
 
     # ------------------------------------------------------------------------------------------------ open and close
     def open(self) -> None:
@@ -190,11 +199,15 @@ class Bench:
         """
         for line in self.lines.values():
             line.start()
+        for bus in self._behind_servers:
+            self.serial_servers[bus] = SerialServer(self.lines[bus].path, host=HOST)
         for net in self.nets.values():
             net.start(HOST, 0)
 
     def close(self) -> None:
         """Closes all wires and lets go of the clock, held."""
+        for server in self.serial_servers.values():
+            server.stop()
         for line in self.lines.values():
             line.stop()
         for net in self.nets.values():
@@ -267,7 +280,13 @@ class Bench:
 
     def _entry(self, bus: str) -> dict[str, object]:
         entry: dict[str, object]
-        if bus in self.lines:
+        if bus in self.serial_servers:
+            entry = {
+                "rtu_over_tcp": f"{HOST}:{self.serial_servers[bus].port}",
+                "baud": self.lines[bus].baud,
+                "framing": "8N1",
+            }
+        elif bus in self.lines:
             entry = {"serial": self.lines[bus].path, "baud": self.lines[bus].baud, "framing": "8N1"}
         else:
             entry = {"tcp": f"{HOST}:{self.nets[bus].port}"}

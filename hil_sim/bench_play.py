@@ -257,6 +257,8 @@ class BenchPlay:
             "requests_ignored": sum(line["ignored"] for line in lines_seen.values()),
             "crc_errors": sum(line["crc_errors"] for line in lines_seen.values()),
             "late_answers": sum(line["late"] for line in lines_seen.values()),
+            "tcp_connections": sum(net.statistics.connections for net in bench.nets.values()),
+            "tcp_clients_most": max((net.statistics.clients_most for net in bench.nets.values()), default=0),
             "simulator_failures": sum(line["failures"] for line in lines_seen.values()),
             "lines": lines_seen,
             "requests": {device: len(bench.log.asked_s[device]) for device in sorted(bench.devices)},

@@ -26,6 +26,8 @@ PROBE_MISSES: Final = 20.0
 """A dead unit is probed every max(10 s, 20 misses); a miss is time-out and quarantine."""
 SLACK_S: Final = 1.0
 """For the answer itself and a busy machine [s]."""
+SELDOM_RATIO: Final = 0.5
+"""A point with less than this share of its device's samples has a slow period of its own."""
 INTERVALS_MIN: Final = 3
 REGULAR_SERVES_MIN: Final = 3
 """Served so often since the end of its fault, a unit counts as polled again."""
@@ -149,6 +151,8 @@ def judge_bus(
         _judge_point(point, series, verdict, log=log, touched=touched, faults=faults)
     _judge_outcomes(by_point, verdict, periods_s=periods_s, first_s=first_s, last_s=last_s)
     for device in touched:
+        if max(fault.end_s for fault in faults if device in fault.touched) >= last_s:
+            continue  # it never ended: nothing to recover from
         mine = [series for point, series in by_point.items() if point.partition(".")[0] == device]
         verdict.recovery_s[device] = recovery_s(device, mine, faults=faults, period_s=periods_s[device])
     return verdict
@@ -196,9 +200,11 @@ def _judge_outcomes(
 ) -> None:
     """Names the points that fell silent: due again and again, and neither a value nor a cause came."""
     for point, series in by_point.items():
-        period_s = periods_s.get(point.partition(".")[0], 0.0)
+        device = point.partition(".")[0]
+        period_s = periods_s.get(device, 0.0)
         instants_s = [sample.instant_s for sample in series]
-        if _slow(instants_s, period_s=period_s):
+        most = max(len(others) for other, others in by_point.items() if other.partition(".")[0] == device)
+        if _slow(instants_s, period_s=period_s) or len(series) < SELDOM_RATIO * most:
             continue
         inside = [instant_s for instant_s in instants_s if first_s <= instant_s <= last_s]
         marks = [first_s, *inside, last_s]

@@ -8,6 +8,7 @@ Every kind takes whom it hits: `device`, `devices` or `bus` (all that hang on it
 
 import math
 import random
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -15,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from hil_sim.devices.server import DeviceServer
-from hil_sim.devices.tcp import TcpServer
+from hil_sim.devices.tcp import TcpFaults, TcpServer, id_off_by_one, id_zero
 from hil_sim.line import SerialLine, with_crc
 from hil_sim.scenario import Event
 from hil_sim.wire_faults import WireFaults
@@ -24,6 +25,11 @@ Undo = Callable[[], None]
 Filter = Callable[[str, bytes], bytes]
 GARBAGE_BYTES_MAX: Final = 24
 WHOM: Final = frozenset({"device", "devices", "bus"})
+HOST: Final = "127.0.0.1"
+STRANGER_TRIES_MAX: Final = 50
+STRANGER_WAIT_S: Final = 0.1
+"""A server that has no room closes at once [wall s]."""
+ID_CHANGES: Final[Mapping[str, Callable[[int], int]]] = {"zero": id_zero, "off_by_one": id_off_by_one}
 RTU_HEAD: Final = 3
 """Unit, function, number of bytes."""
 
@@ -332,11 +338,63 @@ def _unplug(context: _Context) -> Undo:
 
 
 def _restart_server(context: _Context) -> Undo:
-    """The device behind the TCP port boots: nothing listens for a while."""
-    nets = context.nets
-    for net in nets:
-        net.stop()
-    return _all([partial(net.start, "127.0.0.1", net.port) for net in nets])
+    """The device behind the TCP port boots: connections are reset, and nothing listens for a while."""
+    for net in context.nets:
+        net.go_down()
+    return _all([net.come_back for net in context.nets])
+
+
+def _tcp_fault(context: _Context) -> Undo:
+    """What a TCP port can do wrong: the keys of `TcpFaults`; `change_id` by name."""
+    changes = context.fields(TcpFaults)
+    if "change_id" in changes:
+        name = str(changes["change_id"])
+        if name not in ID_CHANGES:
+            raise FaultArgumentsWrong(f"change_id: {name!r} is none of {', '.join(ID_CHANGES)}")
+        changes["change_id"] = ID_CHANGES[name]
+    if "silent_units" in changes:
+        changes["silent_units"] = frozenset(changes["silent_units"])
+    undos: list[Undo] = []
+    for net in context.nets:
+        before = net.faults
+        net.faults = replace(before, **changes)
+        undos.append(partial(setattr, net, "faults", before))
+    return _all(undos)
+
+
+def _drop_connections(context: _Context) -> Undo:
+    """Every connection is reset; new ones are taken."""
+    for net in context.nets:
+        net.drop_connections()
+    return _nothing
+
+
+def _occupy(context: _Context) -> Undo:
+    """A device that takes one client only, and somebody else is that client."""
+    undos: list[Undo] = []
+    for net in context.nets:
+        before = net.faults
+        net.faults = replace(before, clients_max=1)
+        undos.append(partial(setattr, net, "faults", before))
+        undos.append(_stranger(net).close)
+    return _all(undos)
+
+
+def _stranger(net: TcpServer) -> socket.socket:
+    """A foreign connection that the server has taken: tried until it was quicker than the agent."""
+    for _ in range(STRANGER_TRIES_MAX):
+        net.drop_connections()
+        found = socket.create_connection((HOST, net.port))
+        found.settimeout(STRANGER_WAIT_S)
+        try:
+            turned_away = not found.recv(1)
+        except TimeoutError:  # nobody closes it and nobody speaks: it is in
+            return found
+        except ConnectionError:
+            turned_away = True
+        found.close()
+        assert turned_away, "a Modbus server spoke first"
+    raise FaultArgumentsWrong(f"port {net.port}: the agent is always quicker")
 
 
 FAULTS: Final[Mapping[str, Callable[[_Context], Undo]]] = MappingProxyType(
@@ -358,6 +416,9 @@ FAULTS: Final[Mapping[str, Callable[[_Context], Undo]]] = MappingProxyType(
         "adversary": _adversary,
         "unplug": _unplug,
         "restart_server": _restart_server,
+        "tcp_fault": _tcp_fault,
+        "drop_connections": _drop_connections,
+        "occupy": _occupy,
     }
 )
 """Kind of fault -> how it begins; it returns how it ends."""

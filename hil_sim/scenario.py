@@ -52,6 +52,9 @@ FAULT_KINDS = frozenset(
         "adversary",
         "unplug",
         "restart_server",
+        "tcp_fault",
+        "drop_connections",
+        "occupy",
     }
 )
 """What can go wrong on the wires; `hil_sim.faults` knows how."""

@@ -1,5 +1,6 @@
 """Faults on a bench's wires: each begins, shows, and ends without a trace. The agent is not needed for that."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from edge_agent.clock import elapsed_s
 from hil_sim.bench import BENCHES, Bench
+from hil_sim.devices.tcp import TcpFaults, id_zero
 from hil_sim.faults import FAULTS, FaultArgumentsWrong, begin
 from hil_sim.line import with_crc
 from hil_sim.scenario import FAULT_KINDS, Event, load, names
@@ -83,6 +85,28 @@ def test_line_faults_are_set_for_the_units_that_are_hit_and_taken_back(bench: Be
     assert line.faults == WireFaults()
 
 
+def test_tcp_faults_are_set_and_taken_back(bench: Bench) -> None:
+    net = bench.nets["net"]
+    running = begin(event("tcp_fault", bus="net", change_id="zero", behind=3), bench, seed=1)
+    assert running.touched == {"hp1", "hp2", "em4", "io1"}
+    assert (net.faults.behind, net.faults.change_id) == (3, id_zero)
+    running.end()
+    assert net.faults == TcpFaults()
+    with pytest.raises(FaultArgumentsWrong, match="change_id: 'odd'"):
+        begin(event("tcp_fault", bus="net", change_id="odd"), bench, seed=1)
+
+
+def test_a_stranger_takes_the_only_place_and_leaves_it(bench: Bench) -> None:
+    bench.open()
+    net = bench.nets["net"]
+    with socket.create_connection(("127.0.0.1", net.port)):
+        running = begin(event("occupy", bus="net"), bench, seed=1)
+        with socket.create_connection(("127.0.0.1", net.port), timeout=5.0) as late:
+            assert late.recv(1) == b""  # turned away
+        running.end()
+    assert net.faults.clients_max is None
+
+
 def test_arguments_that_do_not_fit(bench: Bench) -> None:
     for wrong in ({"device": "em9"}, {}, {"devices": "em2"}):
         with pytest.raises(FaultArgumentsWrong):
@@ -104,7 +128,7 @@ def test_every_shipped_bus_scenario_fits_its_wires(name: str, tmp_path: Path) ->
     found = Bench(scenario, folder=tmp_path, wall_s=elapsed_s)
     try:
         for each in scenario.events(ZONE):
-            if each.what in FAULT_KINDS - {"unplug", "restart_server"}:
+            if each.what in FAULT_KINDS - {"unplug", "restart_server", "drop_connections", "occupy"}:
                 running = begin(each, found, seed=scenario.seed)
                 assert running.touched <= found.devices.keys()
                 running.end()
