@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -320,6 +321,89 @@ def serve(
         click.echo(str(fault), err=True)
         sys.exit(EXIT_BROKER)
     sys.exit(EXIT_INTERRUPTED)
+
+
+@main.command()
+@click.argument("models", nargs=-1, metavar="MODEL[:UNIT]...")
+@click.option("--unit", type=click.IntRange(1, 247), default=1, show_default=True, help="首个从站地址 / first unit.")
+@click.option("--tcp", "port", type=click.IntRange(0, 65_535), help="TCP 端口,0 任意 / TCP port, 0 any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="在此地址监听 / listen here.")
+@click.option("--pty", "link", type=click.Path(path_type=Path), help="伪终端的固定名称 / fixed name of the terminal.")
+@click.option("--baud", type=click.IntRange(300, 921_600), default=9600, show_default=True, help="串口速率 / baud.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="随机种子 / seed.")
+@_shared
+def device(
+    *,
+    models: tuple[str, ...],
+    unit: int,
+    port: int | None,
+    host: str,
+    link: Path | None,
+    baud: int,
+    seed: int,
+    as_json: bool,
+    lang: Language,
+) -> None:
+    """单台仿真仪表,直到中断 / single simulated meters on a pseudo terminal or a TCP port, until interrupted."""
+    from edge_agent.clock import RealClock, elapsed_s  # noqa: PLC0415
+    from hil_sim.stand import Stand, StandFault, places  # noqa: PLC0415
+
+    if port is not None and link is not None:
+        raise click.UsageError("--tcp 与 --pty 只能选一个 / --tcp or --pty, not both")
+    if not models:
+        _list_models(as_json=as_json)
+        return
+    try:
+        chosen = places(models, first_unit=unit)
+    except StandFault as fault:
+        raise click.UsageError(str(fault)) from fault
+    clock = RealClock()
+    stand = Stand(chosen, seed=seed, now_s=lambda: clock.now_utc().timestamp(), wall_s=elapsed_s)
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a parent shell had Ctrl-C ignored
+        signal.signal(number, lambda _number, _frame: told.set())
+    try:
+        if port is not None:
+            stand.open_port(host, port)
+        else:
+            stand.open_line(baud=baud, link=link)
+    except OSError as fault:
+        raise click.ClickException(str(fault)) from fault
+    try:
+        facts = stand.facts(host)
+        if as_json:
+            _emit("device", facts)
+        else:
+            _show_stand(facts, lang=lang)
+        told.wait()
+    finally:
+        stand.close()
+    sys.exit(EXIT_INTERRUPTED)
+
+
+def _list_models(*, as_json: bool) -> None:
+    from hil_sim.devices.catalogue import MODELS  # noqa: PLC0415
+
+    if as_json:
+        _emit("device", {"models": sorted(MODELS)})
+        return
+    for model in sorted(MODELS):
+        click.echo(model)
+
+
+def _show_stand(facts: Mapping[str, Any], *, lang: Language) -> None:
+    where = facts["tcp"] or f"{facts['serial']}  {facts['baud']} 8N1"
+    click.echo(f"{'接口' if lang == 'zh' else 'wire'}  {where}")
+    for entry in facts["devices"]:
+        click.echo(f"\n{entry['model']}  {'从站' if lang == 'zh' else 'unit'} {entry['unit']}")
+        for point in entry["points"]:
+            value = "-" if point["value"] is None else f"{point['value']:.10g}"
+            place = f"{point['function']}/{point['address']}"
+            click.echo(f"  {point['point']:<32} {place:>8} {point['type']:<8} {value:>12} {point['unit']}")
+        if entry["points"]:
+            click.echo(f"  {entry['points'][0]['mbpoll']}")
+    click.echo("\nCtrl-C 结束" if lang == "zh" else "\nCtrl-C ends")
+    sys.stdout.flush()
 
 
 def _scenario(name: str | None, *, plant: str | None) -> "Scenario":

@@ -26,6 +26,7 @@ class WireLog:
     )
     frames: Counter[tuple[str, int]] = field(default_factory=Counter)
     last_request_s: dict[str, float] = field(default_factory=dict)
+    keeps_values: bool = True
     asked_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def request(self, device: str, *, function: int, instant_s: float) -> None:
@@ -36,6 +37,8 @@ class WireLog:
 
     def serve(self, device: str, quantity: str, *, instant_s: float, value: float | None) -> None:
         """Notes what an answer carried; called before its first byte leaves, so that no reader can have it earlier."""
+        if not self.keeps_values:
+            return
         instants_s, values = self.served[device, quantity]
         values.append(value)  # first the value: the line writes in its own thread, and a reader looks instants up
         instants_s.append(instant_s)

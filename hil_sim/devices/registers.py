@@ -29,6 +29,7 @@ REGISTERS_PER_READ_MAX: Final = 125
 KWH_PER_GJ: Final = 1e9 / 3.6e6
 WH_PER_KWH: Final = 1e3
 W_PER_KW: Final = 1e3
+FLAG_UP_FROM: Final = 0.5
 
 ReadFunction = Literal[1, 2, 3, 4]
 
@@ -126,7 +127,45 @@ class WholeAndFraction:
         return encode(decode(words[:2], "i32", order=order) + 1, "i32", order=order) + words[2:]
 
 
-Layout = Number | WholeAndFraction
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One bit of a register; the other bits are zero.
+
+    Attributes:
+        address: wire address (0-based) of the register.
+        bit: place of the bit, 0 the lowest.
+        scale: a flag is 0 or 1.
+    """
+
+    address: int
+    bit: int
+    scale: float = 1.0
+
+    @property
+    def count(self) -> int:
+        """How many registers."""
+        return 1
+
+    def to_words(self, inside: Inside | None, _order: WordOrder) -> Words:
+        """The register for a reading.
+
+        Raises:
+            ValueError: None; a flag has no invalid mark.
+        """
+        if inside is None:
+            raise ValueError(f"no invalid mark is known for the flag at {self.address}.{self.bit}")
+        return (int(inside >= FLAG_UP_FROM) << self.bit,)
+
+    def to_inside(self, words: Words, _order: WordOrder) -> Inside:
+        """What a reader of the register gets."""
+        return words[0] >> self.bit & 1
+
+    def torn(self, words: Words, _order: WordOrder) -> Words:
+        """One register cannot be torn."""
+        return words
+
+
+Layout = Number | WholeAndFraction | Flag
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,6 +244,14 @@ class DeviceServer:
         except Refused as refused:
             return None if self.map.silent else exception_answer(request[0], refused.code)
 
+    def shown(self) -> dict[str, Inside | None]:
+        """What every quantity and command shows now, as a look at the device's screen; None: no value."""
+        now_s = self._now_s()
+        for _, content, _ in self._contents:
+            content.measure(now_s, self._truth)
+            content.publish()
+        return {content.name: content.inside for _, content, _ in self._contents}
+
     def settle(self) -> None:
         """Does what time alone does: pulses that end or repeat, the fall back to local of a device nobody talks to."""
         now_s = self._now_s()

@@ -26,7 +26,7 @@ SWING_RATIO: Final = 0.25
 SWING_S_MIN: Final = 70.0
 SWING_S_MAX: Final = 160.0
 TOTAL_START_MAX: Final = 400_000.0
-SWITCHES_ON: Final = ("user_flow", "source_flow", "load_pump_running", "remote")
+SWITCHES_ON: Final = (*("user_flow", "source_flow", "load_pump_running", "remote", "running", "compressor_a_running"),)
 COMMANDS_START: Final[Mapping[str, float]] = {
     "run_request": 1.0,
     "mode_request": 1.0,
@@ -76,7 +76,7 @@ COMMANDS_START: Final[Mapping[str, float]] = {
 DWELLING_MARK: Final = "dhw_top_temperature"
 """A device that knows the domestic hot water heats a dwelling: a tenth of a plant's power."""
 DWELLING_RATIO: Final = 0.1
-FULL_SPEED: Final = 20_000.0
+FULL_SPEED_COUNTS: Final = 20_000.0
 METER_PIPE_M2: Final = 0.0314
 SOUND_M_PER_S: Final = 1540.0
 NOTHING: Final = (
@@ -316,8 +316,8 @@ def _unit(load: _Swing, water: _Swing, *, start_s: float) -> dict[str, _Value]:
         "capacity": lambda now_s: 70.0 * load.at(now_s),
         "cop": lambda now_s: 4.5 * water.at(now_s),
         "status_word": lambda _now_s: float(0b0000_0110_0011_0111),
-        "actual_1": lambda now_s: 0.7 * FULL_SPEED * load.at(now_s),
-        "main_actual": lambda now_s: 0.5 * FULL_SPEED * load.at(now_s),
+        "actual_1": lambda now_s: 0.7 * FULL_SPEED_COUNTS * load.at(now_s),
+        "main_actual": lambda now_s: 70.0 * load.at(now_s),
         "starts_total": lambda _now_s: 77.0,
         "run_hours": lambda now_s: 5000.0 + (now_s - start_s) / SECONDS_PER_HOUR,
     }

@@ -3,7 +3,7 @@
 The simulator's register maps and our profiles were written separately; what both make of the same registers must agree.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -112,13 +112,7 @@ def device(bus: Bus, server: DeviceServer, *, merged: bool = True) -> Device:
 MODEL_NAMES = sorted(MODELS)
 
 
-UNLIKE: Mapping[str, str] = {
-    "abb_acx580": "references are served as counts, read as per cent",
-    "danfoss_fc102": "references are served as counts, two values of 32 bits as 16",
-    "trane_rthd_ch530_pic": "two points of the profile are not served",
-}
-"""Simulated models that state something otherwise than the profile; their level stays `documented`."""
-SIMULATED = [model for model in MODEL_NAMES if model not in UNLIKE]
+SIMULATED = MODEL_NAMES
 WITHOUT_HOLES = ["acrel_adl3000", "eastron_sdm630", "generic_ground_unit", "generic_ground_unit_setpoint"]
 WITHOUT_HOLES += ["generic_station_io", "mag11_heat", "tuf2000m", "wb_m1w2", "xy_md0x"]
 """Models that serve whatever lies between their points: the example plant is read without learning anything."""

@@ -222,7 +222,7 @@ def test_a_drive_writes_and_reads_in_one_frame(bench: Bench) -> None:
     bench.truth.update(control_word=0.0, reference_1=0.0)
     frame = struct.pack(">BHHHHB2H", 23, 0, 4, 0, 2, 4, 0x047F, 12_000)
     assert device.answer(frame) == struct.pack(">BB4H", 23, 8, 0x047F, 12_000, *read(device, 2, 2))
-    assert bench.commands == [("control_word", 0x047F), ("reference_1", 12_000)]
+    assert bench.commands == [("control_word", 0x047F), ("reference_1", 60)]
 
 
 def test_a_forbidden_write_does_its_harm(bench: Bench) -> None:

@@ -58,6 +58,7 @@ def client(plant_net: tuple[object, object, TcpServer]) -> Iterator[ModbusTcpCli
     connection.close()
 
 
+READERS = {2: "read_discrete_inputs", 3: "read_holding_registers", 4: "read_input_registers"}
 PlantNet = tuple[dict[str, DeviceServer], dict[str, Bench], TcpServer]
 
 
@@ -65,11 +66,12 @@ def test_every_map_is_served_to_a_blocking_client(plant_net: PlantNet, client: M
     devices, benches, _ = plant_net
     for model, device in devices.items():
         for quantity in device.map.quantities:
-            call = client.read_holding_registers if quantity.function == 3 else client.read_input_registers
+            call = getattr(client, READERS[quantity.function])
             answer = call(quantity.layout.address, count=quantity.layout.count, device_id=device.unit)
             assert not answer.isError(), (model, quantity.name)
+            words = tuple(answer.registers) or tuple(int(bit) for bit in answer.bits[:1])
             _, logged = benches[model].log.latest(model, quantity.name, until_s=benches[model].instant_s)
-            assert logged == quantity.layout.to_inside(tuple(answer.registers), device.map.order)
+            assert logged == quantity.layout.to_inside(words, device.map.order)
         assert sum(benches[model].log.frames.values()) == len(device.map.quantities)
 
 
