@@ -50,6 +50,10 @@ faults: venv ## the 22 failures of the field bus, each against the agent over re
 fuzz: venv ## N (a million) hostile frames and profiles: a checked answer, a cause, or a counted fault; SEED=
 	@$(BIN)/python tests/campaigns/fuzz.py $(if $(N),--frames $(N)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: mutants
+mutants: venv ## every shipped device profile, wrong in one place at a time: the suite must notice each
+	@$(BIN)/python tests/campaigns/mutants.py
+
 format: venv
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
