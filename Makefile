@@ -12,10 +12,11 @@ DAYS     ?=
 SPEED    ?=
 SCENARIO ?=
 REQUIRE  ?=
+WRITE    ?=
 N        ?=
 SEED     ?=
 
-.PHONY: venv demo test gate faults fuzz format picture supported lock clean
+.PHONY: venv demo test gate bench faults fuzz format picture supported lock clean
 .DEFAULT_GOAL := test
 
 venv: $(STAMP)
@@ -37,6 +38,9 @@ demo: venv ## the main job, live; ends with the score
 
 test: venv ## every test of the default suite; REQUIRE="mosquitto mbpoll" turns a skip for want of one into a failure
 	@REQUIRE="$(REQUIRE)" $(BIN)/python -m pytest
+
+bench: venv ## figures, not pass or fail: every tests/bench/*.py; WRITE=1 renews its table in docs/figures.md
+	@WRITE="$(WRITE)" $(BIN)/python tests/bench
 
 gate: venv ## format, lint, types, import directions
 	@$(BIN)/ruff format --check .

@@ -18,12 +18,15 @@ from drivers.memory import DeviceMemory
 from drivers.profile import PointSpec, Profile, Timing
 from drivers.reading import Fetched, Reader
 from drivers.sample import Cause, Quality, Sample, bad
+from drivers.sanity import Sanity
 from drivers.schedule import PointSchedule, point_periods
 from drivers.wear import WriteCount
 from drivers.writing import WriteOutcome, Writer
 
 log = logging.getLogger(__name__)
 
+CORRECTIONS = "corrections"
+"""Section of the device's memory: what `drivers.sanity` must know after a restart."""
 SOON_AGAIN = (Cause.NO_ANSWER, Cause.PROTOCOL, Cause.LINE_DOWN)
 """Causes that end with an outage: such points are read as soon as the unit answers, a refused one when it is due."""
 
@@ -102,6 +105,7 @@ class Device:
         )
         periods_s = point_periods(profile, period_s=period_s)
         self._schedule = PointSchedule({key: periods_s[key] for key in self._reader.names}, period_s=period_s)
+        self._sanity = Sanity(profile, self._memory.get(CORRECTIONS))
         self._ratio_names = {word for spec in profile.points.values() for word in spec.times}
         self._ratios: dict[str, float] = {}
         self._failing: dict[str, Cause] = {}
@@ -152,7 +156,11 @@ class Device:
                 self._ratios[name] = reading.value
         marks = {name: readings[name].value for name in self.profile.identity if name in readings}
         await self._reader.identify({name: value for name, value in marks.items() if value is not None})
-        return [self._sample(name, readings) for name in readings]
+        samples = self._sanity.judge([self._sample(name, readings) for name in readings])
+        kept = self._sanity.to_keep(self._now_utc())
+        if kept is not None:
+            await self._memory.put(CORRECTIONS, kept)
+        return samples
 
     def _with_needed(self, names: set[str]) -> set[str]:
         """Adds the points that others hang on: flow and temperature must be of one instant, a ratio must be known."""

@@ -143,6 +143,9 @@ def check_profile(profile: Profile) -> None:
     if limits.first is not None and limits.last is not None and limits.first > limits.last:
         raise _bad("first is above last", "limits", "first")
     for spec in points.values():
+        refresh_s = profile.timing.refresh_s
+        if spec.frozen_s is not None and refresh_s is not None and spec.frozen_s <= refresh_s:
+            raise bad_point(f"its values stand still for {refresh_s:g} s anyway", spec.name, "frozen_s")
         _check_relations(spec, points=points)
         _check_reach((spec,), limits=limits)
     for group in {spec.atomic for spec in points.values() if spec.atomic}:

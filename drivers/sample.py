@@ -30,6 +30,14 @@ class Cause(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     NO_FLOW = "no_flow"  # a flow-dependent sensor without flow is not a reading
     STALE = "stale"
+    COUNTER_BACK = "counter_back"  # a total that fell: roll-over, reset or another meter, until it is confirmed
+    COUNTER_JUMP = "counter_jump"  # a total that grew faster than the plant can
+    COUNTER_ZERO = "counter_zero"  # a total that shows 0 after it had counted
+    TORN = "torn"  # a number of several registers, read while the meter renewed it
+    FROZEN = "frozen"  # a measured value that has not moved by a bit for too long
+    HEAT_BALANCE = "heat_balance"  # heat power that flow and temperatures do not bear out
+    SUM_DIFFERS = "sum_differs"  # a total that is not the sum of its parts
+    IDENTITY_CHANGED = "identity_changed"  # another serial number: another meter, until it is confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,8 @@ class Sample:
         unit: inside unit: kW kWh degC K kPa m3 m3/h Hz A V % or "" for a code or switch.
         quality: GOOD, UNCERTAIN or BAD.
         cause: why not GOOD.
+        correction: of a total that only grows: value + correction is the continuous total, over roll-over, reset and
+            exchange of the meter; in the unit of the point. The value stays what the meter shows.
     """
 
     point: str
@@ -51,6 +61,7 @@ class Sample:
     unit: str
     quality: Quality
     cause: Cause = Cause.NONE
+    correction: float = 0.0
 
     def __post_init__(self) -> None:
         if self.value is None:
@@ -59,6 +70,7 @@ class Sample:
             assert self.quality is not Quality.BAD, f"{self.point}: BAD, yet a value"
             assert math.isfinite(self.value), f"{self.point}: value {self.value}"
         assert (self.quality is Quality.GOOD) == (self.cause is Cause.NONE), f"{self.point}: cause and quality differ"
+        assert math.isfinite(self.correction), f"{self.point}: correction {self.correction}"
         assert self.instant_utc.tzinfo is not None, f"{self.point}: naive instant"
 
 

@@ -25,6 +25,10 @@ make -C "$target_dir" venv
 install -m 0644 "$source_dir/deploy/systemd/edge-agent.sysusers.conf" /usr/lib/sysusers.d/edge-agent.conf
 systemd-sysusers /usr/lib/sysusers.d/edge-agent.conf
 install -m 0644 "$source_dir/deploy/systemd/edge-agent.service" /etc/systemd/system/edge-agent.service
+install -m 0644 "$source_dir/deploy/systemd/70-edge-agent-serial.rules" /etc/udev/rules.d/70-edge-agent-serial.rules
+if command -v udevadm >/dev/null; then # adapters that are plugged in already get it now; in a container there is no udev
+  udevadm control --reload && udevadm trigger --subsystem-match=usb-serial || true
+fi
 
 if [ -e "$config_dir/site.yaml" ]; then
   "$target_dir/.venv/bin/edge-agent" check --config "$config_dir"

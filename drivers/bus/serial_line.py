@@ -49,6 +49,8 @@ DAMAGED_SILENCE_S = 0.05
 """An answer that is there in full length, but not right, is given up after this silence: more than a USB tick."""
 BROKEN_SILENCE_S = 0.2
 """... and one of which only a part came, after this: packet radio pauses up to 0.1 s inside a frame."""
+BURST = 33
+"""Characters that a port may hold back and hand over at once; for so many the thread waits, it does not sleep."""
 ECHO_WAIT_S = 0.1
 """An adapter that hears itself has given the request back after this time: several USB ticks."""
 REOPEN_FIRST_S = 0.5
@@ -423,8 +425,8 @@ class SerialLine:
                     until_s = min(give_up_s, now_s + silence_s)
                 elif missing <= 0:  # the answer, and its head is damaged; or so much noise before it
                     until_s = min(give_up_s, max(now_s + BROKEN_SILENCE_S, usual_s))
-                if missing > 1:
-                    self._sleep_until(min(until_s, now_s + (missing - 1) * character_s))
+                if missing > BURST:
+                    self._sleep_until(min(until_s, now_s + (missing - BURST) * character_s))
             remaining_s = until_s - self._elapsed_s()
             if remaining_s <= 0 or not (more := self._receive(wait_s=remaining_s)):
                 self._judge_echo(exchange, raw, echoed=raw.startswith(exchange.request))

@@ -333,6 +333,8 @@ def _buses(devices: Document) -> Iterator[Finding]:
             if port in ports:
                 yield devices.finding("port_twice", ("buses", name, "serial"), given=port, other=ports[port])
             ports.setdefault(port, name)
+            if re.fullmatch(r"/dev/tty(USB|ACM)[0-9]+", port):
+                yield devices.finding("port_by_number", ("buses", name, "serial"), warning=True, given=port)
 
 
 def _is_host_port(address: str) -> bool:

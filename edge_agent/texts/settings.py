@@ -240,6 +240,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "一个串口只能属于一条总线",
             "a port belongs to one bus",
         ),
+        "port_by_number": Text(
+            "串口 {given} 的编号由插入次序决定，重新插拔后可能变成另一条总线",
+            "the number of port {given} follows the order of plugging in; after re-plugging it may be another bus",
+            "改用 /dev/serial/by-id 下的名字（ls -l /dev/serial/by-id）",
+            "use its name below /dev/serial/by-id (ls -l /dev/serial/by-id)",
+        ),
         "host_twice": Text(
             "地址 {given} 已属于总线 {other}",
             "address {given} already belongs to bus {other}",

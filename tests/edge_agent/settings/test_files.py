@@ -205,6 +205,22 @@ def test_slow_device_is_a_warning(plant) -> None:
     assert "period_too_long" in [warning.code for warning in inspection.warnings]
 
 
+@pytest.mark.parametrize(
+    ("port", "warned"),
+    [
+        ("/dev/ttyUSB0", True),
+        ("/dev/ttyACM12", True),
+        ("/dev/serial/by-id/usb-FTDI_x-if00-port0", False),
+        ("/dev/ttyS1", False),
+    ],
+)
+def test_a_port_by_its_number_is_a_warning(plant, port: str, *, warned: bool) -> None:
+    plant.replace("devices.yaml", "/dev/serial/by-id/usb-rs485-1", port)
+    inspection = plant.inspect()
+    assert not inspection.errors
+    assert ("port_by_number" in [warning.code for warning in inspection.warnings]) == warned
+
+
 def test_charging_unit_needs_a_storage(plant) -> None:
     text = plant.text("site.yaml").replace("storage: tank, modes", "modes")
     plant.write("site.yaml", text)
