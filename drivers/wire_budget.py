@@ -10,6 +10,9 @@ from drivers.profile import Access, Profile
 from drivers.read_plan import LineCost, read_plan, wants_of
 from drivers.schedule import point_periods
 
+SERIAL_TURNAROUND_S = 0.02
+"""Usual for meters; 8 to 100 ms are met. Source: makers' figures collected in the project's notes on Modbus, 4."""
+TCP_TURNAROUND_S = 0.005
 SHARE_MAX = 0.9
 """Share of a line's time that polling may want: the rest is for commands, repeats and probes of dead units."""
 
@@ -42,6 +45,19 @@ class WireBudget:
     def dearest(self) -> list[tuple[str, float]]:
         """Devices and their shares, the greatest first."""
         return sorted(self.shares.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def line_cost(*, baud: int | None, framing: str = "8N1") -> LineCost:
+    """What a read costs on a line as it is configured, with a usual turnaround.
+
+    Args:
+        baud: of a serial line; None: TCP.
+        framing: data bits, parity, stop bits.
+    """
+    if baud is None:
+        return LineCost.tcp(turnaround_s=TCP_TURNAROUND_S)
+    bits = 1 + int(framing[0]) + (framing[1] != "N") + int(framing[2])
+    return LineCost.serial(baud=baud, bits_per_character=bits, turnaround_s=SERIAL_TURNAROUND_S)
 
 
 def device_share(profile: Profile, *, period_s: float, cost: LineCost) -> float:

@@ -1,9 +1,10 @@
 """Polls the devices into the process image, and keeps what was read: one frame a scan, committed before it counts.
 
-Each bus has one poller, because a bus carries one request at a time; a device is due by the age of its data, not by a
-global scan. It does not know what the samples mean.
+Each bus has one poller; a device is due by the age of its data, not by a global scan. It does not know what the
+samples mean.
 """
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,6 +13,7 @@ from datetime import datetime, timedelta
 
 from drivers.device import Device
 from drivers.sample import Sample
+from drivers.schedule import phases_s
 from edge_agent.clock import Clock, sleep_until
 from edge_agent.errors import StoreFault
 from edge_agent.image import ProcessImage
@@ -48,55 +50,152 @@ class Pending:
         self.put(())
 
 
+LOAD_WINDOW_S = 60.0
+"""Wall time over which the load of a bus is told [s]."""
+LATE_RATIO_MAX = 0.5
+"""A poll that could not begin on its instant is made up within this share of the period, later ones are left out."""
+
+
+@dataclass(slots=True)
+class BusWatch:
+    """What polling makes of one bus.
+
+    Attributes:
+        polls: polls of a device that ended as they should.
+        failures: polls that broke on a fault of ours; each cost one device one poll.
+        skipped: polls left out because the one before took too long: the bus cannot keep the periods.
+    """
+
+    polls: int = 0
+    failures: int = 0
+    skipped: int = 0
+    _marks: deque[tuple[float, float]] = field(default_factory=deque)
+
+    def mark(self, *, now_s: float, busy_s: float) -> None:
+        """Notes how long the bus has been busy in all [s], at a reading of the stop-watch [s]."""
+        self._marks.append((now_s, busy_s))
+        while len(self._marks) > 2 and self._marks[1][0] <= now_s - LOAD_WINDOW_S:  # noqa: PLR2004 - begin and end
+            self._marks.popleft()
+
+    @property
+    def load_ratio(self) -> float | None:
+        """Share of the last minute that the bus was busy; None: not known yet."""
+        if not self._marks or self._marks[-1][0] <= self._marks[0][0]:
+            return None
+        (begin_s, before_s), (end_s, after_s) = self._marks[0], self._marks[-1]
+        return (after_s - before_s) / (end_s - begin_s)
+
+
 @dataclass(slots=True)
 class _Turn:
-    """A device and when it is due."""
+    """A device, its grid, and what its last poll came to."""
 
     device: Device
+    start_utc: datetime
+    phase_s: float
     due_utc: datetime
-    phase_s: float = field(default=0.0)
+    running: bool = False
+    late_utc: datetime | None = None
+    fault: str = ""
+
+    def next_due_utc(self, now_utc: datetime) -> datetime:
+        """The next instant of the device's own grid."""
+        period_s = self.device.period_s
+        gone_s = (now_utc - self.start_utc).total_seconds() - self.phase_s
+        return self.start_utc + timedelta(seconds=self.phase_s + (gone_s // period_s + 1) * period_s)
 
 
-async def poll_bus(
-    devices: Sequence[Device],
-    *,
-    clock: Clock,
-    image: ProcessImage,
-    pending: Pending,
-    progress: Callable[[], None],
-) -> None:
-    """Polls the devices of one bus for ever, each by its own period, with staggered phases.
+class BusPoller:
+    """Polls the devices of one bus, each by its own period, with staggered phases.
+
+    Polls of several devices run side by side; whose request goes next on the wire is settled there
+    (`drivers.turns`). A poll that breaks costs one device one poll, whatever broke it.
 
     Args:
-        devices: the units on this bus.
+        bus: its name, for the log.
+        devices: the units on it.
         clock: the site's clock.
         image: receives every sample.
         pending: receives every sample for the next frame.
         progress: called after each poll; feeds the watchdog.
+        watch: counts.
     """
-    if not devices:
-        return
-    start_utc = clock.now_utc()
-    # The first round runs at once, so that control sees the whole plant soon; the phases spread from the second on.
-    turns = [
-        _Turn(device, start_utc, phase_s=device.period_s * position / len(devices))
-        for position, device in enumerate(devices)
-    ]
-    while True:
-        turn = min(turns, key=lambda candidate: candidate.due_utc)
-        await sleep_until(clock, turn.due_utc)
-        samples = await turn.device.poll()
-        image.put(samples)
-        pending.put(samples)
-        progress()
-        turn.due_utc = _next_due_utc(turn, start_utc=start_utc, now_utc=clock.now_utc())
 
+    def __init__(
+        self,
+        bus: str,
+        devices: Sequence[Device],
+        *,
+        clock: Clock,
+        image: ProcessImage,
+        pending: Pending,
+        progress: Callable[[], None],
+        watch: BusWatch,
+    ) -> None:
+        self._bus = bus
+        self._devices = devices
+        self._clock = clock
+        self._image = image
+        self._pending = pending
+        self._progress = progress
+        self._watch = watch
 
-def _next_due_utc(turn: _Turn, *, start_utc: datetime, now_utc: datetime) -> datetime:
-    """The next grid instant of the device's own phase; a poll that took too long skips instants, it never bunches."""
-    period_s = turn.device.period_s
-    gone_s = (now_utc - start_utc).total_seconds() - turn.phase_s
-    return start_utc + timedelta(seconds=turn.phase_s + (gone_s // period_s + 1) * period_s)
+    async def run(self) -> None:
+        """Polls for ever."""
+        if not self._devices:
+            return
+        start_utc = self._clock.now_utc()
+        # The first round runs at once, so that control sees the whole plant soon; the phases spread from the second on.
+        spread_s = phases_s([device.period_s for device in self._devices])
+        turns = [
+            _Turn(device, start_utc, phase_s, due_utc=start_utc)
+            for device, phase_s in zip(self._devices, spread_s, strict=True)
+        ]
+        async with asyncio.TaskGroup() as group:
+            while True:
+                turn = min(turns, key=lambda candidate: candidate.due_utc)
+                await sleep_until(self._clock, turn.due_utc)
+                if turn.running:
+                    if turn.late_utc is not None:
+                        self._watch.skipped += 1
+                    turn.late_utc = turn.due_utc
+                else:
+                    turn.running = True
+                    group.create_task(self._poll(turn), name=f"poll {turn.device.name}")
+                turn.due_utc = turn.next_due_utc(self._clock.now_utc())
+
+    async def _poll(self, turn: _Turn) -> None:
+        """One poll of one device, and at once another one if its instant came meanwhile and is not long past."""
+        while True:
+            turn.late_utc = None
+            await self._once(turn)
+            late_utc = turn.late_utc
+            if late_utc is None:
+                break
+            late_s = (self._clock.now_utc() - late_utc).total_seconds()
+            if late_s > LATE_RATIO_MAX * turn.device.period_s:
+                self._watch.skipped += 1
+                break
+        turn.running = False
+
+    async def _once(self, turn: _Turn) -> None:
+        device = turn.device
+        try:
+            samples = await device.poll()
+        except Exception as error:
+            self._watch.failures += 1
+            fault = f"{type(error).__name__}: {error}"
+            if fault != turn.fault:
+                LOG.exception("poll failed device=%s bus=%s", device.name, self._bus)
+            turn.fault = fault
+        else:
+            if turn.fault:
+                LOG.warning("poll works again device=%s bus=%s after=%s", device.name, self._bus, turn.fault)
+            turn.fault = ""
+            self._watch.polls += 1
+            self._image.put(samples)
+            self._pending.put(samples)
+        self._progress()
 
 
 class Recorder:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from drivers.bus.base import Bus
@@ -18,15 +19,20 @@ from drivers.bus.modbus_rtu import ModbusRtuBus
 from drivers.bus.modbus_tcp import ModbusTcpBus
 from drivers.bus.rtu_over_tcp import rtu_over_tcp
 from drivers.device import Device
+from drivers.link import LineShare
+from drivers.memory import DeviceMemory
 from drivers.sample import Sample
+from drivers.schedule import point_periods
+from drivers.turns import Turns
+from drivers.wire_budget import WireBudget, device_share
 from drivers.writing import WriteOutcome
 from edge_agent import local_api, status
-from edge_agent.acquisition import Pending, Recorder, poll_bus
+from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
 from edge_agent.clock import Clock, RealClock, SimulatedClock, elapsed_s, sleep_until
 from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller, CycleReport
 from edge_agent.control.memory import Phase
-from edge_agent.control.modes import ModeRefused, ModeState, request_mode, start_mode, write_mode
+from edge_agent.control.modes import Mode, ModeRefused, ModeState, request_mode, start_mode, write_mode
 from edge_agent.errors import ConfigurationFault, RefusedByInterlock, StoreFault
 from edge_agent.expectation import Expectation, bands_at
 from edge_agent.health import Progress, notify, watchdog_interval_s
@@ -50,6 +56,8 @@ LOG = logging.getLogger(__name__)
 
 CONNECT_S_MAX = 5.0
 """A bus that does not open within this wall time is left to reopen by itself while everything else goes on."""
+CLOSE_S_MAX = 5.0
+"""A bus that does not close within this wall time is left behind."""
 PLAN_RETRY_S = 60.0
 """While the plant is not known well enough to plan, try again after this time [s, site]."""
 PLAN_AGE_MAX = timedelta(hours=2)
@@ -58,6 +66,7 @@ STUCK_S = 20.0
 """A part without progress for its own period and this time more keeps the watchdog from being fed [s]."""
 MODE_KEY = "mode"
 MEMORY_KEY = "control"
+DEVICE_KEY = "device/"
 
 
 def build_clock(configuration: Configuration) -> Clock:
@@ -97,8 +106,24 @@ def build_buses(configuration: Configuration) -> dict[str, Bus]:
     return buses
 
 
-def build_devices(configuration: Configuration, *, buses: Mapping[str, Bus], clock: Clock) -> dict[str, Device]:
-    """One device for each entry of devices.yaml."""
+def build_devices(
+    configuration: Configuration,
+    *,
+    buses: Mapping[str, Bus],
+    clock: Clock,
+    memory: Callable[[str], DeviceMemory] = DeviceMemory,
+    may_write: Callable[[], bool] = lambda: False,
+) -> dict[str, Device]:
+    """One device for each entry of devices.yaml.
+
+    Args:
+        configuration: all files, checked.
+        buses: by name.
+        clock: the site's clock.
+        memory: what each device still knows, by its name; without it each starts anew and keeps nothing.
+        may_write: asked before every frame that writes; without it none ever leaves.
+    """
+    shares = {name: LineShare(Turns(entry.depth)) for name, entry in configuration.devices.buses.items()}
     return {
         name: Device(
             name,
@@ -108,9 +133,21 @@ def build_devices(configuration: Configuration, *, buses: Mapping[str, Bus], clo
             period_s=entry.period_s,
             now_utc=clock.now_utc,
             elapsed_s=elapsed_s,
+            memory=memory(name),
+            may_write=may_write,
+            share=shares[entry.bus],
         )
         for name, entry in configuration.devices.devices.items()
     }
+
+
+def bus_budgets(configuration: Configuration, *, buses: Mapping[str, Bus]) -> dict[str, WireBudget]:
+    """What the devices of each bus want of it."""
+    shares: dict[str, dict[str, float]] = {name: {} for name in buses}
+    for name, entry in configuration.devices.devices.items():
+        profile = configuration.profiles[name]
+        shares[entry.bus][name] = device_share(profile, period_s=entry.period_s, cost=buses[entry.bus].cost)
+    return {name: WireBudget(members) for name, members in shares.items()}
 
 
 async def open_bus(name: str, bus: Bus) -> None:
@@ -122,15 +159,32 @@ async def open_bus(name: str, bus: Bus) -> None:
         LOG.warning("bus does not open, it is tried again later bus=%s", name)
 
 
+async def open_buses(buses: Mapping[str, Bus]) -> None:
+    """Opens all wires side by side."""
+    await asyncio.gather(*(open_bus(name, bus) for name, bus in buses.items()))
+
+
+async def close_buses(buses: Mapping[str, Bus]) -> None:
+    """Closes all wires side by side; one that does not close in time is left to the end of the process."""
+
+    async def close(name: str, bus: Bus) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_S_MAX):
+                await bus.close()
+        except TimeoutError:
+            LOG.warning("bus does not close in time bus=%s", name)
+
+    await asyncio.gather(*(close(name, bus) for name, bus in buses.items()))
+
+
 async def read_once(configuration: Configuration) -> list[Sample]:
     """Reads every device once without a service: what `edge-agent read` does where none runs. Writes nothing."""
     clock = build_clock(configuration)
     buses = build_buses(configuration)
     devices = build_devices(configuration, buses=buses, clock=clock)
     async with AsyncExitStack() as stack:
-        for name, bus in buses.items():
-            await open_bus(name, bus)
-            stack.push_async_callback(bus.close)
+        stack.push_async_callback(close_buses, buses)
+        await open_buses(buses)
 
         async def read_bus(name: str) -> list[Sample]:
             members = [devices[device] for device, entry in configuration.devices.devices.items() if entry.bus == name]
@@ -142,7 +196,15 @@ async def read_once(configuration: Configuration) -> list[Sample]:
 class Service:
     """Everything that runs in one service process."""
 
-    def __init__(self, configuration: Configuration, *, clock: Clock, store: Store, promise_fd: int | None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        clock: Clock,
+        store: Store,
+        promise_fd: int | None,
+        device_memories: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Builds the parts that need no waiting; `run` starts them.
 
         Args:
@@ -150,6 +212,7 @@ class Service:
             clock: the site's clock.
             store: open.
             promise_fd: sequence numbers of committed frames are written here; simulated sites only.
+            device_memories: what devices kept in the run before, by name.
         """
         site = configuration.site
         self.configuration = configuration
@@ -162,7 +225,16 @@ class Service:
         self.image = ProcessImage()
         self.pending = Pending()
         self.buses = build_buses(configuration)
-        self.devices = build_devices(configuration, buses=self.buses, clock=clock)
+        self.devices = build_devices(
+            configuration,
+            buses=self.buses,
+            clock=clock,
+            memory=lambda name: DeviceMemory(
+                name, kept=device_memories.get(name), keep=partial(self._keep_device, name)
+            ),
+            may_write=self._may_write,
+        )
+        self.watches = {name: BusWatch() for name in self.buses}
         self.scan_s = min(entry.period_s for entry in configuration.devices.devices.values())
         self.expectation = Expectation(configuration, store=store, image=self.image)
         self.solver = SolverProcess()
@@ -189,15 +261,16 @@ class Service:
         }
         self.controller: Controller
         self.planner: Planner
-        self.mode: ModeState
+        self.mode = ModeState(Mode.MONITOR, self.started_utc, "edge-agent", "start")  # until `prepare` knows better
+        self.budgets: dict[str, WireBudget] = {}
         self.report: CycleReport | None = None
 
     # ------------------------------------------------------------------------------------------------- small parts
     def _closer(self) -> PeriodCloser:
         periods_s = {
-            f"{device}.{name}": max(entry.period_s, point.period_s or 0.0)
+            f"{device}.{name}": max(entry.period_s, period_s)
             for device, entry in self.configuration.devices.devices.items()
-            for name, point in self.configuration.profiles[device].points.items()
+            for name, period_s in point_periods(self.configuration.profiles[device], period_s=entry.period_s).items()
         }
         return PeriodCloser(
             self.store,
@@ -221,6 +294,28 @@ class Service:
         """Writes to a device and returns what became of it; only the executor calls this."""
         device, _, name = point.partition(".")
         return await self.devices[device].write(name, value)
+
+    def _may_write(self) -> bool:
+        """Whether frames that write may leave at all."""
+        return self.mode.mode is Mode.AUTO
+
+    async def _keep_device(self, name: str, text: str) -> None:
+        """Keeps what a device must still know after a restart. A refusing disk stops no polling."""
+        with self._disk_may_refuse():
+            await self.store.put_state(f"{DEVICE_KEY}{name}", text)
+
+    def _name_overloaded_buses(self) -> None:
+        """Says once at start which bus cannot keep the periods asked of it, and by how much."""
+        self.budgets = bus_budgets(self.configuration, buses=self.buses)
+        for name, budget in self.budgets.items():
+            if not budget.fits:
+                LOG.warning(
+                    "bus cannot keep its periods bus=%s wanted_s_per_s=%.2f longer_by=%.1f devices=%s",
+                    name,
+                    budget.share,
+                    budget.stretch,
+                    ",".join(f"{device}:{share:.2f}" for device, share in budget.dearest()),
+                )
 
     async def _save_memory(self, memory_json: str) -> None:
         """Keeps the control memory. A refusing disk does not stop control: heat comes before records."""
@@ -325,9 +420,9 @@ class Service:
             loop.add_signal_handler(number, stop.set)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.solver.stop)
-            for name, bus in self.buses.items():
-                stack.push_async_callback(bus.close)
-                await open_bus(name, bus)
+            stack.push_async_callback(close_buses, self.buses)
+            await open_buses(self.buses)
+            self._name_overloaded_buses()
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(supervise(name, work, elapsed_s=elapsed_s), name=name)
@@ -352,14 +447,15 @@ class Service:
             members = [device for name, device in self.devices.items() if self._bus_of(name) == bus]
             yield (
                 f"poll {bus}",
-                partial(
-                    poll_bus,
+                BusPoller(
+                    bus,
                     members,
                     clock=self.clock,
                     image=self.image,
                     pending=self.pending,
-                    progress=partial(progress.mark, f"poll {bus}"),
-                ),
+                    progress=partial(self._polled, bus),
+                    watch=self.watches[bus],
+                ).run,
             )
         scanned = partial(progress.mark, "scan")
         yield "record", partial(self.recorder.run, clock=self.clock, period_s=self.scan_s, progress=scanned)
@@ -377,6 +473,11 @@ class Service:
         for name, sender in self.senders.items():
             yield f"uplink {name}", sender.run
         yield "watchdog", self._watchdog
+
+    def _polled(self, bus: str) -> None:
+        """A poll on a bus has ended."""
+        self.progress.mark(f"poll {bus}")
+        self.watches[bus].mark(now_s=elapsed_s(), busy_s=self.buses[bus].counts.busy_s)
 
     def _bus_of(self, device: str) -> str:
         return self.configuration.devices.devices[device].bus
@@ -465,6 +566,15 @@ class Service:
             },
             "devices": {
                 name: {"dead": device.dead, "fault": str(device.fault)} for name, device in self.devices.items()
+            },
+            "buses": {
+                name: status.bus_dict(
+                    bus.counts,
+                    [device for device in self.devices.values() if self._bus_of(device.name) == name],
+                    watch=self.watches[name],
+                    budget=self.budgets.get(name),
+                )
+                for name, bus in self.buses.items()
             },
             "frames": self.recorder.frame_count,
             "recorder": {
@@ -555,7 +665,14 @@ async def run(configuration: Configuration, *, promise_fd: int | None = None) ->
     media = configuration.site.storage_media
     store = await Store.open(media.state_dir, quota_mb=media.quota_mb, raw_days=media.raw_days)
     try:
-        service = Service(configuration, clock=build_clock(configuration), store=store, promise_fd=promise_fd)
+        kept = {name: await store.get_state(f"{DEVICE_KEY}{name}") for name in configuration.devices.devices}
+        service = Service(
+            configuration,
+            clock=build_clock(configuration),
+            store=store,
+            promise_fd=promise_fd,
+            device_memories={name: text for name, text in kept.items() if text is not None},
+        )
         await service.prepare()
         await service.run()
     finally:

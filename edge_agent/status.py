@@ -5,7 +5,11 @@ from datetime import datetime
 from statistics import median
 from zoneinfo import ZoneInfo
 
-from drivers.sample import Sample
+from drivers.bus.base import BusCounts
+from drivers.device import Device
+from drivers.sample import Cause, Sample
+from drivers.wire_budget import WireBudget
+from edge_agent.acquisition import BusWatch
 from edge_agent.control.controller import CycleReport
 from edge_agent.planner import Planner
 from edge_agent.store.rows import OutboxStatus
@@ -44,6 +48,31 @@ def uplink_dict(status: OutboxStatus, *, connected: bool, fault: str) -> dict[st
         "completeness": None if not status.due else status.acknowledged / status.due,
         "resent": status.resent,
         "refused": status.refused,
+    }
+
+
+def bus_dict(
+    counts: BusCounts, devices: Sequence[Device], *, watch: BusWatch, budget: WireBudget | None
+) -> dict[str, object]:
+    """How a bus is: its state, what happened on it since the start, and what is asked of it."""
+    faults = {device.fault for device in devices}
+    dead = [device.name for device in devices if device.dead]
+    return {
+        "state": "down" if Cause.LINE_DOWN in faults else "silent" if devices and len(dead) == len(devices) else "up",
+        "requests": counts.requests,
+        "answers": counts.answers,
+        "silent": counts.silent,
+        "damaged": counts.damaged,
+        "late": counts.late,
+        "writes": counts.writes,
+        "reopened": counts.reopened,
+        "load": None if watch.load_ratio is None else round(watch.load_ratio, 3),
+        "load_wanted": None if budget is None else round(budget.share, 3),
+        "overloaded": budget is not None and not budget.fits,
+        "polls_skipped": watch.skipped,
+        "poll_failures": watch.failures,
+        "dead": dead,
+        "holes": {device.name: len(device.holes) for device in devices if device.holes},
     }
 
 

@@ -28,6 +28,36 @@ def command(common: Common) -> None:
     sys.exit(Exit.FINDING if answer["alarms"] else Exit.OK)
 
 
+def _bus_line(common: Common, name: str, bus: Mapping[str, Any]) -> str:
+    pick = common.pick
+    state = pick(
+        *{"up": ("正常", "up"), "down": ("断开", "down"), "silent": ("无设备应答", "no unit answers")}[bus["state"]]
+    )
+    load = "-" if bus["load"] is None else f"{100 * bus['load']:.0f} %"
+    wanted = "-" if bus["load_wanted"] is None else f"{100 * bus['load_wanted']:.0f} %"
+    parts = [
+        pick(
+            f"总线 {name} {state},请求 {bus['requests']} 无应答 {bus['silent']} 错误 {bus['damaged']},"
+            f"占用 {load}(需要 {wanted})",
+            f"bus {name} {state}, requests {bus['requests']} silent {bus['silent']} damaged {bus['damaged']}, "
+            f"load {load} (wanted {wanted})",
+        )
+    ]
+    if bus["overloaded"]:
+        parts.append(pick("采集周期无法保证", "cannot keep its periods"))
+    if bus["polls_skipped"]:
+        parts.append(pick(f"跳过 {bus['polls_skipped']} 次采集", f"{bus['polls_skipped']} polls skipped"))
+    if bus["poll_failures"]:
+        parts.append(pick(f"程序故障 {bus['poll_failures']} 次", f"{bus['poll_failures']} polls broke"))
+    if bus["dead"]:
+        names = ", ".join(bus["dead"])
+        parts.append(pick(f"失联 {names}", f"dead: {names}"))
+    if bus["holes"]:
+        names = ", ".join(f"{device} {count}" for device, count in bus["holes"].items())
+        parts.append(pick(f"地址空洞 {names}", f"address holes: {names}"))
+    return pick(";", "; ").join(parts)
+
+
 def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iterator[str]:
     from edge_agent.texts.catalogue import text  # noqa: PLC0415 - only for people
     from scheduling.tariff.model import BAND_ZH  # noqa: PLC0415
@@ -80,6 +110,8 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
         )
         if uplink["fault"]:
             yield f"       {uplink['fault']}"
+    for name, bus in answer["buses"].items():
+        yield _bus_line(common, name, bus)
     if answer["recorder"]["failing_since"] is not None:
         since = local(answer["recorder"]["failing_since"])
         yield pick(f"存储 {since} 起写不进磁盘", f"store: the disk has refused since {since}")

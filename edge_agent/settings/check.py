@@ -15,6 +15,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from drivers.profile import Access, Profile
+from drivers.read_plan import LineCost
+from drivers.wire_budget import WireBudget, device_share, line_cost
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest
 from edge_agent.settings.model import Performance
@@ -23,6 +25,9 @@ from edge_agent.settings.yaml_file import Document, Path_
 
 DAY_MIN = 24 * 60
 HOUR_MIN = 60
+FRAMINGS = ("8N1", "8E1", "8O1", "8N2")
+DEAREST_SHOWN = 5
+"""Devices named where a bus is asked too much."""
 LEAP_YEAR = 2024
 """A year that has every date, for dates without a year."""
 NAMEPLATE = "nameplate"
@@ -137,6 +142,7 @@ def check(files: Files) -> list[Finding]:
     if devices is not None:
         found.extend(_buses(devices))
         found.extend(_device_entries(devices))
+        found.extend(_overloaded_buses(devices, files.profiles))
     if site is not None:
         for rule in (_identity, _loops, _storages, _seasons, _limits):
             found.extend(rule(site))
@@ -466,6 +472,42 @@ def _stale(site: Document, devices: Document | None) -> Iterator[Finding]:
         if devices is not None and period_s is not None and period_s >= stale_s:
             at = ("devices", name, "period_s")
             yield devices.finding("period_too_long", at, warning=True, given=f"{period_s:g}", stale=f"{stale_s:g}")
+
+
+def _overloaded_buses(devices: Document, profiles: Mapping[str, Profile]) -> Iterator[Finding]:
+    """A line that is asked for more than it can carry keeps no period at all."""
+    buses = _entries(devices, "buses")
+    shares: dict[str, dict[str, float]] = {}
+    for name, entry in _entries(devices, "devices").items():
+        period_s = _number(entry, "period_s")
+        bus = entry.get("bus")
+        if name in profiles and isinstance(bus, str) and bus in buses and period_s is not None and period_s > 0:
+            cost = _line_cost(buses[bus])
+            if cost is not None:
+                shares.setdefault(bus, {})[name] = device_share(profiles[name], period_s=period_s, cost=cost)
+    for bus, members in shares.items():
+        budget = WireBudget(members)
+        if not budget.fits:
+            yield devices.finding(
+                "bus_overloaded",
+                ("buses", bus),
+                at_key=True,
+                warning=True,
+                name=bus,
+                share=f"{budget.share:.2f}",
+                stretch=f"{budget.stretch:.1f}",
+                devices=", ".join(f"{device} {share:.2f}" for device, share in budget.dearest()[:DEAREST_SHOWN]),
+            )
+
+
+def _line_cost(bus: Mapping[str, Any]) -> LineCost | None:
+    """What a read costs on a bus; None where the entry has not the right form."""
+    if isinstance(bus.get("tcp"), str):
+        return line_cost(baud=None)
+    baud, framing = bus.get("baud", 9600), bus.get("framing", "8N1")
+    if not isinstance(baud, int) or isinstance(baud, bool) or baud <= 0 or framing not in FRAMINGS:
+        return None
+    return line_cost(baud=baud, framing=framing)
 
 
 # ---------------------------------------------------------------------------------------------------------------- units

@@ -363,6 +363,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "缩短 period_s 或加大 control.stale_s",
             "shorten period_s or raise control.stale_s",
         ),
+        "bus_overloaded": Text(
+            "总线 {name} 每秒要占用 {share} 秒,采集周期无法保证(占用最多:{devices})",
+            "bus {name} is asked for {share} s of every second and cannot keep its periods (most: {devices})",
+            "把 period_s 加长到 {stretch} 倍,提高波特率,或把设备分到另一条总线",
+            "make period_s {stretch} times longer, raise the baud rate, or move devices to another bus",
+        ),
         "modes_empty": Text(
             "机组没有运行方式", "the unit has no modes", "例如 [direct, charge]", "as in [direct, charge]"
         ),

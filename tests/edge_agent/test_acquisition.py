@@ -1,10 +1,19 @@
+import asyncio
+import heapq
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import cast
 
+import pytest
+
+from drivers.device import Device
 from drivers.sample import Sample, good
 from edge_agent import acquisition
-from edge_agent.acquisition import Pending, Recorder
+from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
+from edge_agent.clock import sleep_until
 from edge_agent.errors import StoreFault
+from edge_agent.image import ProcessImage
 
 NOON = datetime(2026, 1, 12, 4, tzinfo=UTC)
 
@@ -75,3 +84,123 @@ def test_memory_is_bounded_and_the_oldest_go_first() -> None:
     pending.put([sample(1)])
     assert pending.dropped_count == 1
     assert len(pending.take()) == limit
+
+
+# ------------------------------------------------------------------------------------------------------------ polling
+
+
+class JumpingClock:
+    """A site's clock that jumps to whatever is waited for, as soon as everybody waits."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def now_utc(self) -> datetime:
+        return self.now
+
+    def speed_ratio(self) -> float:
+        return 1.0
+
+
+class Unit:
+    """Looks like a device; does what a test wants."""
+
+    def __init__(self, name: str, clock: JumpingClock, *, period_s: float = 10.0, takes_s: float = 0.0) -> None:
+        self.name = name
+        self.period_s = period_s
+        self.takes_s = takes_s
+        self.polled: list[float] = []
+        self.breaks: list[Exception] = []
+        self._clock = clock
+
+    async def poll(self) -> list[Sample]:
+        self.polled.append((self._clock.now - NOON).total_seconds())
+        if self.breaks:
+            raise self.breaks.pop(0)
+        if self.takes_s:
+            await sleep_until(self._clock, self._clock.now + timedelta(seconds=self.takes_s))
+        return [good(f"{self.name}.t", self._clock.now, 1.0, "degC")]
+
+
+async def poll_for(
+    units: list[Unit], clock: JumpingClock, *, duration_s: float, monkeypatch: pytest.MonkeyPatch
+) -> tuple[BusWatch, ProcessImage, list[int]]:
+    """Polls until the clock has run so far; whoever sleeps the shortest is woken, and time with him."""
+    sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+    numbers = count()
+
+    async def sleep_on_the_clock(_clock: object, instant_utc: datetime) -> None:
+        if instant_utc > clock.now:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            heapq.heappush(sleepers, (instant_utc, next(numbers), future))
+            await future
+
+    monkeypatch.setattr(acquisition, "sleep_until", sleep_on_the_clock)
+    monkeypatch.setitem(globals(), "sleep_until", sleep_on_the_clock)
+    watch, image, marks = BusWatch(), ProcessImage(), list[int]()
+    poller = BusPoller(
+        "b", cast("list[Device]", units), clock=clock, image=image, pending=Pending(),
+        progress=lambda: marks.append(1), watch=watch,
+    )  # fmt: skip
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(poller.run())
+        while clock.now < NOON + timedelta(seconds=duration_s):
+            for _ in range(20):
+                await asyncio.sleep(0)
+            clock.now, _, future = heapq.heappop(sleepers)
+            future.set_result(None)
+        task.cancel()
+    return watch, image, marks
+
+
+async def test_devices_are_polled_at_their_periods_out_of_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = JumpingClock()
+    units = [Unit("a", clock), Unit("b", clock), Unit("c", clock, period_s=5.0)]
+    watch, image, _ = await poll_for(units, clock, duration_s=41, monkeypatch=monkeypatch)
+    assert units[0].polled[:5] == [0, 10, 20, 30, 40]
+    assert units[1].polled[:5] == [0, 5, 15, 25, 35]
+    assert units[2].polled[:5] == [0, 5, 10, 15, 20]
+    assert (watch.failures, watch.skipped) == (0, 0)
+    assert len(image) == 3
+
+
+async def test_a_poll_that_breaks_costs_one_device_one_poll_and_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = JumpingClock()
+    lame, well = Unit("lame", clock), Unit("well", clock)
+    lame.breaks = [ValueError("decode"), ValueError("decode"), KeyError("x"), ValueError("decode")]
+    watch, image, marks = await poll_for([lame, well], clock, duration_s=71, monkeypatch=monkeypatch)
+    assert lame.polled[:6] == [0, 10, 20, 30, 40, 50], "it goes on at its own period"
+    assert well.polled[:6] == [0, 5, 15, 25, 35, 45], "the neighbour notices nothing"
+    assert watch.failures == 4
+    assert len(marks) == watch.polls + watch.failures
+    assert image.get("lame.t") is not None
+    words = [record.getMessage() for record in caplog.records]
+    assert sum("poll failed device=lame" in word for word in words) == 3, "each new fault once"
+    assert sum("poll works again device=lame" in word for word in words) == 1
+
+
+async def test_a_slow_device_skips_its_own_polls_and_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = JumpingClock()
+    slow, well = Unit("slow", clock, takes_s=27.0), Unit("well", clock)
+    watch, _, _ = await poll_for([slow, well], clock, duration_s=100, monkeypatch=monkeypatch)
+    assert slow.polled[:4] == [0, 30, 60, 90]
+    assert well.polled[:6] == [0, 5, 15, 25, 35, 45]
+    assert watch.skipped == 6
+
+
+async def test_a_poll_that_is_a_little_late_is_made_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = JumpingClock()
+    slow = Unit("slow", clock, takes_s=12.0)
+    watch, _, _ = await poll_for([slow], clock, duration_s=30, monkeypatch=monkeypatch)
+    assert slow.polled[:3] == [0, 12, 24]
+    assert watch.skipped == 0
+
+
+def test_the_load_is_that_of_the_last_minute() -> None:
+    watch = BusWatch()
+    assert watch.load_ratio is None
+    for second in range(300):
+        watch.mark(now_s=second, busy_s=0.9 * min(second, 200) + 0.1 * max(0, second - 200))
+    assert watch.load_ratio == pytest.approx(0.1)

@@ -134,6 +134,32 @@ async def test_monitor_reads_everything_and_writes_not_one_frame(tmp_path: Path)
         assert part.site.log.write_frames() == 0
 
 
+async def test_a_signed_plant_in_monitor_or_advise_is_not_written_to_either(tmp_path: Path) -> None:
+    """Everything is there to command the plant but the mode: not one frame that writes leaves, and then it does."""
+    async with bench(tmp_path) as part:
+        part.edit("site.yaml", "start_mode: auto", "start_mode: monitor")
+        process = await part.start()
+        requests = part.site.log.frames
+
+        async def many_polls() -> None:
+            wanted = requests["hp1", 4] + POLLS // 3
+            await until(lambda: requests["hp1", 4] > wanted, "many polls of hp1")
+
+        await many_polls()
+        assert part.site.log.write_frames() == 0
+        assert (await part.ask("mode", "advise", "--by", "op", "--reason", "test"))[0] == 0
+        await many_polls()
+        assert part.site.log.write_frames() == 0
+        _, out, _ = await part.ask("status", "--json")
+        buses = json.loads(out)["buses"]
+        assert {bus["state"] for bus in buses.values()} == {"up"}
+        assert not any(bus["writes"] for bus in buses.values())
+        assert any(bus["requests"] > POLLS for bus in buses.values())
+        assert (await part.ask("mode", "auto", "--by", "op", "--reason", "test"))[0] == 0
+        await until(lambda: part.site.log.write_frames() > 0, "the first command: the wire log does see writes")
+        assert await end(process) == 0
+
+
 async def test_broken_surroundings_are_said_once_and_everything_else_goes_on(tmp_path: Path) -> None:
     async with bench(tmp_path) as part:
         pty = part.site.lines["rs485_2"].path
