@@ -12,11 +12,13 @@ DAYS     ?=
 SPEED    ?=
 SCENARIO ?=
 REQUIRE  ?=
+# foreign Modbus programs of tests/peers and tests/bench, outside the checkout
+export PEERS ?= $(HOME)/.cache/heat-pump-edge-agent/peers
 WRITE    ?=
 N        ?=
 SEED     ?=
 
-.PHONY: venv demo test gate bench faults fuzz format picture supported lock clean
+.PHONY: venv demo test peers gate bench faults fuzz format picture supported lock clean
 .DEFAULT_GOAL := test
 
 venv: $(STAMP)
@@ -41,6 +43,14 @@ test: venv ## every test of the default suite; REQUIRE="mosquitto mbpoll" turns 
 
 bench: venv ## figures, not pass or fail: every tests/bench/*.py; WRITE=1 renews its table in docs/figures.md
 	@WRITE="$(WRITE)" $(BIN)/python tests/bench
+
+peers: ## foreign Modbus programs; needs gcc, pkg-config, libmodbus-dev, node, npm; then `make test` runs tests/peers as well
+	@mkdir -p $(PEERS)
+	@test -x $(PEERS)/venv/bin/python || $(PYTHON) -m venv $(PEERS)/venv
+	@$(PEERS)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/peers/requirements.txt
+	@npm install --silent --no-audit --no-fund --prefix $(PEERS) modbus-serial@8.0.25
+	@for program in libmodbus_server libmodbus_client; do \
+	  $(CC) -O2 -Wall -Wextra -o $(PEERS)/$$program tests/peers/servers/$$program.c $$(pkg-config --cflags --libs libmodbus) || exit 1; done
 
 gate: venv ## format, lint, types, import directions
 	@$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ def main() -> None:
     for bench in sorted(HERE.glob("*.py")):
         if bench.name.startswith("__"):
             continue
-        print(f"== {bench.name}", flush=True)  # noqa: T201 - a bench speaks
+        print(f"== {bench.name}", flush=True)
         if subprocess.run([sys.executable, bench], check=False).returncode != 0:
             failed.append(bench.name)
     if failed:

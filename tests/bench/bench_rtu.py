@@ -103,9 +103,9 @@ def serve_line(link: str, baud: int, bits: int, turnaround_s: float) -> None:
         link=Path(link),
     )
     line.start()
-    print("ready", flush=True)  # noqa: T201 - speaks to its parent
+    print("ready", flush=True)
     for _ in sys.stdin:
-        print(json.dumps(asdict(line.statistics)), flush=True)  # noqa: T201 - speaks to its parent
+        print(json.dumps(asdict(line.statistics)), flush=True)
     line.stop()
 
 
@@ -234,11 +234,11 @@ def main() -> None:
         device, baud, registers, requests = sys.argv[2:6]
         framing = sys.argv[6] if len(sys.argv) > 6 else "8N1"
         measured = asyncio.run(ours(device, int(baud), framing, requests=int(requests), registers=int(registers)))
-        print(json.dumps({"err": measured.failed, "wrong": measured.wrong, "cpu_us": round(measured.cpu_us, 1)}))  # noqa: T201 - a bench speaks
+        print(json.dumps({"err": measured.failed, "wrong": measured.wrong, "cpu_us": round(measured.cpu_us, 1)}))
         return
     results = [bench(case) for case in CASES]
-    print(table(results))  # noqa: T201 - a bench speaks
-    print(json.dumps(results))  # noqa: T201 - a bench speaks
+    print(table(results))
+    print(json.dumps(results))
     if os.environ.get("WRITE") == "1":
         text = FIGURES.read_text(encoding="utf-8")
         section = re.compile(rf"(^{HEADING}.*?\n\n)\|.*?\n(?=\n|\Z)", re.MULTILINE | re.DOTALL)

@@ -41,7 +41,7 @@ def main() -> None:
             seconds.append(passed_s())
         alone_s = sum(cost.price_s(want.span) for want in wants)
         planned_s = sum(cost.price_s(read.span) for read in reads)
-        print(  # noqa: T201 - a bench speaks
+        print(
             json.dumps(
                 {
                     "bench": "read_plan",
