@@ -39,9 +39,11 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 TIMEOUT_S = 1.0
 LATEST_ANSWER_S = 1.5
 """Only where transaction numbers cannot be trusted: after this time an answer can come no more."""
-PATIENCE_S_MAX = 10.0
+PATIENCE_S_MAX = 5.0
 """A unit whose answers come late is given more time, at most so much."""
-PATIENCE_MARGIN_RATIO = 1.3
+PATIENCE_MARGIN_RATIO = 1.5
+PATIENCE_DECAY_RATIO = 0.95
+"""A unit that is in time again is slowly given less, never less than its answers take."""
 TURNAROUND_TYPICAL_S = 0.005
 RECONNECT_FIRST_S = 0.5
 RECONNECT_MAX_S = 8.0
@@ -385,8 +387,9 @@ class ModbusTcpBus:
         guard_s = self._timings.get(job.unit, UnitTiming()).guard_s
         if guard_s:
             self._free_at_s[job.unit] = now_s + guard_s
-        if job.unit in self._patience_s:  # slowly back to what the unit is said to need
-            self._patience_s[job.unit] *= 1 - 0.05
+        if job.unit in self._patience_s:
+            took_s = PATIENCE_MARGIN_RATIO * (now_s - job.sent_s)
+            self._patience_s[job.unit] = max(PATIENCE_DECAY_RATIO * self._patience_s[job.unit], took_s)
         lost = any(missed.opening and missed.unit == job.unit for missed in self._given_up.values())
         if lost and connection.answer_count == 1 and self._connect_delay_s is None:
             self._learned_delay_s = min(CONNECT_DELAY_MAX_S, max(CONNECT_DELAY_FIRST_S, 2 * self._learned_delay_s))
@@ -450,7 +453,15 @@ class ModbusTcpBus:
     # ---------------------------------------------------------------------------------------------------- connection
 
     async def _keep(self) -> None:
-        """Makes the connection whenever one is needed, until the bus is closed."""
+        """Makes the connection whenever one is needed, until the bus is closed; a fault of its own does not end it."""
+        while True:
+            try:
+                await self._keep_connected()
+            except Exception:
+                log.exception("connection keeper failed bus=%s", self.name)
+                self._fruitless += 2
+
+    async def _keep_connected(self) -> None:
         while True:
             await self._needed.wait()
             while self._connection is None:

@@ -303,14 +303,32 @@ async def test_2_answers_one_behind_for_ever_are_never_values() -> None:
 
 async def test_4_a_host_that_falls_behind_is_asked_more_slowly() -> None:
     with port_with() as server:
-        server.faults.queue_s = 0.12
-        async with bus_to(server, timeout_s=0.05) as bus:
+        server.faults.queue_s = 0.1
+        async with bus_to(server, timeout_s=0.04) as bus:
             await until(lambda: answers(bus))
             silent = bus.counts.silent
-            for _ in range(5):
+            for _ in range(12):
                 assert await answers(bus)
-            assert bus.counts.silent == silent, "has learned how long it takes"
-            assert bus.miss_s(1) > 0.12
+            assert bus.counts.silent == silent, "has learned how long it takes, and does not forget it"
+            assert bus.miss_s(1) > 0.1
+
+
+async def test_a_keeper_that_fails_is_started_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with port_with() as server:
+        async with bus_to(server) as bus:
+            assert await answers(bus)
+            with monkeypatch.context() as broken:
+                broken.setattr("drivers.bus.modbus_tcp.Connection", None)
+                server.drop_connections()
+                await until(lambda: refused(bus))
+            await until(lambda: answers(bus))
+    assert "connection keeper failed" in caplog.text
+
+
+async def refused(bus: ModbusTcpBus) -> bool:
+    return not await answers(bus)
 
 
 # ------------------------------------------------------------------------------------------- transaction numbers, depth
