@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from drivers.bus.base import Bus
 from drivers.bus.modbus_rtu import ModbusRtuBus
 from drivers.bus.modbus_tcp import ModbusTcpBus
+from drivers.bus.rtu_over_tcp import rtu_over_tcp
 from drivers.catalogue import shipped
 from drivers.device import Device
 from drivers.profile import Level, Profile
@@ -22,6 +23,7 @@ from drivers.profile_file import parse_profile
 from drivers.sample import Cause
 from edge_agent.clock import elapsed_s
 from hil_sim.devices.catalogue import MODELS
+from hil_sim.devices.serial_server import SerialServer
 from hil_sim.devices.server import DeviceServer
 from hil_sim.devices.tcp import serve_tcp
 from hil_sim.line import SerialLine
@@ -64,7 +66,7 @@ class Plant:
 async def wired(plant: Plant, wire: str) -> AsyncIterator[Bus]:
     """A bus with all devices of the plant behind it."""
     bus: Bus
-    if wire == "rtu":
+    if wire != "tcp":
         line = SerialLine(
             "line",
             plant.servers,
@@ -75,10 +77,28 @@ async def wired(plant: Plant, wire: str) -> AsyncIterator[Bus]:
             log=plant.log,
         )
         line.start()
-        stop = line.stop
-        bus = ModbusRtuBus(
-            "line", port=line.path, baud=BAUD, framing="8N1", elapsed_s=elapsed_s, timeout_s=0.3, latest_answer_s=0.5
-        )
+        if wire == "rtu":
+            stop = line.stop
+            bus = ModbusRtuBus(
+                "line",
+                port=line.path,
+                baud=BAUD,
+                framing="8N1",
+                elapsed_s=elapsed_s,
+                timeout_s=0.3,
+                latest_answer_s=0.5,
+            )
+        else:
+            box = SerialServer(line.path)
+
+            def stop() -> None:
+                box.stop()
+                line.stop()
+
+            bus = rtu_over_tcp(
+                "line", host="127.0.0.1", port=box.port, baud=BAUD, framing="8N1", elapsed_s=elapsed_s,
+                timeout_s=0.3, latest_answer_s=0.5,
+            )  # fmt: skip
     else:
         server = serve_tcp(plant.servers, "127.0.0.1", 0)
         stop = server.stop
@@ -129,7 +149,7 @@ def test_a_profile_names_what_the_simulated_model_has(model: str) -> None:
     assert set(profile(model).points) <= set(MODELS[model].names())
 
 
-@pytest.mark.parametrize("wire", ["rtu", "tcp"])
+@pytest.mark.parametrize("wire", ["rtu", "tcp", "rtu_over_tcp"])
 @pytest.mark.parametrize("merged", [False, True])
 async def test_every_device_is_read_as_it_was_served(wire: str, *, merged: bool) -> None:
     """Each point by itself on every model; then merged, where nothing that is refused lies in between."""
@@ -182,7 +202,7 @@ async def test_polling_sends_no_write_frame(wire: str) -> None:
     assert plant.log.write_frames() == 0
 
 
-@pytest.mark.parametrize("wire", ["rtu", "tcp"])
+@pytest.mark.parametrize("wire", ["rtu", "tcp", "rtu_over_tcp"])
 async def test_a_muted_device_is_bad_and_its_neighbours_are_read(wire: str) -> None:
     plant = Plant()
     mute, neighbour = (server for server in plant.servers if server.name in ("mag11_heat", "wb_m1w2"))
