@@ -31,6 +31,7 @@ def sample_dict(sample: Sample, *, now_utc: datetime) -> dict[str, object]:
         "unit": sample.unit,
         "quality": sample.quality.name,
         "cause": str(sample.cause),
+        "correction": sample.correction,
         "age_s": round(max(0.0, (now_utc - sample.instant_utc).total_seconds()), 3),
     }
 

@@ -11,8 +11,8 @@ import click
 from edge_agent.cli.common import Common, emit, shared_options
 from edge_agent.cli.instants import instant
 
-COLUMNS = ("point", "instant_utc", "value", "unit", "quality", "cause", "frame")
-Row = tuple[str, str, float | None, str, str, str, int]
+COLUMNS = ("point", "instant_utc", "value", "unit", "quality", "cause", "correction", "frame")
+Row = tuple[str, str, float | None, str, str, str, float, int]
 
 
 def _text(moment: datetime) -> str:
@@ -26,7 +26,7 @@ def _text(moment: datetime) -> str:
 @click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
 @shared_options
 def command(common: Common, from_text: str, to_text: str, points: tuple[str, ...], form: str) -> None:
-    """Writes one row a sample, with quality and the frame that holds it."""
+    """Writes one row a sample, with quality and the frame that holds it; of totals, what makes them continuous."""
     from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
     from edge_agent.store.reader import read_samples  # noqa: PLC0415 - heavy
 
@@ -46,6 +46,7 @@ def command(common: Common, from_text: str, to_text: str, points: tuple[str, ...
             item.sample.unit,
             item.sample.quality.name,
             str(item.sample.cause),
+            item.sample.correction,
             item.frame,
         )
         for item in stored

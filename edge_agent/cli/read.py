@@ -70,4 +70,8 @@ def _show(common: Common, samples: Sequence[dict[str, object]]) -> None:
         shown = f"{value:14.3f}" if isinstance(value, float | int) else f"{'-':>14}"
         quality = "" if sample["quality"] == "GOOD" else f"  {sample['quality']} {sample['cause']}"
         age = common.pick(f"{sample['age_s']:.0f} 秒前", f"{sample['age_s']:.0f} s ago")
-        click.echo(f"{sample['point']!s:<{width}} {shown} {sample['unit']!s:<5} {age}{quality}")
+        goes_on = ""
+        if sample["correction"] and isinstance(value, float | int) and isinstance(sample["correction"], float):
+            total = value + sample["correction"]
+            goes_on = common.pick(f"  续计 {total:.3f}", f"  goes on from before: {total:.3f}")
+        click.echo(f"{sample['point']!s:<{width}} {shown} {sample['unit']!s:<5} {age}{goes_on}{quality}")

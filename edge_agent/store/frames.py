@@ -104,11 +104,11 @@ class FrameWriter:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
-            blob, span = self._encoded(samples)
+            layout, blob, span = self._encoded(samples)
             connection.execute(
                 "INSERT INTO frame (seq, instant_us, elapsed_us, boot, sample_min_us, sample_max_us, layout, crc, blob)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (sequence, instant_us, elapsed_us, boot, *span, frame_codec.LAYOUT, zlib.crc32(blob), blob),
+                (sequence, instant_us, elapsed_us, boot, *span, layout, zlib.crc32(blob), blob),
             )
             connection.execute("COMMIT")
         except BaseException:
@@ -116,7 +116,7 @@ class FrameWriter:
             self.close()
             raise
 
-    def _encoded(self, samples: Sequence[Sample]) -> tuple[bytes, tuple[int, int]]:
+    def _encoded(self, samples: Sequence[Sample]) -> tuple[int, bytes, tuple[int, int]]:
         instants_us = tuple(microseconds(sample.instant_utc) for sample in samples)
         columns = frame_codec.Columns(
             points=tuple(self._point_id(sample.point, sample.unit) for sample in samples),
@@ -124,8 +124,9 @@ class FrameWriter:
             values=tuple(frame_codec.number(sample.value) for sample in samples),
             qualities=tuple(int(sample.quality) for sample in samples),
             causes=tuple(self._word_id(sample.cause) for sample in samples),
+            corrections=tuple(sample.correction for sample in samples),
         )
-        return frame_codec.encode(columns), (min(instants_us), max(instants_us))
+        return columns.layout, frame_codec.encode(columns), (min(instants_us), max(instants_us))
 
     def _point_id(self, name: str, unit: str) -> int:
         number = self._point_ids.get((name, unit))
@@ -197,8 +198,14 @@ def read_samples(
     """
     from_us, to_us = microseconds(from_utc), microseconds(to_utc)
     for sequence, columns, dictionary in _spans(folder, from_us, to_us):
-        for number, instant_us, value, quality, cause in zip(
-            columns.points, columns.instants_us, columns.values, columns.qualities, columns.causes, strict=True
+        for number, instant_us, value, quality, cause, correction in zip(
+            columns.points,
+            columns.instants_us,
+            columns.values,
+            columns.qualities,
+            columns.causes,
+            columns.corrections,
+            strict=True,
         ):
             name, unit = dictionary.points[number]
             if not from_us <= instant_us < to_us or (points is not None and name not in points):
@@ -212,6 +219,7 @@ def read_samples(
                     unit,
                     Quality(quality),
                     Cause(dictionary.words[cause]),
+                    correction,
                 ),
             )
 

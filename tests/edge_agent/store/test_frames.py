@@ -139,11 +139,39 @@ async def test_one_damaged_frame_costs_that_frame_only(tmp_path: Path, caplog: p
     assert "CRC-32" in caplog.text
 
 
-def test_a_flipped_bit_never_decodes() -> None:
-    columns = frame_codec.Columns((1,), (2,), (3.0,), (192,), (1,))
+OLD_FRAME = "78016362606060046226206630b8fc2ddb838d811d4a838418bc263b8069861ff507802a991800caed08c8"
+"""A frame as releases before corrections wrote it: 1234.5 GOOD, and 7 us later a reading that failed."""
+
+
+def test_frames_of_older_releases_are_read() -> None:
+    blob = bytes.fromhex(OLD_FRAME)
+    columns = frame_codec.decode(blob, layout=1, crc=4020769893)
+    assert (columns.points, columns.qualities, columns.causes) == ((1, 2), (192, 0), (1, 2))
+    assert columns.instants_us == (1768478400000000, 1768478400000007)
+    assert [frame_codec.value(number) for number in columns.values] == [1234.5, None]
+    assert columns.corrections == (0.0, 0.0)
+    assert (columns.layout, frame_codec.encode(columns)) == (1, blob), "without corrections they can read ours"
+
+
+async def test_corrections_of_totals_come_back(tmp_path: Path) -> None:
+    total = Sample("hm.heat_total", NOON, 23.0, "kWh", Quality.GOOD, correction=5015.25)
+    samples = [good("hm.flow", NOON, 1.5, "m3/h"), total]
+    store = await opened(tmp_path)
+    await store.append_frame(scan(NOON), instant_utc=NOON, elapsed_s=0.0)
+    await store.append_frame(samples, instant_utc=NOON, elapsed_s=0.0)
+    await store.close()
+    with sqlite3.connect(frames.day_path(tmp_path / "frames", NOON.date())) as connection:
+        assert connection.execute("SELECT layout FROM frame ORDER BY seq").fetchall() == [(1,), (2,)]
+    connection.close()
+    assert [stored.sample for stored in exported(tmp_path)][-2:] == samples
+
+
+@pytest.mark.parametrize("correction", [0.0, 5.5])
+def test_a_flipped_bit_never_decodes(correction: float) -> None:
+    columns = frame_codec.Columns((1,), (2,), (3.0,), (192,), (1,), (correction,))
     blob = frame_codec.encode(columns)
     crc = zlib.crc32(blob)
-    assert frame_codec.decode(blob, layout=1, crc=crc) == columns
+    assert frame_codec.decode(blob, layout=columns.layout, crc=crc) == columns
     for at in range(len(blob) * 8):
         damaged = bytearray(blob)
         damaged[at // 8] ^= 1 << (at % 8)
