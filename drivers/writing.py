@@ -149,9 +149,9 @@ class Writer:
             try:
                 rule = self._rule(name, value)
                 wrote, registers = await self._registers(name, value, rule=rule)
-                seen = await self._shown(rule, wrote)
+                seen = await self._shown(rule, wrote) if self._in_force(name, rule) else None
                 if seen is not None:
-                    self._renewed(name, wrote)
+                    self._renewed(name)
                     return WriteOutcome(verified=True, wrote=wrote, read_back=seen, reason=Reason.NONE)
                 # What ends the command (a safe value, the end of a pulse) must be within the limits as well.
                 ends = rule.safe is not None or (rule.pulse is not None and rule.pulse.reset is not None)
@@ -176,10 +176,9 @@ class Writer:
         standing = self._standing.get(name)
         if standing is None or not standing.proven or abs(standing.value - value) > _resolution(rule):
             return False
-        now_s = self._time.passed_s()
-        if now_s - standing.renewed_s >= rule.expiry_s:
+        if not self._in_force(name, rule):
             return False
-        standing.renewed_s = now_s
+        standing.renewed_s = self._time.passed_s()
         return True
 
     def _rule(self, name: str, value: float) -> WriteRule:
@@ -253,10 +252,17 @@ class Writer:
             return seen
         return None
 
-    def _renewed(self, name: str, wrote: float) -> None:
-        """A command was wanted again and needed no frame."""
+    def _in_force(self, name: str, rule: WriteRule) -> bool:
+        """Whether a command that can expire has not done so: what merely shows is not in force."""
         standing = self._standing.get(name)
-        if standing is not None and abs(standing.value - wrote) <= TOLERANCE_FLOOR:
+        if rule.expiry_s is None:
+            return True
+        return standing is not None and self._time.passed_s() - standing.renewed_s < rule.expiry_s
+
+    def _renewed(self, name: str) -> None:
+        """A command was wanted again, shows, and needed no frame."""
+        standing = self._standing.get(name)
+        if standing is not None:
             standing.renewed_s = self._time.passed_s()
             standing.proven = True
 
@@ -482,7 +488,7 @@ def _within(value: float, lower: float, upper: float) -> bool:
 
 def _resolution(rule: WriteRule) -> float:
     """Difference of two values that are written alike."""
-    return (rule.step or 0.0) / 2 + max(rule.deadband or 0.0, TOLERANCE_FLOOR)
+    return max((rule.step or 0.0) / 2, rule.deadband or 0.0, rule.tolerance) + TOLERANCE_FLOOR
 
 
 def _proves(rule: WriteRule, wrote: float, read_back: float, *, tolerance: float) -> bool:

@@ -39,6 +39,7 @@ from edge_agent.health import Progress, notify, watchdog_interval_s
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import build_request
 from edge_agent.planner import Planner, SolverProcess
+from edge_agent.serving import serve_bus
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.model import Uplink
 from edge_agent.store.rows import AuditEntry
@@ -317,6 +318,11 @@ class Service:
                     ",".join(f"{device}:{share:.2f}" for device, share in budget.dearest()),
                 )
 
+    def _renew(self, point: str, value: float) -> bool:
+        """Says that a command is still wanted; False if it must be written again."""
+        device, _, name = point.partition(".")
+        return self.devices[device].renew(name, value)
+
     async def _save_memory(self, memory_json: str) -> None:
         """Keeps the control memory. A refusing disk does not stop control: heat comes before records."""
         with self._disk_may_refuse():
@@ -385,6 +391,7 @@ class Service:
             image=self.image,
             write=self._write,
             audit=self._audit,
+            renew=self._renew,
             save_memory=self._save_memory,
             memory=await self.store.get_state(MEMORY_KEY),
             now_utc=self.clock.now_utc,
@@ -457,6 +464,8 @@ class Service:
                     watch=self.watches[bus],
                 ).run,
             )
+            if any(device.serves for device in members):
+                yield f"serve {bus}", partial(serve_bus, members, clock=self.clock)
         scanned = partial(progress.mark, "scan")
         yield "record", partial(self.recorder.run, clock=self.clock, period_s=self.scan_s, progress=scanned)
         yield "control", self._control

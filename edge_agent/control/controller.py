@@ -7,7 +7,7 @@ from datetime import datetime
 
 from edge_agent.control.command import Alarm, Because, Command, Kind, Outcome, Verdict
 from edge_agent.control.dispatch import Capacities, Dispatched, dispatch, storage_of_loop
-from edge_agent.control.executor import Audit, Executor, Write
+from edge_agent.control.executor import Audit, Executor, Renew, Write
 from edge_agent.control.intent import BandOutlook
 from edge_agent.control.memory import (
     ASKED,
@@ -110,6 +110,7 @@ class Controller:
         image: last samples; the only thing that is read.
         write: writes a point and proves it.
         audit: keeps an outcome.
+        renew: says that what stands in a point is still wanted; False: it must be written again.
         save_memory: keeps the JSON text of the memory; awaited before a start or stop is commanded.
         memory: what was kept before, None at the first start.
         log: for the log of this room.
@@ -128,11 +129,12 @@ class Controller:
         memory: str | None,
         log: logging.Logger | None = None,
         capacities: Capacities | None = None,
+        renew: Renew = lambda _point, _value: True,
         now_utc: Callable[[], datetime] | None = None,
     ) -> None:
         self._site = site
         self._image = image
-        self._executor = Executor(site, image=image, write=write, audit=audit, now_utc=now_utc)
+        self._executor = Executor(site, image=image, write=write, audit=audit, renew=renew, now_utc=now_utc)
         self._save_memory = save_memory
         self._memory = read_memory(memory)
         self._kept_utc: datetime | None = None

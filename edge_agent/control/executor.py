@@ -22,6 +22,7 @@ from edge_agent.settings.model import SiteFile
 LOG = logging.getLogger(__name__)
 
 Write = Callable[[str, float], Awaitable[WriteOutcome]]
+Renew = Callable[[str, float], bool]
 Audit = Callable[[Outcome], Awaitable[None]]
 
 DEADBANDS = {Kind.SETPOINT: 0.2, Kind.CAPACITY_LIMIT: 0.02, Kind.DISCHARGE_VALVE: 0.01}
@@ -51,6 +52,7 @@ class Executor:
         image: ProcessImage,
         write: Write,
         audit: Audit,
+        renew: Renew = lambda _point, _value: True,
         now_utc: Callable[[], datetime] | None = None,
     ) -> None:
         """Wires the executor.
@@ -60,6 +62,8 @@ class Executor:
             image: last samples.
             write: writes a point and proves it.
             audit: keeps an outcome.
+            renew: says that what stands in a point is still wanted, without a frame; False if the device has given it
+                up, or is about to: it must be written again. Commands that can expire live by it.
             now_utc: the site's clock, to see that a cycle was not overtaken by time; None where time only moves
                 between cycles.
         """
@@ -68,6 +72,7 @@ class Executor:
         self._image = image
         self._write = write
         self._audit = audit
+        self._renew = renew
         self._verified: dict[str, tuple[float, datetime]] = {}
         self._failed: dict[str, _Failed] = {}
         self._refused: dict[str, tuple[float, str, datetime]] = {}
@@ -89,7 +94,7 @@ class Executor:
         self._refused = {point: entry for point, entry in self._refused.items() if point in told}
         self._failed = {point: entry for point, entry in self._failed.items() if point in told or point in self._beats}
         for command in commands:
-            if not self._differs(command):
+            if not self._differs(command) and self._still_wanted(command, mode):
                 self._failed.pop(command.point, None)
                 self._refused.pop(command.point, None)
                 continue
@@ -200,6 +205,14 @@ class Executor:
         change = abs(command.value - standing)
         ends = command.kind is Kind.DISCHARGE_VALVE and command.value in (0.0, 1.0)
         return change > (EXACT if ends else DEADBANDS.get(command.kind, EXACT) - EXACT)
+
+    def _still_wanted(self, command: Command, mode: Mode) -> bool:
+        """Renews what stands in the plant as commanded; False if it has expired there all the same.
+
+        Only auto commands: in any other mode a command that can expire is left to do so.
+        """
+        standing = self.standing(command.point)
+        return mode is not Mode.AUTO or standing is None or self._renew(command.point, standing)
 
     # ----------------------------------------------------------------------------------------------------- heartbeat
 

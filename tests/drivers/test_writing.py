@@ -19,6 +19,7 @@ from drivers.memory import DeviceMemory
 from drivers.profile import Profile
 from drivers.profile_file import parse_profile
 from drivers.read_plan import LineCost
+from drivers.sample import Cause
 from drivers.writing import Reason, WriteOutcome
 
 START_UTC = datetime(2026, 1, 15, 8, tzinfo=UTC)
@@ -347,13 +348,14 @@ async def test_the_lock_is_opened_first_and_proven(plant: Plant) -> None:
 
 async def test_a_change_within_the_deadband_is_not_written(plant: Plant) -> None:
     await ready(plant)
+    await plant.write_point("setpoint", 30)
     plant.registers[2] = 301
     outcome = await plant.write_point("setpoint", 30)
     assert outcome == WriteOutcome(verified=True, wrote=30.0, read_back=30.1, reason="")
-    assert plant.frames == []
+    assert plant.sent("setpoint") == 1
     plant.registers[2] = 400  # somebody changes it: what we wrote last is not what stands there
     assert (await plant.write_point("setpoint", 30)).verified
-    assert plant.sent("setpoint") == 1
+    assert plant.sent("setpoint") == 2
 
 
 async def test_a_replaced_set_point_is_found_out(plant: Plant) -> None:
@@ -506,6 +508,17 @@ async def test_a_mode_that_changes_while_the_disk_is_busy_stops_the_frame(plant:
     assert plant.frames == [], "what was never sent is not owed"
 
 
+async def test_what_merely_shows_is_not_in_force(plant: Plant) -> None:
+    await ready(plant)
+    plant.registers[2] = 400
+    assert not plant.device.renew("setpoint", 40), "it was not we who wrote it"
+    assert (await plant.write_point("setpoint", 40)).verified
+    assert plant.sent("setpoint") == 1
+    assert plant.device.renew("setpoint", 40)
+    assert (await plant.write_point("setpoint", 40.1)).verified
+    assert plant.sent("setpoint") == 1
+
+
 async def test_a_command_that_somebody_changed_is_left_alone(plant: Plant) -> None:
     await ready(plant)
     await plant.write_point("setpoint", 40)
@@ -549,3 +562,22 @@ async def test_a_damaged_memory_starts_anew(plant: Plant, kept: str) -> None:
     await ready(plant)
     assert (await plant.write_point("setpoint", 40)).verified
     assert plant.device.write_counts["setpoint"].total == 1
+
+
+async def test_a_total_goes_on_over_a_restart_of_the_service() -> None:
+    meter = {"zh": "累积", "en": "total", "function": 3, "address": 4, "type": "u16", "unit": "kWh"}
+    meter |= {"counter": {"rate_max": 600, "rolls_over_at": 10_000}}
+    plant = Plant(parse_profile(HEAD | {"points": {"total": meter}}, name="meter"))
+    samples = []
+    for shown in (9980, 9990, 5, 15, 25, None, 30):
+        plant.pass_s(60)
+        if shown is None:
+            plant.start()
+            continue
+        plant.registers[4] = shown
+        samples += await plant.device.poll()
+    assert [sample.value for sample in samples] == [9980, 9990, 5, 15, 25, 30]
+    doubted = [Cause.NONE, Cause.NONE, Cause.COUNTER_BACK, Cause.COUNTER_BACK, Cause.NONE, Cause.NONE]
+    assert [sample.cause for sample in samples] == doubted
+    assert [sample.correction for sample in samples] == [0, 0, 0, 0, 10_000, 10_000]
+    assert plant.keeps == 3, "at the first reading of each run and when the correction changed"

@@ -26,7 +26,13 @@ class Bench:
         self.written = []
         self.audited = []
         self.fault = ""
-        self.executor = Executor(kit.site(), image=self.image, write=self.write, audit=self.audit)
+        self.renewed = []
+        self.in_force = True
+        self.executor = Executor(kit.site(), image=self.image, write=self.write, audit=self.audit, renew=self.renew)
+
+    def renew(self, point: str, value: float) -> bool:
+        self.renewed.append((point, value))
+        return self.in_force
 
     async def write(self, point: str, value: float) -> WriteOutcome:
         self.written.append((point, value))
@@ -66,6 +72,17 @@ def test_writes_on_change_only(bench: Bench, kit: SimpleNamespace) -> None:
     (outcome,) = bench.carry_out(SETPOINT, after_s=90)
     assert outcome.before == 50.0
     assert len(bench.written) == 2
+
+
+def test_what_stands_is_renewed_and_what_has_expired_is_written_again(bench: Bench) -> None:
+    bench.carry_out(SETPOINT)
+    assert bench.carry_out(SETPOINT, after_s=30) == []
+    assert bench.renewed == [("hp1.supply_setpoint", 45.0)]
+    assert bench.carry_out(SETPOINT, after_s=60, mode=Mode.ADVISE) == []
+    assert len(bench.renewed) == 1, "only auto keeps a command in force"
+    bench.in_force = False
+    (outcome,) = bench.carry_out(SETPOINT, after_s=90)
+    assert (outcome.verdict, len(bench.written)) == (Verdict.VERIFIED, 2)
 
 
 def test_an_older_reading_does_not_undo_a_proven_write(bench: Bench, kit: SimpleNamespace) -> None:
