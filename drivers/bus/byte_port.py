@@ -1,6 +1,7 @@
 """The way of bytes to a serial line: what the line needs of it, and the serial port of this machine. No frames here."""
 
 import contextlib
+import errno
 import logging
 import os
 import select
@@ -17,6 +18,8 @@ RECEIVED_MAX = 4096
 USB_SERIAL = Path("/sys/bus/usb-serial/devices")
 LATENCY_MAX_MS = 1
 """A USB adapter that waits longer before it hands on what it has received costs that time in each transaction."""
+PSEUDO_TERMINALS = range(136, 144)
+"""Source: Linux, Documentation/admin-guide/devices.txt: major numbers of Unix98 pseudo terminal slaves."""
 OPEN_FAULTS = (OSError, ValueError, serial.SerialException, termios.error)
 PORT_FAULTS = (OSError, serial.SerialException, termios.error)
 
@@ -61,10 +64,16 @@ class Terminal:
 
     def __init__(self, path: str, *, baud: int, framing: tuple[int, str, int]) -> None:
         bytesize, parity, stopbits = framing
+        if is_pseudo_terminal(path):
+            parity = "N"  # it has no wire and carries none; whoever simulates a line charges the bit as time
         self._port = serial.Serial(
             path, baud, bytesize=bytesize, parity=parity, stopbits=stopbits, timeout=0, exclusive=True
         )
         self._descriptor: int = self._port.fileno()
+        if _flags(self._descriptor) != _wanted(bytesize, parity, stopbits):
+            # Setting a terminal succeeds when any part of it does; a wrong parity would make every answer noise.
+            self.close()
+            raise OSError(errno.EINVAL, f"the port does not take {bytesize}{framing[1]}{stopbits}")
         self._gone = select.poll()
         self._gone.register(self._descriptor, 0)  # a hang-up is reported always
 
@@ -92,6 +101,22 @@ class Terminal:
         """Gives the port back."""
         with contextlib.suppress(*PORT_FAULTS):
             self._port.close()
+
+
+def is_pseudo_terminal(path: str) -> bool:
+    """Whether a path leads to a pseudo terminal; raises OSError if it leads nowhere."""
+    return os.major(Path(path).stat().st_rdev) in PSEUDO_TERMINALS
+
+
+def _flags(descriptor: int) -> int:
+    flags: int = termios.tcgetattr(descriptor)[2]
+    return flags & (termios.CSIZE | termios.PARENB | termios.PARODD | termios.CSTOPB)
+
+
+def _wanted(bytesize: int, parity: str, stopbits: int) -> int:
+    flags = termios.CS7 if bytesize == 7 else termios.CS8  # noqa: PLR2004 - data bits
+    flags |= {"N": 0, "E": termios.PARENB, "O": termios.PARENB | termios.PARODD}[parity]
+    return flags | (termios.CSTOPB if stopbits > 1 else 0)
 
 
 def latency_timer_ms(path: str, *, sysfs: Path = USB_SERIAL) -> int | None:

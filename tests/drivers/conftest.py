@@ -16,7 +16,9 @@ from drivers.profile_file import parse_profile
 from edge_agent.clock import elapsed_s
 
 REQUEST_LENGTH = 8
-"""All requests of these tests are reads or single writes."""
+"""Requests of these tests are Modbus reads and writes ..."""
+WAKING = 0xFE
+"""... or those of another protocol, behind four of these: length in byte 13, two bytes behind the data."""
 
 Script = Callable[[int, bytes], list[tuple[float, bytes]]]
 """Number and bytes of a request -> what is sent, each after a pause [s]."""
@@ -48,6 +50,8 @@ class Slave:
                 arrived_s = elapsed_s()
             buffer += data
             length = 9 + buffer[6] if len(buffer) > 6 and buffer[1] in (15, 16) else REQUEST_LENGTH
+            if buffer[0] == WAKING:
+                length = 16 + buffer[13] if len(buffer) > 13 else 16
             if len(buffer) < length:
                 continue
             request, buffer = buffer[:length], buffer[length:]

@@ -1,8 +1,11 @@
 """The serial line: after a late answer, noise, a wrong unit or silence: an error or the right value, no other."""
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers.bus.base import Span
+from drivers.bus import byte_port, serial_line
+from drivers.bus.base import Span, UnitTiming
 from drivers.bus.exchange import Exchange
-from drivers.bus.modbus_rtu import ModbusRtuBus, check_sum
+from drivers.bus.modbus_rtu import ModbusRtuBus, ReadExchange, check_sum
 from drivers.bus.serial_line import parse_framing
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProfileFault, ProtocolFault
 from edge_agent.clock import elapsed_s
@@ -293,3 +297,244 @@ def test_framings(framing: str, bits: int) -> None:
 def test_a_wrong_framing_is_a_fault_of_the_configuration(framing: str) -> None:
     with pytest.raises(ProfileFault, match="framing"):
         parse_framing(framing)
+
+
+# -------------------------------------------------------------------------------------- the known weaknesses, by number
+
+
+async def test_w1_answers_of_the_same_unit_and_form_are_never_mixed_up(slaves: Slaves) -> None:
+    """Every fifth answer comes 0.2 s late with a time-out of 0.15 s; another address each time."""
+
+    def script(number: int, request: bytes) -> list[tuple[float, bytes]]:
+        address, size = int.from_bytes(request[2:4], "big"), request[5]
+        return [(0.2 if number % 5 == 4 else 0, answer(request, *range(address, address + size)))]
+
+    async with bus_on(slaves(script).path) as bus:
+        for address in range(30):
+            with contextlib.suppress(NoAnswer):
+                assert await bus.read(Span(3, address, 2), unit=1) == (address, address + 1)
+        assert bus.counts.silent <= 2, "learned after the first"
+
+
+async def test_w2_a_cancelled_caller_does_not_leave_its_answer_to_the_next(slaves: Slaves) -> None:
+    slave = slaves(lambda number, request: [(0.1, answer(request, (111, 222)[number]))])
+    async with bus_on(slave.path) as bus:
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(bus.read(Span(3, 1, 1), unit=1))
+            assert await asyncio.to_thread(slave.asked.wait, 5)
+            first.cancel()
+        assert await bus.read(Span(3, 2, 1), unit=1) == (222,)
+
+
+async def test_w6_an_echo_with_nobody_behind_it_is_not_success(slaves: Slaves) -> None:
+    slave = slaves(lambda _number, request: [(0, request)])
+    async with bus_on(slave.path, latest_answer_s=0.2) as bus:
+        for function in (5, 6):
+            with pytest.raises(NoAnswer):
+                await bus.write(4, [1], unit=1, function=function)
+        assert bus.counts.echoed == 3, "the test, and both writes"
+    assert slave.requests[0][1][:2] == bytes((247, 3)), "the test asks a unit that is not there"
+
+
+async def test_w6_the_test_leaves_expected_units_alone(slaves: Slaves) -> None:
+    slave = slaves(lambda _number, request: [(0, request)])
+    bus = ModbusRtuBus(
+        "line", port=slave.path, baud=115200, framing="8N1", elapsed_s=elapsed_s, timeout_s=0.05, latest_answer_s=0.1
+    )
+    for unit in (245, 246, 247):
+        bus.expect(unit, UnitTiming())
+    await bus.open()
+    while bus.counts.requests == 0:
+        with contextlib.suppress(DriverError):
+            await bus.write(4, [1], unit=245, function=6)
+    await bus.close()
+    assert slave.requests[0][1][0] == 244
+
+
+@pytest.mark.parametrize("baud", [9600, 19200])
+async def test_w7_a_slave_that_enforces_the_gap_answers_every_request(slaves: Slaves, baud: int) -> None:
+    gap_s = 3.5 * 10 / baud
+    violations: list[float] = []
+    slave: Any = None
+
+    def script(number: int, request: bytes) -> list[tuple[float, bytes]]:
+        if number:
+            gap = slave.requests[number][0] - slave.sent_at_s[-1]
+            if gap < gap_s:
+                violations.append(gap)
+                return []
+        return [(0.02, answer(request, number))]
+
+    slave = slaves(script)
+    async with bus_on(slave.path, baud=baud) as bus:
+        for number in range(10):
+            assert await bus.read(ONE, unit=1) == (number,)
+    assert not violations
+
+
+async def test_w8_a_glitch_before_every_answer_loses_none(slaves: Slaves) -> None:
+    """Many transceivers make a byte of their own when they take the line; a slow answer follows it."""
+    slave = slaves(lambda number, request: [(0, b"\x00"), (0.1, answer(request, number))])
+    async with bus_on(slave.path) as bus:
+        for number in range(15):
+            assert await bus.read(ONE, unit=1) == (number,)
+        assert bus.counts.damaged == 0
+
+
+async def test_w9_a_dead_slave_costs_one_time_out_and_the_rest(slaves: Slaves) -> None:
+    slave = slaves(lambda number, request: [] if request[0] == 1 else [(0, answer(request, number))])
+    async with bus_on(slave.path) as bus:
+        begin_s = elapsed_s()
+        with pytest.raises(NoAnswer):
+            await bus.read(ONE, unit=1)
+        assert elapsed_s() - begin_s < TIMEOUT_S + 0.1
+        await bus.read(ONE, unit=2)
+        assert elapsed_s() - begin_s < bus.miss_s(1) + 0.1
+    assert [request[0] for _, request in slave.requests] == [1, 2], "asked once"
+
+
+@pytest.mark.parametrize("baud", [9600, 19200])
+async def test_w15_parity_on_a_pseudo_terminal_is_charged_as_time(slaves: Slaves, baud: int) -> None:
+    slave = slaves(lambda number, request: [(0, answer(request, number))])
+    for number in range(2):  # once more with the settings of before
+        async with bus_on(slave.path, framing="8E1", baud=baud) as bus:
+            assert await bus.read(ONE, unit=1) == (number,)
+            assert bus.line.bits_per_character == 11
+
+
+@pytest.mark.parametrize("framing", ["8E1", "8O1", "7N1"])
+async def test_w15_a_framing_that_a_real_port_does_not_take_is_said(
+    slaves: Slaves, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, framing: str
+) -> None:
+    caplog.set_level(logging.WARNING, logger="drivers")
+    monkeypatch.setattr(byte_port, "is_pseudo_terminal", lambda _path: False)
+    for baud in (9600, 19200):  # setting another speed as well looks like success
+        async with bus_on(slaves(lambda _number, _request: []).path, framing=framing, baud=baud) as bus:
+            with pytest.raises(LineDown):
+                await bus.read(ONE, unit=1)
+    assert caplog.text.count("serial line is down") == 2
+
+
+# ------------------------------------------------------------------------------------------------------ pace and ports
+
+
+async def test_the_pace_of_a_unit_is_its_own(slaves: Slaves) -> None:
+    slave = slaves(lambda number, request: [(0.25 if request[0] == 7 else 0, answer(request, number))])
+    bus = ModbusRtuBus("line", port=slave.path, baud=115200, framing="8N1", elapsed_s=elapsed_s, timeout_s=TIMEOUT_S)
+    bus.expect(7, UnitTiming(timeout_s=0.5, latest_answer_s=0.6))
+    bus.expect(8, UnitTiming(guard_s=0.1, connect_delay_s=0.2))
+    opened_s = elapsed_s()
+    await bus.open()
+    try:
+        while True:
+            with contextlib.suppress(LineDown):
+                assert await bus.read(ONE, unit=7)
+                break
+        for _ in range(3):
+            await bus.read(ONE, unit=8)
+        assert bus.pace(7).timeout_s == 0.5
+        assert bus.miss_s(7) < bus.miss_s(9)
+    finally:
+        await bus.close()
+    at_s = [arrived_s for arrived_s, request in slave.requests if request[0] == 8]
+    assert at_s[0] - opened_s >= 0.2
+    assert min(later - sooner for sooner, later in itertools.pairwise(at_s)) >= 0.1
+
+
+async def test_a_late_answer_is_noticed_on_an_idle_line(slaves: Slaves, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="drivers")
+    slave = slaves(lambda number, request: [(0.5 if number == 0 else 0, answer(request, number))])
+    async with bus_on(slave.path, latest_answer_s=0.2) as bus:
+        with pytest.raises(NoAnswer):
+            await bus.read(ONE, unit=1)
+        begin_s = elapsed_s()
+        while bus.counts.late == 0:  # nobody asks anything
+            await asyncio.sleep(0)
+            assert elapsed_s() - begin_s < 5
+        assert bus.pace(1).latest_answer_s > 0.5
+        assert await bus.read(ONE, unit=1) == (1,)
+    assert [record.getMessage().split(" bus=")[0] for record in caplog.records] == [
+        "an answer came later than believed possible"
+    ]
+
+
+async def test_an_adapter_that_leaves_an_idle_line_is_noticed(slaves: Slaves, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, logger="drivers")
+    slave = slaves(lambda number, request: [(0, answer(request, number))])
+    async with bus_on(slave.path) as bus:
+        assert await bus.read(ONE, unit=1) == (0,)
+        slave.stopping.set()
+        os.close(slave.master)
+        slave.master = -1
+        begin_s = elapsed_s()
+        while "is down" not in caplog.text:
+            await asyncio.sleep(0)
+            assert elapsed_s() - begin_s < 5
+
+
+async def test_a_line_on_which_bytes_keep_coming_is_given_up_for_the_moment(
+    slaves: Slaves, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serial_line, "NEVER_SILENT_S", 0.05)
+    slave = slaves(lambda number, request: [(0, answer(request, number))])
+    async with bus_on(slave.path, baud=1200) as bus:  # a gap of 29 ms
+        babbling = threading.Event()
+
+        def babble() -> None:
+            while not babbling.wait(0.005):
+                os.write(slave.master, b"\x55")
+
+        thread = threading.Thread(target=babble)
+        thread.start()
+        try:
+            with pytest.raises(ProtocolFault, match="unasked"):
+                await bus.read(ONE, unit=1)
+        finally:
+            babbling.set()
+            thread.join()
+        assert await bus.read(ONE, unit=1) == (0,)
+        assert bus.counts.stray_bytes > 3
+
+
+@pytest.mark.parametrize(("latency_ms", "warned"), [("16\n", 1), ("1\n", 0), ("?", 0), (None, 0)])
+async def test_a_slow_usb_adapter_is_named_once_with_its_remedy(
+    slaves: Slaves, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, latency_ms: str | None, warned: int
+) -> None:
+    caplog.set_level(logging.WARNING, logger="drivers")
+    slave = slaves(lambda number, request: [(0, answer(request, number))])
+    link = tmp_path / "usb-FTDI"
+    link.symlink_to(slave.path)
+    if latency_ms is not None:
+        timer = tmp_path / "devices" / Path(slave.path).name / "latency_timer"
+        timer.parent.mkdir(parents=True)
+        timer.write_text(latency_ms, encoding="ascii")
+    line = serial_line.SerialLine(
+        "line",
+        port=str(link),
+        baud=115200,
+        framing="8N1",
+        elapsed_s=elapsed_s,
+        usb_serial=tmp_path / "devices",
+    )
+    for number in range(2):
+        await line.open()
+        while True:
+            with contextlib.suppress(LineDown):
+                assert await line.transact(ReadExchange(ONE, unit=1)) == (number,)
+                break
+        await line.close()
+    assert caplog.text.count("70-edge-agent-serial.rules") == warned
+
+
+async def test_counts_tell_what_the_line_costs(slaves: Slaves) -> None:
+    slave = slaves(lambda number, request: [(0.02, answer(request, number) if request[1] == 3 else request)])
+    async with bus_on(slave.path) as bus:
+        for _ in range(5):
+            await bus.read(ONE, unit=1)
+        await bus.write(4, [1], unit=1, function=6)
+        counts = bus.counts
+        assert (counts.requests, counts.answers, counts.writes, counts.echoed) == (6, 6, 1, 0)
+        assert (counts.silent, counts.damaged, counts.late, counts.stray_bytes, counts.reopened) == (0, 0, 0, 0, 0)
+        await bus.read(ONE, unit=1)  # the figures of a transaction are there before the next one begins
+        assert 6 * 0.02 < counts.busy_s < 5
+        assert 0 < counts.cpu_s < counts.busy_s
