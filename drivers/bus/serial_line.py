@@ -31,6 +31,7 @@ from drivers.bus.byte_port import (
     warn_of_latency,
 )
 from drivers.bus.exchange import Exchange
+from drivers.bus.line_echo import LineEcho
 from drivers.bus.partner import Pace, Partner
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProfileFault, ProtocolFault
 from drivers.read_plan import gap_s
@@ -180,7 +181,7 @@ class SerialLine:
         self._ready = select.poll()
         self._opened_at_s = self._idle_at_s = 0.0
         self._rest_until_s = float("-inf")  # after a loss in mid-transaction: its answer may reach the next connection
-        self._echoes: bool | None = None
+        self._echo = LineEcho(name, self.counts)
         self._stray = b""
         self._latency_judged = False
         self._reopen_at_s = float("-inf")
@@ -247,21 +248,21 @@ class SerialLine:
         """The thread: one transaction after the other until the line is closed."""
         spent_before_s = self.counts.cpu_s
         while not self._closing.is_set():
-            if self._port is None and self._elapsed_s() >= self._reopen_at_s:
-                self._try_open()
-            try:
-                job = self._jobs.get(timeout=NAP_MAX_S)
-            except queue.Empty:
-                self._listen()
-                continue
+            job: _Job[Any] | None = None
             begin_s = self._elapsed_s()
             try:
+                if self._port is None and begin_s >= self._reopen_at_s:
+                    self._try_open()
+                with contextlib.suppress(queue.Empty):
+                    job = self._jobs.get(timeout=NAP_MAX_S)
+                if job is None:
+                    self._listen()
+                    continue
+                begin_s = self._elapsed_s()
                 self._serve(job)
-            except Exception:  # a codec that breaks costs one request, never the line
-                self.counts.damaged += 1
-                self._rest_until_s = self._elapsed_s() + self._latest_answer_s  # its answer may still come
-                log.exception("transaction failed bus=%s unit=%s", self.name, job.exchange.partner)
-                job.settle(None, ProtocolFault(f"{self.name}: unit {job.exchange.partner}: internal error"))
+            except Exception as error:  # a codec or a port that breaks costs one request, never the thread
+                log.exception("serial line broke bus=%s", self.name)
+                self._broke(job, error)
             self.counts.busy_s += self._elapsed_s() - begin_s
             self.counts.cpu_s = spent_before_s + time.thread_time()
         while True:
@@ -270,6 +271,15 @@ class SerialLine:
             except queue.Empty:
                 break
         self._drop_port()
+
+    def _broke(self, job: _Job[Any] | None, error: Exception) -> None:
+        """Goes on after a fault of our own; the line rests, because an answer may still come to what was sent."""
+        self._rest_until_s = self._elapsed_s() + self._latest_answer_s
+        if job is None:
+            self._lost(error)
+            return
+        self.counts.damaged += 1
+        job.settle(None, ProtocolFault(f"{self.name}: unit {job.exchange.partner}: internal error"))
 
     def _serve(self, job: _Job[Any]) -> None:
         """One job: proof that the partner is in step where there is doubt, transaction, rest where it is due."""
@@ -288,7 +298,7 @@ class SerialLine:
             job.settle(None, LineDown(f"{self.name}: {self._path} is not there"))
             return
         try:
-            if exchange.mirrored and self._echoes is None:
+            if exchange.mirrored and self._echo.heard is None:
                 self._test_echo()
             result = self._settle_doubt(partner, exchange) or self._attempt(partner, exchange)
         except PORT_FAULTS as error:
@@ -413,10 +423,10 @@ class SerialLine:
             until_s = give_up_s
             if raw:
                 now_s = self._idle_at_s = self._elapsed_s()
-                received, echoed = self._without_echo(exchange, raw)
+                received, echoed = self._echo.take_off(exchange, raw)
                 answer = exchange.look(received) if received else None
                 if answer is not None:
-                    self._judge_echo(exchange, raw, echoed=echoed)
+                    self._echo.judge(exchange, raw, echoed=echoed)
                     return answer, received
                 begun = received.find(exchange.head)
                 missing = length - len(received) + max(begun, 0)
@@ -429,7 +439,7 @@ class SerialLine:
                     self._sleep_until(min(until_s, now_s + (missing - BURST) * character_s))
             remaining_s = until_s - self._elapsed_s()
             if remaining_s <= 0 or not (more := self._receive(wait_s=remaining_s)):
-                self._judge_echo(exchange, raw, echoed=raw.startswith(exchange.request))
+                self._echo.judge(exchange, raw, echoed=raw.startswith(exchange.request))
                 return None, received
             raw = (raw + more)[-RECEIVED_MAX:]
 
@@ -518,8 +528,6 @@ class SerialLine:
         if self._find_late(self._stray):
             self._stray = b""
 
-    # ----------------------------------------------------------------------------------------------------- line echo
-
     def _test_echo(self) -> None:
         """Finds out whether the adapter hears itself, before an answer is expected that an echo would imitate."""
         test = self.echo_test
@@ -533,27 +541,8 @@ class SerialLine:
         while test.request not in raw and (remaining_s := until_s - self._elapsed_s()) > 0:
             raw += self._receive(wait_s=remaining_s)
         self._idle_at_s = self._elapsed_s()
-        self._judge_echo(test, raw, echoed=test.request in raw)
-        self._echoes = bool(self._echoes)
-
-    def _without_echo(self, exchange: Exchange[Any], raw: bytes) -> tuple[bytes, bool]:
-        """Takes the request itself off what came in; returns the rest, and whether it was there."""
-        position = raw.find(exchange.request)
-        if position < 0 or (not self._echoes and (position > 0 or exchange.mirrored)):
-            return raw, False
-        return raw[:position] + raw[position + len(exchange.request) :], True
-
-    def _judge_echo(self, exchange: Exchange[Any], raw: bytes, *, echoed: bool) -> None:
-        """Learns whether the adapter hears itself; says so when it begins and when it ends."""
-        if echoed and (self._echoes or not exchange.mirrored):
-            self.counts.echoed += 1
-            if not self._echoes:
-                self._echoes = True
-                log.warning("line echoes: the adapter hears what it sends; taken off from now on bus=%s", self.name)
-        elif not exchange.mirrored and len(raw) in (0, exchange.answer_length):
-            if self._echoes:
-                log.warning("line echoes no more bus=%s", self.name)
-            self._echoes = False
+        self._echo.judge(test, raw, echoed=test.request in raw)
+        self._echo.heard = bool(self._echo.heard)
 
     # ---------------------------------------------------------------------------------------------------------- port
 
@@ -585,7 +574,7 @@ class SerialLine:
         self._ready = select.poll()
         self._ready.register(self._port.fileno(), select.POLLIN)
         self._opened_at_s = self._idle_at_s = self._elapsed_s()
-        self._echoes = None  # it may be another adapter
+        self._echo.heard = None  # it may be another adapter
         self._stray = b""
         self._reopen_after_s = REOPEN_FIRST_S
         if self._local and not self._latency_judged:

@@ -140,7 +140,27 @@ async def test_a_codec_that_breaks_costs_one_request(slaves: Slaves, caplog: pyt
         with pytest.raises(ProtocolFault, match="internal"):
             await bus.line.transact(Broken())
         assert await bus.read(ONE, unit=1) == (1,)
-    assert "transaction failed" in caplog.text
+    assert "serial line broke" in caplog.text
+
+
+async def test_a_port_that_breaks_does_not_end_the_thread(slaves: Slaves, caplog: pytest.LogCaptureFixture) -> None:
+    slave = slaves(lambda number, request: [(0, answer(request, number))])
+    opened = 0
+
+    def open_port() -> byte_port.BytePort:
+        nonlocal opened
+        opened += 1
+        if opened == 1:
+            raise AttributeError("a library's own fault")
+        return byte_port.Terminal(slave.path, baud=115200, framing=(8, "N", 1))
+
+    async with bus_on(slave.path, open_port=open_port, latest_answer_s=0.2) as bus:
+        while True:
+            with contextlib.suppress(LineDown):
+                assert await bus.read(ONE, unit=1) == (0,)
+                break
+        assert bus.counts.reopened == 1
+    assert "serial line broke" in caplog.text
 
 
 @pytest.mark.parametrize(
