@@ -48,7 +48,7 @@ peers: ## foreign Modbus programs; needs gcc, pkg-config, libmodbus-dev, node, n
 	@mkdir -p $(PEERS)
 	@test -x $(PEERS)/venv/bin/python || $(PYTHON) -m venv $(PEERS)/venv
 	@$(PEERS)/venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/peers/requirements.txt
-	@npm install --silent --no-audit --no-fund --prefix $(PEERS) modbus-serial@8.0.25
+	@npm install --silent --no-audit --no-fund --omit=optional --prefix $(PEERS) modbus-serial@8.0.25
 	@for program in libmodbus_server libmodbus_client; do \
 	  $(CC) -O2 -Wall -Wextra -o $(PEERS)/$$program tests/peers/servers/$$program.c $$(pkg-config --cflags --libs libmodbus) || exit 1; done
 

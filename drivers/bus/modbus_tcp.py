@@ -174,6 +174,7 @@ class ModbusTcpBus:
         self._needed = asyncio.Event()
         self._tried = asyncio.Event()
         self._pausing = False
+        self._why = "no connection"  # at present
         self._fruitless = 0  # connections and attempts in a row that brought no answer
         self._connected_before = False
         self._down_since_s: float | None = None
@@ -249,7 +250,7 @@ class ModbusTcpBus:
         if self._keeper is None:
             raise LineDown(f"{self.name}: closed")
         if self._pausing:
-            raise LineDown(f"{self.name}: {self._host}:{self._port} is not there")
+            raise LineDown(f"{self.name}: {self._why}")
         if len(self._writes) + len(self._reads) >= WAITING_MAX:
             raise LineDown(f"{self.name}: {WAITING_MAX} requests are waiting already")
         pdu = bytes((request.function_code,)) + request.encode()
@@ -470,13 +471,13 @@ class ModbusTcpBus:
                 if await self._connect():
                     break
                 self._fruitless += 1 + (self._fruitless == 0)
-                self._refuse_waiting(f"{self._host}:{self._port} is not there")
+                self._refuse_waiting(self._why)
             self._needed.clear()
             self._tried.set()
             self._pump()
 
     async def _pause(self) -> None:
-        self._refuse_waiting(f"{self._host}:{self._port} is not there")
+        self._refuse_waiting(self._why)
         self._pausing = True
         self._tried.set()
         try:
@@ -493,6 +494,7 @@ class ModbusTcpBus:
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.get_running_loop().create_connection(lambda: connection, self._host, self._port)
         except (OSError, UnicodeError) as error:  # a time-out is an OSError; a host name may be none
+            self._why = f"{self._host}:{self._port} is not there: {str(error) or 'no connection in time'}"
             self._say_down(str(error) or "no connection in time")
             return False
         if not connection.alive:
@@ -532,6 +534,7 @@ class ModbusTcpBus:
         if connection is None:
             return
         connection.drop()
+        self._why = reason
         for job in reversed(tuple(self._in_flight.values())):
             self._take(job)
             if repeat and job.repeats:
