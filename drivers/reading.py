@@ -83,6 +83,7 @@ class Reader:
         self.names = tuple(spec.name for spec in readable)
         self._places = {spec.name: (spec.first, spec.count) for spec in readable}
         self._wants = wants_of(readable)
+        self._want_at = {want.span: want for want in self._wants}
         self._book = HoleBook(profile, memory.get(MEMORY_SECTION))
         self._hunts: list[tuple[Hunt, Cause]] = []  # what is in doubt and why; the first is being worked on
         self._life: Want | None = None
@@ -136,7 +137,7 @@ class Reader:
 
     async def _regular(self, read: Read, got: dict[str, Fetched], *, due_s: float) -> None:
         """One read of the plan."""
-        alone = next((want.span for want in self._wants if want.span == read.span), None)
+        alone = read.span if read.span in self._want_at else None
         if alone is not None and self._book.refuses(alone) and self._elapsed_s() < self._again_at_s.get(alone, 0.0):
             self._put(got, read.names, span=read.span, registers=None, cause=Cause.REFUSED)
             return
@@ -147,8 +148,8 @@ class Reader:
         if alone is not None:
             await self._note_alone(alone, got, cause=cause if doubtful or registers is not None else None, due_s=due_s)
             return
-        inside = [want for want in self._wants if _within(want.span, read.span)]
-        if doubtful and inside and not self._link.dead:
+        inside = [want for want in self._wants if _within(want.span, read.span)] if doubtful else []
+        if inside and not self._link.dead:
             self._hunts.append((Hunt(inside, silent=cause is Cause.NO_ANSWER, life=self._life), cause))
             self._plans.clear()
 
@@ -173,7 +174,7 @@ class Reader:
             due_s: as in `fetch`.
         """
         if cause is Cause.NONE:
-            self._life = next(want for want in self._wants if want.span == span)
+            self._life = self._want_at[span]
             self._refusals.pop(span, None)
             if self._book.forgive(span):
                 await self._found("device answers for a point that it refused", span)

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from drivers.bus.base import Span
 from drivers.codec import PointCodec
-from drivers.errors import DeviceRefused, DriverError, GiveUpPoint, LineDown, NoAnswer, ProtocolFault
+from drivers.errors import DeviceRefused, DriverError, GiveUpPoint, LineDown, NoAnswer, ProtocolFault, WriteForbidden
 from drivers.link import UnitLink
 from drivers.memory import DeviceMemory
 from drivers.profile import Access, PointSpec, Pulse, WriteRule
@@ -498,7 +498,12 @@ def _proves(rule: WriteRule, wrote: float, read_back: float, *, tolerance: float
 
 
 def _reason(error: DriverError) -> Reason:
-    for kind, reason in ((NoAnswer, Reason.NO_ANSWER), (LineDown, Reason.LINE_DOWN), (DeviceRefused, Reason.REFUSED)):
+    for kind, reason in (
+        (NoAnswer, Reason.NO_ANSWER),
+        (LineDown, Reason.LINE_DOWN),
+        (DeviceRefused, Reason.REFUSED),
+        (WriteForbidden, Reason.MONITOR_MODE),
+    ):
         if isinstance(error, kind):
             return reason
     return Reason.PROTOCOL

@@ -52,6 +52,7 @@ class Pending:
 
 LOAD_WINDOW_S = 60.0
 """Wall time over which the load of a bus is told [s]."""
+LOAD_STEP_S = 1.0
 LATE_RATIO_MAX = 0.5
 """A poll that could not begin on its instant is made up within this share of the period, later ones are left out."""
 
@@ -73,6 +74,8 @@ class BusWatch:
 
     def mark(self, *, now_s: float, busy_s: float) -> None:
         """Notes how long the bus has been busy in all [s], at a reading of the stop-watch [s]."""
+        if self._marks and now_s - self._marks[-1][0] < LOAD_STEP_S:
+            return
         self._marks.append((now_s, busy_s))
         while len(self._marks) > 2 and self._marks[1][0] <= now_s - LOAD_WINDOW_S:  # noqa: PLR2004 - begin and end
             self._marks.popleft()

@@ -582,6 +582,7 @@ class Service:
                     [device for device in self.devices.values() if self._bus_of(device.name) == name],
                     watch=self.watches[name],
                     budget=self.budgets.get(name),
+                    speed_ratio=self.clock.speed_ratio(),
                 )
                 for name, bus in self.buses.items()
             },

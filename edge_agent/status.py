@@ -53,9 +53,17 @@ def uplink_dict(status: OutboxStatus, *, connected: bool, fault: str) -> dict[st
 
 
 def bus_dict(
-    counts: BusCounts, devices: Sequence[Device], *, watch: BusWatch, budget: WireBudget | None
+    counts: BusCounts, devices: Sequence[Device], *, watch: BusWatch, budget: WireBudget | None, speed_ratio: float
 ) -> dict[str, object]:
-    """How a bus is: its state, what happened on it since the start, and what is asked of it."""
+    """How a bus is: its state, what happened on it since the start, and what is asked of it.
+
+    Args:
+        counts: of the wire.
+        devices: on it.
+        watch: of its poller.
+        budget: what its devices want of it; None: not reckoned yet.
+        speed_ratio: site seconds per wall second: periods are kept on the site's clock, wires on the wall's.
+    """
     faults = {device.fault for device in devices}
     dead = [device.name for device in devices if device.dead]
     return {
@@ -68,7 +76,7 @@ def bus_dict(
         "writes": counts.writes,
         "reopened": counts.reopened,
         "load": None if watch.load_ratio is None else round(watch.load_ratio, 3),
-        "load_wanted": None if budget is None else round(budget.share, 3),
+        "load_wanted": None if budget is None else round(budget.share * speed_ratio, 3),
         "overloaded": budget is not None and not budget.fits,
         "polls_skipped": watch.skipped,
         "poll_failures": watch.failures,

@@ -149,7 +149,7 @@ def check(files: Files) -> list[Finding]:
         found.extend(_units(site, files))
         found.extend(_points_needed(site, files))
         found.extend(_actuators(site, files))
-        found.extend(_stale(site, devices))
+        found.extend(_stale(site, devices, files.profiles))
     if uplink is not None:
         found.extend(_uplinks(uplink))
         found.extend(_required(uplink, site))
@@ -463,13 +463,20 @@ def _limits(site: Document) -> Iterator[Finding]:
         yield site.finding("host_port", ("web", "listen"), given=listen, example="127.0.0.1:8080")
 
 
-def _stale(site: Document, devices: Document | None) -> Iterator[Finding]:
-    """A device read less often than readings stay valid would never be usable for control."""
+def _stale(site: Document, devices: Document | None, profiles: Mapping[str, Profile]) -> Iterator[Finding]:
+    """A device read less often than readings stay valid would never be usable for control.
+
+    Nothing is read faster than the device renews it, whatever the period asked for.
+    """
     control = site.data.get("control")
     stale_s = _number(control if isinstance(control, Mapping) else {}, "stale_s") or 180.0
     for name, entry in _entries(devices, "devices").items() if devices is not None else ():
         period_s = _number(entry, "period_s")
-        if devices is not None and period_s is not None and period_s >= stale_s:
+        if devices is None or period_s is None:
+            continue
+        if name in profiles:
+            period_s = max(period_s, profiles[name].timing.refresh_s or 0.0)
+        if period_s >= stale_s:
             at = ("devices", name, "period_s")
             yield devices.finding("period_too_long", at, warning=True, given=f"{period_s:g}", stale=f"{stale_s:g}")
 
