@@ -109,6 +109,7 @@ class Device:
         self._ratio_names = {word for spec in profile.points.values() for word in spec.times}
         self._ratios: dict[str, float] = {}
         self._failing: dict[str, Cause] = {}
+        self._broken: set[str] = set()  # points whose codec has raised: told once
         self._out = False
         self._out_since_s = 0.0
 
@@ -171,7 +172,13 @@ class Device:
     def _decode(self, name: str, fetched: Fetched) -> _Reading:
         if fetched.registers is None:
             return _Reading(fetched.instant_utc, None, fetched.cause)
-        value, cause = self._codecs[name].decode(fetched.registers)
+        try:
+            value, cause = self._codecs[name].decode(fetched.registers)
+        except Exception:  # a codec that breaks costs its point, never the neighbours nor the task that polls them
+            if name not in self._broken:
+                self._broken.add(name)
+                log.exception("registers cannot be decoded device=%s point=%s", self.name, name)
+            return _Reading(fetched.instant_utc, None, Cause.CANNOT_DECODE)
         return _Reading(fetched.instant_utc, value, cause)
 
     def _note(self, causes: Mapping[str, Cause]) -> None:

@@ -19,7 +19,7 @@ HELD_RATIO: Final = 0.10
 """A period counts as held within this share of it."""
 STALE_S: Final = 2.5
 """A GOOD value must have been served at most this long before its stamp: an answer, not a memory [s]."""
-OUTCOME_PERIODS_MAX: Final = 3.0
+OUTCOME_PERIODS_MAX: Final = 4.0
 """Every point that is due gets a sample, GOOD or not, at the latest after so many of its periods."""
 PROBE_S_MIN: Final = 10.0
 PROBE_MISSES: Final = 20.0

@@ -20,7 +20,9 @@ from typing import Any, Final
 from edge_agent.errors import EdgeAgentError
 from edge_agent.local_api import ask
 from edge_agent.texts.catalogue import text
+from hil_sim import faults
 from hil_sim.plant.truth import Truth, UnitTruth
+from hil_sim.scenario import Event as ScenarioEvent
 from hil_sim.scenario import Scenario
 from hil_sim.score import (
     BAND_CNY_PER_KWH,
@@ -65,6 +67,8 @@ DRAIN_SPEED_MAX: Final = 60.0
 """Time runs on while they drain, but not so fast that many more records come due."""
 STORE_GIVEN_UP_S: Final = 20.0
 """Wall time without a frame after which the agent's store counts as refusing, not as slow."""
+VOLATILE: Final = frozenset({"heartbeat", "valve_discharge"})
+"""Written all the time by design, into RAM: a sign of life, the position of a control valve. All else may wear."""
 EVENTS_KEPT: Final = 200
 PLAN_HOURS_SHOWN: Final = 24
 SLOW_TOLD_S: Final = 30.0
@@ -196,8 +200,8 @@ class Play:
                 await self.agent.stop()
                 self.site.stop()
                 await asyncio.gather(plant, agent)
-        except* AgentFailed as faults:
-            raise RunFailed(str(faults.exceptions[0])) from faults
+        except* (AgentFailed, faults.FaultArgumentsWrong) as found:
+            raise RunFailed(str(found.exceptions[0])) from found
 
     def _end(self) -> None:
         if self._ended_wall_s is None:
@@ -252,13 +256,30 @@ class Play:
 
     async def _play_events(self) -> None:
         """Lets happen what the scenario says, when its instant has come."""
-        for event in self.options.scenario.events(self.site.zone):
-            while self.site.clock.now_s() < event.at_s:  # noqa: ASYNC110 - a clock tells nobody when it gets there
-                await asyncio.sleep(GOVERN_S)
-            assert event.what == "kill_agent", f"{event.what}: no such event"
-            # While it is being started again, a kill would hit nobody and prove nothing.
-            while not self.agent.kill():  # noqa: ASYNC110 - rare, and a process is no task
-                await asyncio.sleep(GOVERN_S)
+        async with asyncio.TaskGroup() as tasks:
+            for event in self.options.scenario.events(self.site.zone):
+                await self._reach(event.at_s)
+                if event.what != "kill_agent":
+                    tasks.create_task(self._lasting(event), name=event.what)
+                    continue
+                # While it is being started again, a kill would hit nobody and prove nothing.
+                while not self.agent.kill():  # noqa: ASYNC110 - rare, and a process is no task
+                    await asyncio.sleep(GOVERN_S)
+
+    async def _lasting(self, event: ScenarioEvent) -> None:
+        """One fault on the wires, from its begin to its end."""
+        running = await asyncio.to_thread(faults.begin, event, self.site, seed=self.options.scenario.seed)
+        names = ", ".join(sorted(running.touched))
+        self.tell(f"总线故障开始: {event.what} {names}", f"bus fault begins: {event.what} {names}", tone="warn")
+        try:
+            await self._reach(faults.ends_at_s(event, end_s=self.site.end_s))
+        finally:
+            await asyncio.to_thread(running.end)
+            self.tell(f"总线故障结束: {event.what}", f"bus fault is over: {event.what}", tone="good")
+
+    async def _reach(self, instant_s: float) -> None:
+        while self.site.clock.now_s() < instant_s:  # noqa: ASYNC110 - a clock tells nobody when it gets there
+            await asyncio.sleep(GOVERN_S)
 
     async def _poll_status(self) -> None:
         """Asks the agent over its local socket; while it is not there, the last answer is forgotten."""
@@ -330,6 +351,15 @@ class Play:
         for name in ("altered", "contradictions", "malformed"):
             if count := getattr(receiver, name):
                 broken.append(f"platform: {name} = {count}")
+        written = {
+            f"{name}.{command}": count
+            for name, device in site.devices.items()
+            for command, count in device.writes.items()
+            if command not in VOLATILE
+        }
+        result["write_frames"] = site.log.write_frames()
+        result["writes_per_register_max"] = max(written.values(), default=0)
+        result["writes"] = dict(sorted(written.items()))
         result["failures"] = broken
         result["expectations_missed"] = self.options.scenario.missed(result)
         result["scenario"] = self.options.scenario.name

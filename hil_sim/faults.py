@@ -41,9 +41,20 @@ class FaultArgumentsWrong(Exception):
 class Wires(Protocol):
     """What a fault can get hold of."""
 
-    devices: dict[str, DeviceServer]
-    lines: dict[str, SerialLine]
-    nets: dict[str, TcpServer]
+    @property
+    def devices(self) -> Mapping[str, DeviceServer]:
+        """Register servers by name."""
+        ...
+
+    @property
+    def lines(self) -> Mapping[str, SerialLine]:
+        """Serial lines by name."""
+        ...
+
+    @property
+    def nets(self) -> Mapping[str, TcpServer]:
+        """TCP ports by name."""
+        ...
 
     def members(self, bus: str) -> Sequence[str]:
         """Names of the devices on a bus."""

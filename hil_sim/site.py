@@ -202,6 +202,19 @@ class Site:
         self.clock.hold()
         self.clock.close()
 
+    @property
+    def nets(self) -> dict[str, TcpServer]:
+        """The TCP ports by name, once they are open."""
+        return {TCP_BUS: self.tcp} if self.tcp is not None else {}
+
+    def members(self, bus: str) -> Sequence[str]:
+        """Names of the devices on a bus."""
+        return [wired.name for wired in DEVICES if wired.bus == bus]
+
+    def bus_of(self, device: str) -> str:
+        """Name of the bus that a device hangs on."""
+        return next(wired.bus for wired in DEVICES if wired.name == device)
+
     # ---------------------------------------------------------------------------------------------------- the plant
     async def run(self, on_truth: Callable[[Truth], None]) -> None:
         """Moves the plant along with the clock until `stop`.
@@ -286,7 +299,7 @@ class Site:
     def _fit_site(self, data: dict[str, dict[str, object]]) -> None:
         data["site"]["simulated"] = True
         data["site"]["simulated_clock"] = str(self.clock.path)
-        data["commissioning"]["start_mode"] = "auto"
+        data["commissioning"]["start_mode"] = self.scenario.start_mode or "auto"
         data.setdefault("storage_media", {})["state_dir"] = str(self.state_dir)
 
     def _fit_devices(self, data: dict[str, dict[str, dict[str, object]]]) -> None:

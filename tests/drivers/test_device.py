@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from drivers.bus.base import BusCounts, Span, UnitTiming
+from drivers.codec import PointCodec
 from drivers.device import Device
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault
 from drivers.link import DEAD_AFTER
@@ -212,6 +213,28 @@ async def test_a_failed_request_spoils_exactly_its_own_points(bench: Bench) -> N
     assert {name for name, sample in samples.items() if sample.quality is Quality.BAD} == {"total"}
     assert (samples["total"].value, samples["total"].cause) == (None, Cause.REFUSED)
     assert bench.device.fault is Cause.REFUSED
+
+
+async def test_a_codec_that_breaks_costs_its_point_only_and_is_told_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(self: PointCodec, registers: Sequence[int]) -> tuple[float | None, Cause]:
+        if self.spec.name == "power":
+            raise ZeroDivisionError("a codec with a fault")
+        return decode(self, registers)
+
+    decode = PointCodec.decode
+    monkeypatch.setattr(PointCodec, "decode", breaks)
+    for _ in range(2):
+        samples = await bench.poll()
+        assert {name for name, sample in samples.items() if sample.quality is Quality.BAD} == {"power"}
+        assert (samples["power"].value, samples["power"].cause) == (None, Cause.CANNOT_DECODE)
+        bench.pass_s(10)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+        "registers cannot be decoded device=hm point=power"
+    ]
+    monkeypatch.setattr(PointCodec, "decode", decode)
+    assert (await bench.poll())["power"].quality is Quality.GOOD
 
 
 async def test_one_lost_answer_is_asked_for_again(bench: Bench) -> None:

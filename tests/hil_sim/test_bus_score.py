@@ -90,7 +90,7 @@ def test_a_neighbour_that_gets_bad_samples() -> None:
 
 def test_a_point_that_falls_silent_without_a_cause() -> None:
     log, samples = served("em1", "em2")
-    silent = [sample for sample in samples if not (sample.point == "em2.power" and 1020.0 < sample.instant_s < 1045.0)]
+    silent = [sample for sample in samples if not (sample.point == "em2.power" and 1020.0 < sample.instant_s < 1050.0)]
     gaps = judged(log, silent, MUTED)["outcome_gaps"]
     assert isinstance(gaps, list)
     assert len(gaps) == 1
