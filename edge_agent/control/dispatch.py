@@ -48,6 +48,8 @@ OFFSET_K = 0.3
 """Units are asked for a little more than the mixing demands: pipes and sensors lose some. Ours."""
 LOOSE_K = 1.0
 """A unit whose load is limited gets a set-point this much higher, so that its limit decides. Ours."""
+OUTDOOR_MEAN_S = 1800.0
+"""Time constant of the outdoor temperature for the heating curve; the building itself is slower. Ours."""
 TRIM_S = 600.0
 """Integral time of the slow correction of the units' set-point. Ours."""
 TRIM_K_MIN, TRIM_K_MAX = -2.0, 3.0
@@ -226,8 +228,11 @@ class _Dispatch:
     # ---------------------------------------------------------------------------------------------------- set-point
 
     def _outdoor_degc(self) -> float | None:
-        outdoor_degc = self.view.outdoor_degc
-        return self.before.outdoor_degc if outdoor_degc is None else outdoor_degc
+        """Outdoor temperature for the heating curve: a slow mean, so that a fluttering sensor moves no set-point."""
+        seen_degc, kept_degc = self.view.outdoor_degc, self.before.outdoor_degc
+        if seen_degc is None or kept_degc is None:
+            return kept_degc if seen_degc is None else seen_degc
+        return kept_degc + (seen_degc - kept_degc) * -math.expm1(-self._step_s() / OUTDOOR_MEAN_S)
 
     def _setpoint_degc(self) -> float:
         outdoor_degc = self._outdoor_degc()

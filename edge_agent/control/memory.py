@@ -99,7 +99,7 @@ class LoopMemory:
         error_k: last control error of that valve, None before the first.
         regulated_utc: when it was last moved.
         trim_k: slow correction of the units' set-point.
-        outdoor_degc: last outdoor temperature known.
+        outdoor_degc: slow mean of the outdoor temperature, the last one known.
         discharging: the tank is wanted as the balance of the loop.
         tank_full: charging has ended because the tank is full.
         lack_since_utc, surplus_since_utc: too cold, too warm since.

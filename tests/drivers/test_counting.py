@@ -119,6 +119,7 @@ def test_the_total_is_the_truth_within_one_reading_of_each_break(
             # One that stood no higher than it can climb again while we doubt is taken for a single wrong zero.
             # So close to its end, it is taken to have rolled over.
             meter.lost += grown + (stood if stood <= settling else max(settling - (ROLLS_AT - stood), 0.0))
+            meter.lost += SCALE  # what its display had not yet shown
             meter.shown = 0.0
         elif event == "exchange":
             # A meter that starts near zero, or near where the old one stood, is not told from a reset or a step.
@@ -128,7 +129,7 @@ def test_the_total_is_the_truth_within_one_reading_of_each_break(
                 0 <= number - old + SCALE <= settling + RATE_MAX * passed_s(at_utc) / 3600 for old, at_utc in stands
             )
             stands.append((stood, meter.now_utc))
-            meter.lost += grown + (settling if near else 0.0)
+            meter.lost += grown + (settling if near else 0.0) + SCALE
             meter.shown = number
         elif event == "restart":
             watch = CounterWatch(counter(), refresh_s=0, kept=watch.state())
