@@ -37,6 +37,7 @@ class Cause(StrEnum):
     FROZEN = "frozen"  # a measured value that has not moved by a bit for too long
     HEAT_BALANCE = "heat_balance"  # heat power that flow and temperatures do not bear out
     SUM_DIFFERS = "sum_differs"  # a total that is not the sum of its parts
+    DISORDER = "disorder"  # several long numbers of the device make no sense: those that might are not believed either
     IDENTITY_CHANGED = "identity_changed"  # another serial number: another meter, until it is confirmed
 
 

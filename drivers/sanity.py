@@ -22,6 +22,11 @@ SKEW_S_MAX = 5.0
 """Values compared with each other are of the same age but for this."""
 AGAIN_COUNT = 3
 """So many comparisons in a row must fail before a value is doubted: instruments are not renewed at one instant."""
+DISORDER_COUNT = 2
+"""So many senseless numbers in one poll, and the order of the words is in doubt ..."""
+ORDERLY_COUNT = 3
+"""... until so many polls in a row without any."""
+SENSELESS = (Cause.OUT_OF_RANGE, Cause.CANNOT_DECODE, Cause.COUNTER_BACK, Cause.COUNTER_JUMP, Cause.COUNTER_ZERO)
 DT_K_MIN = 2.0
 """A heat balance at a smaller difference of temperatures says nothing: two sensors differ by some tenths."""
 SPREAD_MIN = 2.0
@@ -72,6 +77,10 @@ class Sanity:
         }
         self._strange: dict[str, float] = {}
         self._steps_k = {name: _step(spec) for name, spec in profile.points.items()}
+        self._long = {
+            name for name, spec in profile.points.items() if max(part.type.registers for part in spec.parts) > 1
+        }
+        self._orderly_count = ORDERLY_COUNT
         self._kept_utc: datetime | None = None
         self._changed = False
 
@@ -115,7 +124,25 @@ class Sanity:
             found[name] = self._moving(name, found[name])
         for index, check in enumerate(self._checks):
             self._compare(index, check, found)
+        self._put_in_doubt_together(found)
         return [found[sample.point.partition(".")[2]] for sample in samples]
+
+    def _put_in_doubt_together(self, found: dict[str, Sample]) -> None:
+        """Numbers of several registers whose words have changed places: some are absurd, and some look like values.
+
+        One absurd number is its own matter. Where one is outside its range and another one makes no sense either, none
+        of the device's long numbers is believed, until some polls without.
+        """
+        long = [name for name in found if name in self._long]
+        causes = [found[name].cause for name in long]
+        absurd = sum(cause in SENSELESS for cause in causes)
+        if absurd >= DISORDER_COUNT and Cause.OUT_OF_RANGE in causes:
+            self._orderly_count = 0
+        elif long and self._orderly_count < ORDERLY_COUNT:
+            self._orderly_count = 0 if absurd else self._orderly_count + 1
+        if self._orderly_count < ORDERLY_COUNT:
+            for name in long:
+                found[name] = _doubted(found[name], Cause.DISORDER)
 
     def _counted(self, name: str, sample: Sample) -> Sample:
         """A total against its own past."""

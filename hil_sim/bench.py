@@ -133,6 +133,8 @@ class Bench:
         buses = (*self.layout.serial, *self.layout.nets)
         if unknown := sorted((scenario.wires.keys() | scenario.settings.keys()) - set(buses)):
             raise SiteFault(f"{scenario.name}: no such bus: {', '.join(unknown)}; there are: {', '.join(buses)}")
+        if unknown := sorted(scenario.points.keys() - {wired.name for wired in self.layout.devices}):
+            raise SiteFault(f"{scenario.name}: no such device: {', '.join(unknown)}")
         self.folder = folder
         self.config = folder / "config"
         self.state_dir = folder / "state"
@@ -264,6 +266,7 @@ class Bench:
                     "unit": wired.unit,
                     "profile": wired.model,
                     "period_s": self.scenario.period_s,
+                    "points": dict(self.scenario.points.get(wired.name, {})),
                 }
                 for wired in self.layout.devices
             },

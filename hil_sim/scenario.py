@@ -17,6 +17,7 @@ Keys of a file `scenarios/NAME.yaml` (all required but the marked ones):
     start_mode: (optional) mode of the agent: monitor, advise, auto
     wires: (optional) bus name: properties of the simulated wire that differ from the plant's own
     settings: (optional) bus name: keys of the agent's devices.yaml for this bus
+    points: (optional) device name: points that differ from the profile, as in the agent's devices.yaml
     expect: (optional) bounds on keys of the score, `{min: x}`, `{max: x}` or both; for a list its length counts
 """
 
@@ -62,7 +63,7 @@ EVENTS = FAULT_KINDS | {"kill_agent"}
 _BYTES_MAX = 100_000
 _CLOCK_TIME = re.compile(r"(?:(\d{1,3})\+)?([01]\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?")
 _REQUIRED = frozenset({"title", "plant", "starts", "seed", "period_s", "speed_max", "events"})
-_OPTIONAL = frozenset({"days", "seconds", "expect", "start_mode", "wires", "settings"})
+_OPTIONAL = frozenset({"days", "seconds", "expect", "start_mode", "wires", "settings", "points"})
 _MODES = ("monitor", "advise", "auto")
 _DAY_S = 86_400.0
 
@@ -123,6 +124,7 @@ class Scenario:
     """Mode of the agent; empty: the plant's own."""
     wires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    points: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def changed(self, *, days: float | None = None, seed: int | None = None) -> "Scenario":
         """The same scenario, longer or shorter, or with other dice."""
@@ -236,13 +238,14 @@ def parse(data: object, *, name: str) -> Scenario:
         event_rules=tuple(_event(rule, f"{name}: events[{index}]") for index, rule in enumerate(events)),
         expect={key: _bound(value, f"{name}: expect.{key}") for key, value in expect.items()},
         start_mode=str(start_mode),
-        wires=_by_bus(fields.get("wires", {}), f"{name}: wires"),
-        settings=_by_bus(fields.get("settings", {}), f"{name}: settings"),
+        wires=_by_name(fields.get("wires", {}), f"{name}: wires"),
+        settings=_by_name(fields.get("settings", {}), f"{name}: settings"),
+        points=_by_name(fields.get("points", {}), f"{name}: points"),
     )
 
 
-def _by_bus(data: object, at: str) -> Mapping[str, Mapping[str, object]]:
-    return {bus: _mapping(value, f"{at}.{bus}") for bus, value in _mapping(data, at).items()}
+def _by_name(data: object, at: str) -> Mapping[str, Mapping[str, object]]:
+    return {key: _mapping(value, f"{at}.{key}") for key, value in _mapping(data, at).items()}
 
 
 def _event(data: object, at: str) -> Mapping[str, object]:

@@ -78,6 +78,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "查互感器方向和接线",
             "check direction and wiring of the transformers",
         ),
+        "disorder": Text(
+            "设备的多个长数值不合理,疑字序已变,其余长数值也不采信",
+            "several long numbers of the device make no sense, the order of its words is in doubt",
+            "查设备是否升级过固件、换过型号",
+            "was its firmware updated, was it exchanged for another model?",
+        ),
         "identity_changed": Text(
             "表号变了,正在确认",
             "another serial number answers; being confirmed",

@@ -29,7 +29,9 @@ def main() -> int:
     chosen = [name for name in names() if name.startswith("bus-") and arguments.only in name]
     chosen = chosen[: arguments.count or len(chosen)]
     begin_s = time.monotonic()
-    print(_row(("scenario", "wrong", "stale", "off %", "in 10 %", "recovery / bound", "gaps", "BAD", "verdict")))
+    print(
+        _row(("scenario", "wrong", "stale", "off %", "in 10 %", "worst", "recovery / bound", "gaps", "BAD", "verdict"))
+    )
     results = []
     with concurrent.futures.ThreadPoolExecutor(max_workers=arguments.parallel) as pool:
         for result in pool.map(lambda name: _play(name, arguments.seed), chosen):
@@ -90,6 +92,7 @@ def _good(result: dict[str, Any]) -> bool:
 
 def _cells(result: dict[str, Any]) -> tuple[str, ...]:
     off, held = result.get("periods_off_ratio_max"), result.get("periods_held_ratio")
+    periods = result.get("periods") or {}
     recovery = result.get("recovery_s_max")
     bound = f" / {result['recovery_bound_s']:.0f}" if result.get("recovery_bound_s") else ""
     return (
@@ -98,6 +101,7 @@ def _cells(result: dict[str, Any]) -> tuple[str, ...]:
         str(result.get("stale_values", "-")),
         "-" if off is None else f"{100 * off:.1f}",
         "-" if held is None else f"{100 * held:.0f}",
+        "-" if not periods else f"{max(unit['worst_s'] for unit in periods.values()):.1f} s",
         "-" if recovery is None else f"{recovery:.1f}{bound} s",
         str(result.get("gap_violations", "-")),
         str(result.get("bad_elsewhere", "-")),
@@ -106,7 +110,7 @@ def _cells(result: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _row(cells: tuple[str, ...]) -> str:
-    widths = (26, 6, 6, 6, 8, 18, 5, 5, 7)
+    widths = (26, 6, 6, 6, 8, 7, 18, 5, 5, 7)
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 

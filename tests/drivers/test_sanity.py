@@ -195,3 +195,27 @@ def test_the_state_is_kept_when_a_correction_changes_and_at_a_slow_pace(bench: B
 )
 def test_damaged_memory_is_left_out(kept: object) -> None:
     assert Sanity(PROFILE, kept).state() == {"totals": {}, "identity": {}}
+
+
+def swapped(*, out: int, looks_right: int) -> list[Sample]:
+    """A poll of a meter whose words have changed places: some numbers are absurd, some look like values."""
+    now_utc = START_UTC
+    names = ("heat", "flow", "power", "power_1", "power_2", "power_3")
+    absurd = [
+        Sample(f"d.{name}", now_utc, 1e30, UNITS[name], Quality.UNCERTAIN, Cause.OUT_OF_RANGE) for name in names[:out]
+    ]
+    return absurd + [good(f"d.{name}", now_utc, 1e-9, UNITS[name]) for name in names[out : out + looks_right]]
+
+
+def test_where_several_long_numbers_are_absurd_the_others_are_not_believed_for_a_while() -> None:
+    sanity = Sanity(PROFILE)
+    short = good("d.supply", START_UTC, 45.0, "degC")
+    judged = sanity.judge([*swapped(out=2, looks_right=3), short])
+    assert [sample.cause for sample in judged] == [Cause.OUT_OF_RANGE] * 2 + [Cause.DISORDER] * 3 + [Cause.NONE]
+    causes = [sanity.judge(swapped(out=0, looks_right=3))[0].cause for _ in range(4)]
+    assert causes == [Cause.DISORDER, Cause.DISORDER, Cause.NONE, Cause.NONE]
+
+
+def test_one_absurd_number_is_its_own_matter() -> None:
+    judged = Sanity(PROFILE).judge(swapped(out=1, looks_right=4))
+    assert [sample.cause for sample in judged] == [Cause.OUT_OF_RANGE] + [Cause.NONE] * 4
