@@ -14,13 +14,16 @@ from functools import partial
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from drivers.bus.base import Bus
+from drivers.bus.base import UNIT_MAX, Bus, Span
 from drivers.bus.modbus_rtu import ModbusRtuBus
 from drivers.bus.modbus_tcp import ModbusTcpBus
 from drivers.bus.rtu_over_tcp import rtu_over_tcp
 from drivers.device import Device
+from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer
 from drivers.link import LineShare
 from drivers.memory import DeviceMemory
+from drivers.profile import ADDRESS_MAX, BITS_PER_READ_MAX, REGISTERS_PER_READ_MAX
+from drivers.read_plan import READ_FUNCTION_BITS_LAST
 from drivers.sample import Sample
 from drivers.schedule import point_periods
 from drivers.turns import Turns
@@ -33,7 +36,7 @@ from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller, CycleReport
 from edge_agent.control.memory import Phase
 from edge_agent.control.modes import Mode, ModeRefused, ModeState, request_mode, start_mode, write_mode
-from edge_agent.errors import ConfigurationFault, RefusedByInterlock, StoreFault
+from edge_agent.errors import ConfigurationFault, EdgeAgentError, RefusedByInterlock, StoreFault
 from edge_agent.expectation import Expectation, bands_at
 from edge_agent.health import Progress, notify, watchdog_interval_s
 from edge_agent.image import ProcessImage
@@ -65,6 +68,7 @@ PLAN_AGE_MAX = timedelta(hours=2)
 """A plan of the run before is taken up again when it is not older than this."""
 STUCK_S = 20.0
 """A part without progress for its own period and this time more keeps the watchdog from being fed [s]."""
+READ_FUNCTIONS = (1, 2, 3, 4)
 MODE_KEY = "mode"
 MEMORY_KEY = "control"
 DEVICE_KEY = "device/"
@@ -176,22 +180,6 @@ async def close_buses(buses: Mapping[str, Bus]) -> None:
             LOG.warning("bus does not close in time bus=%s", name)
 
     await asyncio.gather(*(close(name, bus) for name, bus in buses.items()))
-
-
-async def read_once(configuration: Configuration) -> list[Sample]:
-    """Reads every device once without a service: what `edge-agent read` does where none runs. Writes nothing."""
-    clock = build_clock(configuration)
-    buses = build_buses(configuration)
-    devices = build_devices(configuration, buses=buses, clock=clock)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(close_buses, buses)
-        await open_buses(buses)
-
-        async def read_bus(name: str) -> list[Sample]:
-            members = [devices[device] for device, entry in configuration.devices.devices.items() if entry.bus == name]
-            return [sample for device in members for sample in await device.poll()]
-
-        return [sample for samples in await asyncio.gather(*map(read_bus, buses)) for sample in samples]
 
 
 class Service:
@@ -549,7 +537,32 @@ class Service:
             "mode": self._answer_mode,
             "plan": self._answer_plan,
             "release": self._answer_release,
+            "ping": self._answer_ping,
+            "bus_read": self._answer_bus_read,
         }
+
+    async def _answer_ping(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        return {"site": self.site.site.id}
+
+    async def _answer_bus_read(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """Lends a bus for one read; it waits in the bus's own queue. There is no verb that lends one for a write."""
+        numbers = [arguments.get(key) for key in ("unit", "function", "address", "count")]
+        bus = self.buses.get(str(arguments.get("bus")))
+        if bus is None or not all(isinstance(number, int) for number in numbers):
+            raise EdgeAgentError("bus_read: 参数不对 / bad arguments")
+        unit, function, address, count = (int(str(number)) for number in numbers)
+        legal = (
+            1 <= unit <= UNIT_MAX and function in READ_FUNCTIONS and 0 <= address <= address + count - 1 <= ADDRESS_MAX
+        )
+        if not legal or count > (BITS_PER_READ_MAX if function <= READ_FUNCTION_BITS_LAST else REGISTERS_PER_READ_MAX):
+            raise EdgeAgentError("bus_read: 参数超出范围 / arguments out of range")
+        try:
+            return {"registers": list(await bus.read(Span(function, address, count), unit=unit))}
+        except DeviceRefused as error:
+            return {"fault": "refused", "code": error.code, "message": str(error)}
+        except DriverError as error:
+            kinds: dict[type[DriverError], str] = {NoAnswer: "no_answer", LineDown: "line_down"}
+            return {"fault": kinds.get(type(error), "protocol"), "message": str(error)}
 
     async def _answer_status(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
         now_utc = self.clock.now_utc()

@@ -32,6 +32,11 @@ def elapsed_s() -> float:
     return time.monotonic()
 
 
+def cpu_s() -> float:
+    """Processor time that this process has used, all threads [s]; only differences mean something."""
+    return time.process_time()
+
+
 class Clock(Protocol):
     """What the service needs to know about time."""
 

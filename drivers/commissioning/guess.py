@@ -5,7 +5,7 @@ the unit refuses or what is absurd against it. The evidence is counted in bits, 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from drivers.bus.base import Bus, Span
@@ -27,6 +27,13 @@ CHECK_BITS = 6.0
 FLOAT_SANE_BITS = 2.0
 """A random pair of registers is a float between 1e-3 and 1e7 in one case of seven or eight."""
 POINT_BITS_MAX = 5.0
+PURSUED_MAX = 8
+"""Models that are asked for more than their first read."""
+GIVEN_UP_BITS = -6.0
+GUESS_S_MAX = 5.0
+"""Wall time for one unit; at 9600 baud and 20 ms a hundred reads take as long."""
+FUNCTION_UNKNOWN = 1
+"""Exception code: the unit does not know the function at all."""
 SHARE_MIN = 0.02
 """Guesses less sure than this are not shown."""
 
@@ -64,16 +71,22 @@ class Asked:
     answers: dict[Span, tuple[int, ...] | int | None] = field(default_factory=dict)
 
     async def ask(self, bus: Bus, unit: int, span: Span) -> tuple[int, ...] | int | None:
-        """One read, remembered; a span inside an earlier one is cut out of it."""
-        for known, registers in self.answers.items():
-            if known.function == span.function and known.address <= span.address and span.end <= known.end:
-                if isinstance(registers, tuple):
-                    offset = span.address - known.address
-                    return registers[offset : offset + span.count]
-                if known == span:
-                    return registers
+        """One read; what earlier answers tell is not asked again."""
+        for known, answer in self.answers.items():
+            if known.function != span.function:
+                continue
+            if answer == FUNCTION_UNKNOWN:
+                return answer
+            inside = known.address <= span.address and span.end <= known.end
+            if inside and isinstance(answer, tuple):
+                offset = span.address - known.address
+                return answer[offset : offset + span.count]
+            if isinstance(answer, int) and span.address <= known.address and known.end <= span.end:
+                return answer  # what holds a refused span is refused as well
+            if known == span:
+                return answer
         try:
-            answer: tuple[int, ...] | int | None = await bus.read(span, unit=unit)
+            answer = await bus.read(span, unit=unit)
         except LineDown:
             raise
         except DeviceRefused as error:
@@ -84,57 +97,89 @@ class Asked:
         return answer
 
 
-async def guess_model(bus: Bus, unit: int, profiles: Sequence[Profile], *, asked: Asked | None = None) -> list[Guess]:
+class Model:
+    """A profile made ready for asking; made once, used for every unit."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        points = {
+            name: spec for name, spec in profile.points.items() if spec.access is not Access.WRITE and not spec.times
+        }
+        self.codecs = {name: PointCodec(spec) for name, spec in points.items()}
+        wants = [Want((name,), Span(spec.function, spec.first, spec.count)) for name, spec in points.items()]
+        # A typical serial line decides which registers belong into one read, whatever the wire is: questions stay few.
+        cost = LineCost.serial(baud=9600, bits_per_character=10, turnaround_s=0.02)
+        reads = read_plan(wants, cost=cost, limits=profile.limits)
+        self.reads = sorted(reads, key=lambda read: -len(read.names))[:READS_MAX]
+
+
+async def guess_model(
+    bus: Bus,
+    unit: int,
+    models: Sequence[Model],
+    *,
+    elapsed_s: Callable[[], float],
+    seconds_max: float = GUESS_S_MAX,
+) -> list[Guess]:
     """Asks a unit for registers of every profile and says which fit, the likeliest first. Reads only.
+
+    Args:
+        bus: open.
+        unit: number.
+        models: that are considered.
+        elapsed_s: stop-watch of the machine [s].
+        seconds_max: after this wall time nothing more is asked: a slow unit is guessed at by less [s].
 
     Raises:
         LineDown: the wire is not there.
     """
-    answers = asked or Asked()
-    bits: dict[str, float] = {}
-    for profile in profiles:
-        bits[profile.name] = await _evidence(bus, unit, profile, answers)
-    weights = {name: 2.0 ** min(60.0, found - NEEDED_BITS) for name, found in bits.items()}
+    asked = Asked()
+    end_s = elapsed_s() + seconds_max
+    trials = [_Trial(model) for model in models]
+    for trial in trials:  # one question for each model first: most drop out by it
+        if trial.reads and elapsed_s() < end_s:
+            await trial.ask(bus, unit, asked)
+    trials.sort(key=lambda trial: -trial.bits)
+    for trial in trials[:PURSUED_MAX]:
+        while trial.reads and trial.bits > GIVEN_UP_BITS and elapsed_s() < end_s:
+            await trial.ask(bus, unit, asked)
+    weights = {trial.model.profile.name: 2.0 ** min(60.0, trial.judge() - NEEDED_BITS) for trial in trials}
     whole = 1.0 + sum(weights.values())
     guesses = [Guess(name, weight / whole) for name, weight in weights.items() if weight / whole >= SHARE_MIN]
     return sorted(guesses, key=lambda guess: -guess.share)
 
 
-async def _evidence(bus: Bus, unit: int, profile: Profile, asked: Asked) -> float:
-    """What speaks for a profile [bits]."""
-    points = {name: spec for name, spec in profile.points.items() if spec.access is not Access.WRITE and not spec.times}
-    wants = [Want((name,), Span(spec.function, spec.first, spec.count)) for name, spec in points.items()]
-    bits = 0.0
-    values: dict[str, float] = {}
-    silent = 0
-    # A typical serial line decides which registers belong into one read, whatever the wire is: the questions stay few.
-    cost = LineCost.serial(baud=9600, bits_per_character=10, turnaround_s=0.02)
-    reads = read_plan(wants, cost=cost, limits=profile.limits)
-    reads.sort(key=lambda read: -len(read.names))
-    for read in reads[:READS_MAX]:
+class _Trial:
+    """One model on trial: what is still to be asked, and what speaks for it so far."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.reads = list(model.reads)
+        self.bits = 0.0
+        self._values: dict[str, float] = {}
+
+    async def ask(self, bus: Bus, unit: int, asked: Asked) -> None:
+        """Puts the next question and weighs its answer."""
+        read = self.reads.pop(0)
         answer = await asked.ask(bus, unit, read.span)
         if answer is None:
-            bits += SILENT_BITS
-            silent += 1
-            if silent > 1:
-                break  # a unit that is silent twice is no unit of this model, and each silence costs a time-out
-            continue
+            self.bits += SILENT_BITS
+            return
         if isinstance(answer, int):
-            bits += REFUSED_BITS
-            continue
+            self.bits += REFUSED_BITS
+            return
         for name in read.names:
-            spec = points[name]
-            codec = PointCodec(spec)
+            codec = self.model.codecs[name]
             offset = codec.first - read.span.address
             value, _ = codec.decode(answer[offset : offset + codec.count])
-            if value is None:
-                continue
-            values[name] = value
-            bits += _plausible_bits(spec, value)
-    bits += sum(
-        CHECK_BITS if one.holds else ABSURD_BITS for one in check(values, profile=profile) if one.code != "range"
-    )
-    return bits
+            if value is not None:
+                self._values[name] = value
+                self.bits += _plausible_bits(codec.spec, value)
+
+    def judge(self) -> float:
+        """What speaks for it in the end [bits]."""
+        checks = [one for one in check(self._values, profile=self.model.profile) if one.code != "range"]
+        return self.bits + sum(CHECK_BITS if one.holds else ABSURD_BITS for one in checks)
 
 
 def _plausible_bits(spec: PointSpec, value: float) -> float:

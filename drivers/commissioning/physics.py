@@ -102,7 +102,8 @@ def _sums(values: Mapping[str, float], profile: Profile) -> Iterator[Check]:
     for law in stated:
         if law.total in values and all(part in values for part in law.parts):
             value, expected = values[law.total], sum(values[part] for part in law.parts)
-            if max(abs(value), abs(expected)) >= POWER_KW_MIN:
+            stated_parts = any(values[part] for part in law.parts)  # a meter may leave them all empty
+            if stated_parts and max(abs(value), abs(expected)) >= POWER_KW_MIN:
                 holds = _close(value, expected, ratio=law.tolerance_ratio, tolerance=law.tolerance)
                 yield Check("sum", (law.total, *law.parts), value, expected, holds)
 

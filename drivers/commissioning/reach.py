@@ -10,6 +10,7 @@ BLOCK = 32
 """Registers asked for at a time: some units take no more, and an answer of 69 bytes stays short."""
 TRIES = 2
 SILENT_MAX = 6
+DEAD_SILENT_MAX = 2
 """Spans that may stay silent before the unit is taken for gone; a unit that answers bad requests with silence costs
 its time-out for each."""
 
@@ -57,7 +58,7 @@ async def reach(bus: Bus, unit: int, spans: Iterable[Span], *, into: Reached | N
             reached.damaged.append(span)
         except DriverError:
             reached.silent.append(span)
-            if len(reached.silent) >= SILENT_MAX:
+            if len(reached.silent) >= (SILENT_MAX if reached.image or reached.refused else DEAD_SILENT_MAX):
                 break
             if span.count > 1 and reached.image:
                 waiting += _halves(span)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from drivers.bus.base import UNIT_MAX, Bus, Span
-from drivers.commissioning.guess import Asked, Guess, guess_model
+from drivers.commissioning.guess import Guess, Model, guess_model
 from drivers.errors import DeviceRefused, DriverError, LineDown, ProtocolFault
 from drivers.profile import Profile
 
@@ -220,7 +220,7 @@ class Scan:
         waiting = [unit for unit in units if unit not in self.result.units]
         if not waiting:
             return
-        doubtful: dict[int, None] = {}
+        heard_late: list[list[int]] = []
         recent: deque[tuple[float, int]] = deque()
         timeout_s = self._timeout_s(setting)
         bus = self._open_wire(setting, timeout_s)
@@ -239,31 +239,48 @@ class Scan:
                 if found is not None and found.sign is not Sign.NOISE:
                     self._note(found)
                 if (found is None or found.sign is Sign.NOISE) and _heard(bus) > heard:
-                    doubtful.update((late, None) for _, late in recent)
+                    heard_late.append([late for _, late in reversed(recent)])
+                    # A wire that has heard a late answer rests for the next ones; a fresh one does not know.
+                    await bus.close()
+                    bus = self._open_wire(setting, timeout_s)
+                    await bus.open()
                 self._tell(setting, number + 1, len(waiting))
         finally:
             await bus.close()
-        if doubtful and setting not in self.result.noisy:
-            self.result.noisy.append(setting)
-        patient = [unit for unit in doubtful if unit not in self.result.units]
-        # Noise at every number is the wrong speed, not many slow units: a few tell.
-        everywhere = len(patient) > max(FEW_DOUBTS, len(waiting) // 2) and not self.result.units
-        if everywhere or len(patient) > DOUBTS_MAX:
-            patient = patient[:FEW_DOUBTS]
-        await self._ask_patiently(setting, patient)
+        if heard_late:
+            if setting not in self.result.noisy:
+                self.result.noisy.append(setting)
+            # Noise at every number is the wrong speed, not many slow units: a few tell.
+            everywhere = len(heard_late) > max(FEW_DOUBTS, len(waiting) // 2) and not self.result.units
+            limit = FEW_DOUBTS if everywhere else DOUBTS_MAX
+            await self._ask_patiently(setting, heard_late[:limit], brief_s=timeout_s)
 
-    async def _ask_patiently(self, setting: Setting | None, units: Sequence[int]) -> None:
-        if not units:
-            return
+    async def _ask_patiently(self, setting: Setting | None, heard_late: list[list[int]], *, brief_s: float) -> None:
+        """Asks again who may have answered late: from the unit asked last back to the one that explains it.
+
+        Those in between may have been talked over, so they are asked as well.
+
+        Args:
+            setting: of the line.
+            heard_late: for each time that something was heard, the units asked before, the last one first.
+            brief_s: time-out by which they were missed [s].
+        """
         bus = self._open_wire(setting, PATIENT_TIMEOUT_S)
         await bus.open()
+        asked: set[int] = set()
         try:
-            for unit in units:
-                found = await self._ask(bus, unit, FIRST_QUESTION, setting)
-                if found is not None and found.sign is Sign.NOISE:
+            for suspects in heard_late:
+                for unit in suspects:
+                    if unit in asked or unit in self.result.units:
+                        continue
+                    asked.add(unit)
                     found = await self._ask(bus, unit, FIRST_QUESTION, setting)
-                if found is not None:
-                    self._note(found)
+                    if found is not None and found.sign is Sign.NOISE:
+                        found = await self._ask(bus, unit, FIRST_QUESTION, setting)
+                    if found is not None:
+                        self._note(found)
+                        if found.sign is Sign.NOISE or (found.turnaround_s or 0.0) > brief_s:
+                            break  # this one it was
         finally:
             await bus.close()
 
@@ -302,14 +319,15 @@ class Scan:
 
     async def _guess(self, setting: Setting | None) -> None:
         live = [found for found in self.result.units.values() if found.sign is not Sign.NOISE]
-        if not live:
+        if not live or not self._profiles:
             return
         slowest_s = max((found.turnaround_s or 0.0 for found in live), default=0.0)
         bus = self._open_wire(setting, max(2 * SWEEP_TIMEOUT_S, min(PATIENT_TIMEOUT_S, 2 * slowest_s)))
+        models = [Model(profile) for profile in self._profiles]
         await bus.open()
         try:
             for found in live:
-                guesses = await guess_model(bus, found.unit, self._profiles, asked=Asked())
+                guesses = await guess_model(bus, found.unit, models, elapsed_s=self._elapsed_s)
                 self.result.units[found.unit] = replace(found, guesses=tuple(guesses))
         finally:
             await bus.close()

@@ -24,6 +24,8 @@ RATIO_MIN, RATIO_MAX = 10 ** (POWER_MIN - 0.3), 10 ** (POWER_MAX + 0.3)
 """Quick sieve before anything is computed; also keeps negative numbers from fitting positive ones."""
 NEARLY = 1 - 1e-9
 """A whole digit away is another number."""
+CUT_OFF_BITS = 1.5
+"""Most screens round; one that cuts digits off is less likely by this."""
 LISTED_BITS = 12.0
 """Candidates less likely than the best by more than this are coincidence, and are not listed."""
 LISTED_MAX = 40
@@ -279,13 +281,17 @@ def _power(
         power = this
         step = 10.0**power * factor
         # A screen rounds or cuts off; a register of whole numbers may be coarser than the screen, and rounds.
-        allowed = expected.step * NEARLY
+        beyond = abs(raw * step) - abs(expected.value)
+        slack = ROUNDING_RATIO * abs(expected.value)
+        below, above = 0.5 * expected.step, expected.step * NEARLY
         if encoding.type != "f32" and step > expected.step * (1 + ROUNDING_RATIO):
-            allowed = max(expected.step, 0.5 * step)
+            below = above = max(expected.step, 0.5 * step)
             lost_bits = max(lost_bits, math.log2(step / expected.step))
+        elif beyond > 0.5 * expected.step + slack:
+            lost_bits = max(lost_bits, CUT_OFF_BITS)
         if moving:
-            allowed = max(allowed, MOVING_RATIO * abs(expected.value))
-        if abs(raw * step - expected.value) > allowed + ROUNDING_RATIO * abs(expected.value):
+            below = above = max(above, MOVING_RATIO * abs(expected.value))
+        if not -below - slack <= beyond <= above + slack:
             return None
     assert power is not None
     return power, lost_bits

@@ -83,5 +83,5 @@ class LazyGroup(click.Group):
 def main() -> None:
     """热泵机房边缘控制器 / edge controller for heat-pump plants.
 
-    只有 run 会向设备写入 / only `run` may write to a device.
+    只有 run 和 prove 会向设备写入 / only `run` and `prove` may write to a device.
     """

@@ -24,7 +24,7 @@ from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from drivers.errors import DriverError, RetryLater
+from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault, RetryLater
 from edge_agent.errors import ConfigurationFault, EdgeAgentError, RefusedByInterlock, RetryUplink
 
 Language = Literal["zh", "en"]
@@ -107,11 +107,23 @@ def fail(common: Common, fault: EdgeAgentError | DriverError) -> NoReturn:
             click.echo(render(finding, common.language), err=True)
         errors = [finding.as_dict(common.language) for finding in known]
     else:
-        click.echo(f"{common.pick('错误', 'error')}: {fault}", err=True)
+        click.echo(f"{common.pick('错误', 'error')}: {_worded(common, fault)}", err=True)
         errors = []
     if common.as_json:
         emit(f"{_verb()}/1", {"ok": False, "error": type(fault).__name__, "message": str(fault), "errors": errors})
     sys.exit(exit_status(fault))
+
+
+def _worded(common: Common, fault: EdgeAgentError | DriverError) -> str:
+    """The fault's own text; one of a device with what it means and what to do in front."""
+    kinds = {LineDown: "line_down", NoAnswer: "no_answer", ProtocolFault: "protocol", DeviceRefused: "refused"}
+    code = kinds.get(type(fault)) if isinstance(fault, DriverError) else None
+    if code is None:
+        return str(fault)
+    from edge_agent.texts.catalogue import text  # noqa: PLC0415 - only when there is something to print
+
+    words = text(code)
+    return common.pick(f"{words.zh},{words.hint_zh}({fault})", f"{words.en}: {words.hint_en} ({fault})")
 
 
 def _verb() -> str:

@@ -26,9 +26,10 @@ def command() -> None:
 @click.option("--baud", default="auto", show_default=True, help="波特率,可多个 / speeds: 9600 or 9600,19200.")
 @click.option("--framing", default="auto", show_default=True, help="8N1 8E1 8O1 8N2.")
 @click.option("--units", default="1-247", show_default=True, help="站号 / unit numbers: 1-247 or 1,5,10-20.")
+@click.option("--guess/--no-guess", default=True, show_default=True, help="猜型号 / guess the models.")
 @click.option("--via-service", is_flag=True, help="经正在运行的服务 / through the running service.")
 @shared_options
-def rtu(common: Common, port: str, *, baud: str, framing: str, units: str, via_service: bool) -> None:
+def rtu(common: Common, port: str, *, baud: str, framing: str, units: str, guess: bool, via_service: bool) -> None:
     """Tries the usual settings until one brings answers, then asks all numbers at it."""
     from drivers.commissioning.scan import Scan, order  # noqa: PLC0415 - heavy
     from edge_agent.cli import wires  # noqa: PLC0415
@@ -36,8 +37,9 @@ def rtu(common: Common, port: str, *, baud: str, framing: str, units: str, via_s
     from edge_agent.field import Target  # noqa: PLC0415
     from edge_agent.settings.load import known_profiles  # noqa: PLC0415
 
+    wires.quiet()
     numbers = wires.parse_units(common, "scan", units, last=wires.UNIT_LAST)
-    profiles = known_profiles(common.config)
+    profiles = known_profiles(common.config) if guess else []
     settings = order(wires.parse_settings(common, "scan", baud, framing), profiles if baud == "auto" else ())
     open_wire = wires.wire_for_scan(common, "scan", Target(port=port, setting=settings[0]), via_service=via_service)
     if via_service:
@@ -49,19 +51,21 @@ def rtu(common: Common, port: str, *, baud: str, framing: str, units: str, via_s
 @command.command(help="网口 / a TCP host or gateway: HOST or HOST:PORT.")
 @click.argument("host")
 @click.option("--units", default="1-247,255", show_default=True, help="站号 / unit numbers.")
+@click.option("--guess/--no-guess", default=True, show_default=True, help="猜型号 / guess the models.")
 @click.option("--via-service", is_flag=True, help="经正在运行的服务 / through the running service.")
 @shared_options
-def tcp(common: Common, host: str, *, units: str, via_service: bool) -> None:
+def tcp(common: Common, host: str, *, units: str, guess: bool, via_service: bool) -> None:
     """Asks all numbers behind one connection."""
     from drivers.commissioning.scan import Scan  # noqa: PLC0415 - heavy
     from edge_agent.cli import wires  # noqa: PLC0415
     from edge_agent.clock import elapsed_s  # noqa: PLC0415
     from edge_agent.settings.load import known_profiles  # noqa: PLC0415
 
+    wires.quiet()
     target = wires.parse_host(common, "scan", host)
     numbers = wires.parse_units(common, "scan", units, last=wires.TCP_UNIT_LAST)
     open_wire = wires.wire_for_scan(common, "scan", target, via_service=via_service)
-    profiles = known_profiles(common.config)
+    profiles = known_profiles(common.config) if guess else []
     scan = Scan(open_wire, units=numbers, profiles=profiles, elapsed_s=elapsed_s, progress=_progress(common))
     _run(common, scan, scan.tcp, target)
 

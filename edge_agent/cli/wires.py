@@ -1,5 +1,6 @@
 """What the commissioning verbs share: wires named on the command line, and who owns them."""
 
+import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,11 @@ BAUD_MIN, BAUD_MAX = 300, 921_600
 UNIT_LAST = 247
 TCP_UNIT_LAST = 255
 _UNITS = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+def quiet() -> None:
+    """Keeps the drivers' log off the terminal: these verbs say in their own words what they met."""
+    logging.getLogger("drivers").setLevel(logging.CRITICAL)
 
 
 def end(common: Common, verb: str, status: Exit, *, zh: str, en: str) -> NoReturn:
@@ -148,6 +154,17 @@ def busy(common: Common, verb: str, name: str) -> NoReturn:
         Exit.DEVICE,
         zh=f"服务正在运行,总线 {name} 归它所有。加 --via-service 借用,或先停服务: systemctl stop edge-agent",
         en=f"the service runs and owns bus {name}: add --via-service, or stop it first: systemctl stop edge-agent",
+    )
+
+
+def busy_for_prove(common: Common) -> NoReturn:
+    """Says that a proof needs the wires for itself, and ends with status 3."""
+    end(
+        common,
+        "prove",
+        Exit.DEVICE,
+        zh="服务正在运行,端口归它所有。验证指令前先停服务: systemctl stop edge-agent",
+        en="the service runs and owns the ports: stop it before proving a command: systemctl stop edge-agent",
     )
 
 

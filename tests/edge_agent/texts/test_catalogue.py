@@ -12,7 +12,7 @@ import drivers
 import edge_agent
 from drivers.sample import Cause, Quality
 from drivers.writing import Reason
-from edge_agent.texts import alarms, quality, refusals, settings
+from edge_agent.texts import alarms, commissioning, quality, refusals, settings
 from edge_agent.texts.catalogue import TEXTS, text
 
 
@@ -33,7 +33,9 @@ def test_text_is_complete(code) -> None:
 
 
 def test_codes_are_unique() -> None:
-    assert len(TEXTS) == len(settings.TEXTS) + len(quality.TEXTS) + len(refusals.TEXTS) + len(alarms.TEXTS)
+    assert len(TEXTS) == len(settings.TEXTS) + len(quality.TEXTS) + len(refusals.TEXTS) + len(alarms.TEXTS) + len(
+        commissioning.TEXTS
+    )
 
 
 def test_every_cause_quality_and_reason_has_a_text() -> None:

@@ -1,0 +1,75 @@
+"""What the commissioning verbs find: laws of physics, steps and outcomes of a proof."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edge_agent.texts.entry import Text
+
+TEXTS: Mapping[str, Text] = MappingProxyType(
+    {
+        "law_heat_balance": Text("热平衡(功率/流量×温差)", "heat balance (power/flow x dT)"),
+        "law_sum": Text("合计/分项之和", "total/sum of its parts"),
+        "law_volt_ampere": Text("功率/电压×电流×功率因数", "power/U x I x cos phi"),
+        "law_voltage": Text("电压在电网范围内", "voltage of a grid"),
+        "law_frequency": Text("频率在电网范围内", "frequency of a grid"),
+        "law_range": Text("型号文件的合理范围", "range stated by the profile"),
+        # what a bus needs
+        "bus_errors": Text(
+            "有请求失败",
+            "requests failed",
+            "查对应设备的接线、站号和终端电阻",
+            "check wires, number and terminator of the units named",
+        ),
+        "bus_overloaded": Text(
+            "轮询赶不上所配的周期",
+            "polling cannot keep the configured periods",
+            "加长 period_s、提高波特率,或把设备分到另一条总线",
+            "lengthen period_s, raise the baud rate, or move units to another bus",
+        ),
+        "bus_busy": Text(
+            "总线占用超过八成",
+            "the bus is busy more than four fifths of the time",
+            "加长 period_s",
+            "lengthen period_s",
+        ),
+        "bus_raise_baud": Text(
+            "时间主要花在传输上",
+            "most of the time is transmission",
+            "提高波特率最有效",
+            "a higher baud rate helps most",
+        ),
+        "bus_slow_unit": Text(
+            "有设备响应慢于 0.1 秒",
+            "a unit takes longer than 0.1 s to answer",
+            "波特率帮不上,加长它的 period_s",
+            "speed does not help: lengthen its period_s",
+        ),
+        "bus_latency": Text(
+            "比线路极限慢一成以上",
+            "more than a tenth slower than the wire allows",
+            "USB 转换器把 latency_timer 设为 1;查电脑负载",
+            "set latency_timer of a USB adapter to 1; look at the load of the computer",
+        ),
+        # steps and outcomes of a proof
+        "prove_read": Text("读出 {point} = {value}", "read {point} = {value}"),
+        "prove_judge": Text("判断可否写入 {value}", "judged whether {value} may be written"),
+        "prove_confirm": Text("现场确认: {by}", "confirmed at the plant: {by}"),
+        "prove_write": Text("写入 {value},读回 {read_back}", "wrote {value}, read back {read_back}"),
+        "prove_effect": Text("{seconds} 秒内 {count} 个测点变化", "{count} points moved within {seconds} s"),
+        "prove_restore": Text("恢复为 {value},读回 {read_back}", "restored {value}, read back {read_back}"),
+        "outcome_proven": Text("已验证,已恢复原值", "proven, and the old value is back"),
+        "outcome_unverified": Text("没有证实,已恢复原值", "not proven; the old value is back"),
+        "outcome_refused": Text("拒绝,没有写入", "refused, nothing was written"),
+        "outcome_not_restored": Text(
+            "原值没有恢复,请在设备面板上处理", "the old value is NOT back: see to it at the panel"
+        ),
+        "outcome_unreachable": Text("设备读不到,没有写入", "the device cannot be read, nothing was written"),
+        "outcome_interrupted": Text("已中断", "interrupted"),
+        "not_confirmed": Text("现场没有人确认", "nobody at the plant confirmed"),
+        "no_change": Text("要写的就是现值", "it stands at this value already"),
+        "pulse_not_restorable": Text(
+            "脉冲指令无法恢复,不能这样验证", "a pulse cannot be taken back, so it is not proven this way"
+        ),
+        "law_monotonic": Text("累计值只增不减", "totals only grow"),
+    }
+)

@@ -1,0 +1,246 @@
+"""`bus` and `prove` against simulated devices over TCP, and the same wires lent by a running service."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from drivers.bus.base import Span
+from drivers.errors import DeviceRefused, NoAnswer
+from edge_agent import local_api
+from edge_agent.control.modes import signed
+from edge_agent.field import ServiceBus
+from edge_agent.settings.files import FILES, shipped_config
+from edge_agent.settings.load import load_configuration
+from edge_agent.store.store import Store
+from hil_sim.devices.server import DeviceServer
+from hil_sim.devices.tcp import serve_tcp
+from hil_sim.wire_log import WireLog
+
+pytestmark = pytest.mark.system
+
+INSTANT_S = datetime(2026, 1, 15, 8, tzinfo=UTC).timestamp()
+
+
+@dataclass
+class Bench:
+    """A configuration whose units answer on loopback."""
+
+    folder: Path
+    truth: dict[str, float]
+    log: WireLog
+    commands: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def state_dir(self) -> Path:
+        return self.folder / "state"
+
+    async def ask(self, *words: str) -> tuple[int, dict[str, object], str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edge_agent", *words, "--json", "--config", str(self.folder)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONSAFEPATH": "1", "LANG": "C"},
+        )
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        assert out, err.decode()
+        return process.returncode, json.loads(out), err.decode()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Bench]:
+    """All devices of the example plant behind one TCP port, each with its own unit number."""
+    bench = Bench(folder, {}, WireLog())
+    for file in FILES:
+        (folder / file).write_text(
+            (shipped_config() / "plants" / "ground-office" / file).read_text(encoding="utf-8"), encoding="utf-8"
+        )
+    devices = YAML(typ="safe").load((folder / "devices.yaml").read_text(encoding="utf-8"))
+    servers = []
+    lines = ["buses:", '  net: {tcp: "127.0.0.1:PORT"}', "devices:"]
+    for unit, (name, entry) in enumerate(devices["devices"].items(), start=1):
+        model = entry["profile"]
+        lines.append(f"  {name}: {{bus: net, unit: {unit}, profile: {model}, period_s: {entry['period_s']}}}")
+        truth: dict[str, float] = {}
+
+        def value(point: str, *, of: str = name) -> float:
+            return bench.truth.get(f"{of}.{point}", 1.0)
+
+        def command(point: str, number: float, *, of: str = name) -> None:
+            bench.truth[f"{of}.{point}"] = number
+            bench.commands.append((f"{of}.{point}", number))
+
+        del truth
+        servers.append(
+            DeviceServer(
+                name, unit, model, truth=value, command=command, seed=1, now_s=lambda: INSTANT_S, log=bench.log
+            )
+        )
+    server = serve_tcp(servers, "127.0.0.1", 0)
+    text = "\n".join(lines).replace("PORT", str(server.port)) + "\n"
+    (folder / "devices.yaml").write_text(text, encoding="utf-8")
+    site = (folder / "site.yaml").read_text(encoding="utf-8").replace("/var/lib/edge-agent", str(bench.state_dir))
+    site = site.replace("simulated: true", "simulated: false").replace("start_mode: auto", "start_mode: monitor")
+    site = re.sub(r"signed_(by|on): [^ ]+", r"signed_\1: null", site)
+    (folder / "site.yaml").write_text(site, encoding="utf-8")
+    assert not signed(load_configuration(folder).site)
+    bench.state_dir.mkdir()
+    bench.truth |= {"hp1.supply_setpoint": 45.0, "hp1.state": 0.0, "hp1.remote": 1.0, "hp1.mode_request": 1.0}
+    try:
+        yield bench
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with served(tmp_path) as running:
+        yield running
+
+
+ATTENDED = ("--by", "an engineer", "--yes-i-am-at-the-plant", "--effect", "0")
+
+
+async def test_bus_measures_and_only_reads(bench: Bench) -> None:
+    status, told, error = await bench.ask("bus", "--cycles", "2")
+    assert status == 0, error
+    buses = told["buses"]
+    assert isinstance(buses, dict)
+    net = buses["net"]
+    assert net["cycles"] == 2
+    assert net["errors"] == 0
+    assert net["requests"] >= 20
+    assert net["points"] > 300
+    assert 0 < net["wire_limit_s"] <= net["cycle_s"]
+    assert 0 < net["efficiency"] <= 1
+    assert net["cpu_ms_per_transaction"] > 0
+    assert len(net["units"]) == 19
+    assert bench.log.write_frames() == 0
+
+
+async def test_a_command_is_proven_restored_and_audited_before_anything_is_signed(bench: Bench) -> None:
+    status, told, error = await bench.ask("prove", "hp1", "--command", "supply_setpoint", "--value", "46", *ATTENDED)
+    assert status == 0, error
+    assert told["outcome"] == "proven"
+    steps = told["steps"]
+    assert isinstance(steps, list)
+    assert [step["step"] for step in steps] == ["read", "judge", "confirm", "write", "effect", "restore"]
+    assert [number for _, number in bench.commands] == [46.0, 45.0]
+    assert bench.truth["hp1.supply_setpoint"] == 45.0
+    store = await Store.open(bench.state_dir, quota_mb=500, raw_days=10)
+    try:
+        entries = await store.audit_entries(10)
+    finally:
+        await store.close()
+    assert [(entry.actor, entry.cause, entry.point) for entry in entries] == [
+        ("an engineer", "prove", "hp1.supply_setpoint")
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("truth", "words", "reason"),
+    [
+        ({}, ("supply_setpoint", "--value", "99"), "out_of_bounds"),
+        ({}, ("supply_setpoint", "--value", "45"), "no_change"),
+        ({"hp1.state": 4.0}, ("run_request", "--value", "1"), "unit_tripped"),
+        ({"hp1.remote": 0.0}, ("supply_setpoint", "--value", "46"), "unit_local"),
+        ({"hp1.user_flow": 0.0}, ("run_request", "--value", "1"), "flow_not_proven"),
+    ],
+)
+async def test_interlocks_refuse_and_no_frame_leaves(
+    bench: Bench, truth: dict[str, float], words: tuple[str, ...], reason: str
+) -> None:
+    bench.truth |= {"hp1.run_request": 0.0} | truth
+    status, told, _ = await bench.ask("prove", "hp1", "--command", *words, *ATTENDED)
+    assert (status, told["outcome"]) == (5, "refused")
+    assert told["reason"] == reason, told
+    assert bench.log.write_frames() == 0
+
+
+async def test_nobody_at_a_terminal_and_no_name_is_refused(bench: Bench) -> None:
+    status, told, _ = await bench.ask("prove", "hp1", "--command", "supply_setpoint", "--value", "46", "--effect", "0")
+    assert (status, told["reason"]) == (5, "not_confirmed")
+    status, _, error = await bench.ask("prove", "hp1", "--command", "supply_setpoint", "--yes-i-am-at-the-plant")
+    assert status == 2
+    assert "--by" in error
+    status, _, _ = await bench.ask("prove", "em_main", "--command", "energy_total", *ATTENDED)
+    assert status == 5
+    assert bench.log.write_frames() == 0
+
+
+async def test_ctrl_c_while_watching_for_an_effect_restores_the_old_value(bench: Bench) -> None:
+    words = ("prove", "hp1", "--command", "supply_setpoint", "--value", "46", *ATTENDED[:-1], "300")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge_agent", *words, "--json", "--config", str(bench.folder)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=os.environ | {"PYTHONSAFEPATH": "1", "LANG": "C"},
+    )
+    await _until(lambda: bool(bench.commands))
+    process.send_signal(signal.SIGINT)
+    out, _ = await process.communicate()
+    assert process.returncode == 130
+    told = json.loads(out)
+    assert told["outcome"] == "interrupted"
+    assert told["steps"][-1]["step"] == "restore"
+    assert told["steps"][-1]["ok"] is True
+    assert bench.truth["hp1.supply_setpoint"] == 45.0
+
+
+async def test_read_asks_only_the_devices_that_are_named(bench: Bench) -> None:
+    status, told, error = await bench.ask("read", "hp1", "io1.supply_temperature")
+    assert status == 0, error
+    samples = told["samples"]
+    assert isinstance(samples, list)
+    assert {str(sample["point"]).partition(".")[0] for sample in samples} <= {"hp1", "io1"}
+    assert set(bench.log.asked_s) == {"hp1", "io1"}
+    assert bench.log.write_frames() == 0
+
+
+async def test_a_running_service_owns_the_wires_and_lends_them_for_reading(bench: Bench) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge_agent", "run", "--config", str(bench.folder)),
+        stderr=asyncio.subprocess.DEVNULL,
+        env=os.environ | {"PYTHONSAFEPATH": "1", "LANG": "C"},
+    )
+    try:
+        await _until((bench.state_dir / local_api.SOCKET_NAME).exists)
+        for words in (("bus",), ("probe", "em_main"), ("prove", "hp1", "--command", "supply_setpoint", *ATTENDED)):
+            status, _, error = await bench.ask(*words)
+            assert status == 3, error
+            assert "service" in error
+        status, told, error = await bench.ask("probe", "em_main", "--via-service")
+        assert told["matches"], error
+        lent = ServiceBus("net", state_dir=bench.state_dir)
+        assert len(await lent.read(Span(3, 0, 2), unit=1)) == 2
+        with pytest.raises(DeviceRefused):
+            await lent.read(Span(3, 60_000, 2), unit=1)
+        with pytest.raises(NoAnswer):
+            await lent.read(Span(3, 0, 2), unit=200)
+        with pytest.raises(local_api.EdgeAgentError):
+            await asyncio.to_thread(
+                local_api.ask, bench.state_dir, "bus_read", bus="net", unit=1, function=6, address=0, count=1
+            )
+    finally:
+        process.terminate()
+        await process.wait()
+    assert bench.log.write_frames() == 0
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in another process
+            await asyncio.sleep(0.05)
