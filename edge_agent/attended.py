@@ -208,7 +208,7 @@ class Attempt:
         if rule.pulse is not None:
             return "pulse_not_restorable"
         if abs(value - old) <= max(rule.deadband or 0.0, 1e-9):
-            return "no_change"
+            return "stands_already"
         site = self._configuration.site
         signed = Commissioning(signed_by="attended", signed_on=clock.now_utc().date(), start_mode="monitor")
         attended = site.model_copy(update={"commissioning": signed})

@@ -66,7 +66,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "outcome_unreachable": Text("设备读不到,没有写入", "the device cannot be read, nothing was written"),
         "outcome_interrupted": Text("已中断", "interrupted"),
         "not_confirmed": Text("现场没有人确认", "nobody at the plant confirmed"),
-        "no_change": Text("要写的就是现值", "it stands at this value already"),
+        "stands_already": Text("要写的就是现值", "it stands at this value already"),
         "pulse_not_restorable": Text(
             "脉冲指令无法恢复,不能这样验证", "a pulse cannot be taken back, so it is not proven this way"
         ),

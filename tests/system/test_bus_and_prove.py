@@ -153,7 +153,7 @@ async def test_a_command_is_proven_restored_and_audited_before_anything_is_signe
     ("truth", "words", "reason"),
     [
         ({}, ("supply_setpoint", "--value", "99"), "out_of_bounds"),
-        ({}, ("supply_setpoint", "--value", "45"), "no_change"),
+        ({}, ("supply_setpoint", "--value", "45"), "stands_already"),
         ({"hp1.state": 4.0}, ("run_request", "--value", "1"), "unit_tripped"),
         ({"hp1.remote": 0.0}, ("supply_setpoint", "--value", "46"), "unit_local"),
         ({"hp1.user_flow": 0.0}, ("run_request", "--value", "1"), "flow_not_proven"),
