@@ -212,7 +212,7 @@ def _advice(found: Figures, line: LineShape | None) -> list[str]:
     if found.errors:
         advice.append("bus_errors")
     if found.load_ratio > 1:
-        advice.append("bus_overloaded")
+        advice.append("bus_over_period")
     elif found.load_ratio > BUSY_RATIO:
         advice.append("bus_busy")
     if line is not None and found.load_ratio > BUSY_RATIO and found.frames_ratio > WIRE_BOUND_RATIO:

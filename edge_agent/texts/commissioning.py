@@ -20,7 +20,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "查对应设备的接线、站号和终端电阻",
             "check wires, number and terminator of the units named",
         ),
-        "bus_overloaded": Text(
+        "bus_over_period": Text(
             "轮询赶不上所配的周期",
             "polling cannot keep the configured periods",
             "加长 period_s、提高波特率,或把设备分到另一条总线",

@@ -26,7 +26,7 @@ def test_the_limit_is_that_of_the_standard() -> None:
     [
         (0.111, "no_answer", 0.1, {"bus_errors"}),
         (0.111, "", 0.85, {"bus_busy", "bus_raise_baud"}),
-        (0.111, "", 1.2, {"bus_overloaded", "bus_raise_baud"}),
+        (0.111, "", 1.2, {"bus_over_period", "bus_raise_baud"}),
         (0.300, "", 0.1, {"bus_slow_unit"}),
     ],
 )
