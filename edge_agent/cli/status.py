@@ -60,7 +60,7 @@ def _bus_line(common: Common, name: str, bus: Mapping[str, Any]) -> str:
 
 def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iterator[str]:
     from edge_agent.texts.catalogue import text  # noqa: PLC0415 - only for people
-    from scheduling.tariff.model import BAND_ZH  # noqa: PLC0415
+    from scheduling.tariff.bands import BAND_ZH  # noqa: PLC0415
 
     pick = common.pick
 

@@ -12,9 +12,11 @@ import click
 from edge_agent.cli.common import Common, Exit, emit, shared_options
 from edge_agent.cli.instants import instant
 from scheduling.errors import TariffFault
+from scheduling.tariff.bands import BAND_ZH
 from scheduling.tariff.bill import bill as bill_of
 from scheduling.tariff.calendar import bands_of
-from scheduling.tariff.model import BAND_ZH, DAY_MIN, Tariff
+from scheduling.tariff.form import DAY_MIN
+from scheduling.tariff.model import Tariff
 from scheduling.tariff.price import price_at, price_per_step
 from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel
 
@@ -21,10 +22,13 @@ from edge_agent.settings.check import Files, check, check_performance
 from edge_agent.settings.files import DEVICES, SITE, TARIFF, UPLINK, shipped_config
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest, validate
+from edge_agent.settings.market_file import read_market
 from edge_agent.settings.model import DevicesFile, Performance, SiteFile, UplinkFile
 from edge_agent.settings.yaml_file import Document, Path_, read_document
 from edge_agent.texts.catalogue import text
-from scheduling.tariff.model import ALIASES, BANDS, Tariff, check_tariff
+from scheduling.tariff.bands import ALIASES, BANDS
+from scheduling.tariff.check import check_tariff
+from scheduling.tariff.model import Tariff
 
 SHIPPED_MARK = "shipped:"
 """Before the names of files that come with the product."""
@@ -104,6 +108,8 @@ def inspect(folder: Path) -> Inspection:
     uplink = reader.file(UPLINK, UplinkFile)
     if tariff is not None:
         reader.findings.extend(_tariff_findings(reader.documents["tariff"], tariff))
+        if site is not None:
+            tariff = reader.market(tariff, site)
     profiles = reader.profiles()
     performance = reader.performance()
     reader.findings.extend(
@@ -252,6 +258,16 @@ class _Reader:
             devices = self.documents["devices"]
             self.findings.append(_profile_finding(devices, ("devices", device, "points"), fault))
             return None
+
+    def market(self, tariff: Tariff, site: SiteFile) -> Tariff:
+        """The tariff with its market prices, where the site's zone is known."""
+        try:
+            zone = ZoneInfo(site.site.timezone)
+        except (ZoneInfoNotFoundError, ValueError):  # said where it stands
+            return tariff
+        priced, findings = read_market(self.folder, tariff, zone=zone)
+        self.findings.extend(findings)
+        return priced
 
     def performance(self) -> dict[str, Performance]:
         """Performance maps that the units name, those that can be used."""

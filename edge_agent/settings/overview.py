@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from edge_agent.settings.load import Configuration
-from scheduling.tariff.model import BAND_ZH, BANDS
+from scheduling.tariff.bands import BAND_ZH, BANDS
 
 WATER_KWH_PER_M3_K = 1.16
 """Heat held by water [kWh/(m3 K)] at 50 degC: 988 kg/m3 x 4.181 kJ/(kg K) / 3600.

@@ -1,7 +1,7 @@
 """The price of electricity at an instant and per step: the same figures for planner, screen and bill."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -9,11 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduling.errors import TariffFault
-from scheduling.tariff.calendar import band_at, edges_utc
-from scheduling.tariff.model import Event, PriceVersion, Tariff
+from scheduling.tariff.calendar import DAY_MAX_UNKNOWN, calendar_of, day_match, edges_utc, minutes_of
+from scheduling.tariff.facts import NO_FACTS, Facts
+from scheduling.tariff.ladder import step_at, used_at
+from scheduling.tariff.levels import PriceVersion
+from scheduling.tariff.model import Event, Tariff
 from scheduling.timegrid import SECONDS_PER_HOUR, TimeGrid
 
-MONTHS_PER_YEAR = 12
+MINUTES_PER_HOUR = 60
+TIER = "tier"
+"""Name of what the ladder adds, among the components."""
+TIER_UNKNOWN = "tier_unknown"
+"""Warning: what the meter has counted is not known, the lowest step is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,7 @@ class Price:
     valid_from: date
     source: str
     warnings: tuple[str, ...] = ()
+    calendar_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +57,22 @@ class CapWindow:
 
 
 def version_of(tariff: Tariff, day: date) -> PriceVersion:
-    """The price version of a date: the last one published; before the first, the first."""
-    valid = [version for version in tariff.prices if version.valid_from <= day]
+    """The price version of a date: the last entry that has begun and holds on it; before the first, the first."""
+    valid = [
+        version
+        for version in tariff.prices
+        if version.valid_from <= day and (version.dates is None or any(span.holds(day) for span in version.dates))
+    ]
     return valid[-1] if valid else tariff.prices[0]
 
 
-def _warnings(version: PriceVersion, day: date) -> tuple[str, ...]:
+def _version_warnings(version: PriceVersion, day: date) -> tuple[str, ...]:
     """`price_month_missing:2026-09` when no prices of that month are in the file: prices are published monthly."""
-    age_months = (day.year - version.valid_from.year) * MONTHS_PER_YEAR + day.month - version.valid_from.month
-    return (f"price_month_missing:{day:%Y-%m}",) if age_months != 0 else ()
+    if version.valid_to is not None:
+        fits = version.valid_from <= day <= version.valid_to
+    else:
+        fits = (day.year, day.month) == (version.valid_from.year, version.valid_from.month)
+    return () if fits else (f"price_month_missing:{day:%Y-%m}",)
 
 
 def _green_cny_per_kwh(tariff: Tariff, day: date) -> float:
@@ -66,47 +81,97 @@ def _green_cny_per_kwh(tariff: Tariff, day: date) -> float:
     )
 
 
-def price_at(tariff: Tariff, instant_utc: datetime, *, zone: ZoneInfo) -> Price:
-    """The price of an instant, with the version it comes from.
+def _market_parts(tariff: Tariff, parts: dict[str, float], market_cny_per_kwh: float) -> dict[str, float]:
+    """The components with the market's price in place of those that it stands for."""
+    replaced = parts if tariff.market is None or tariff.market.replaces is None else tariff.market.replaces
+    return {"market": market_cny_per_kwh, **{name: cny for name, cny in parts.items() if name not in replaced}}
+
+
+def base_price_at(tariff: Tariff, instant_utc: datetime, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> Price:
+    """The price of an instant without the ladder, which depends on what has been used before.
 
     Raises:
         TariffFault: the version has no price for the band.
     """
-    day = instant_utc.astimezone(zone).date()
-    band = band_at(tariff, instant_utc, zone=zone)
+    local = instant_utc.astimezone(zone)
+    day = local.date()
+    match = day_match(tariff, day, facts)
+    band = minutes_of(match.kind)[local.hour * MINUTES_PER_HOUR + local.minute]
     version = version_of(tariff, day)
-    components = version.by_component(band)
-    if components is None:
+    parts = version.exact_by_component(band)
+    if parts is None:
         raise TariffFault("tariff_band_unpriced", f"{day} 的 {band} 没有价格", en=f"no price for {band} on {day}")
+    warnings = (*_version_warnings(version, day), *match.warnings)
+    if tariff.market is not None:
+        market_cny_per_kwh = None if tariff.market_series is None else tariff.market_series.at(instant_utc)
+        if market_cny_per_kwh is None:
+            warnings = (*warnings, f"market_price_missing:{day}")
+        else:
+            parts = _market_parts(tariff, parts, market_cny_per_kwh)
     green = _green_cny_per_kwh(tariff, day)
     if green:
-        components = {**components, "green_power": green}
+        parts = {**parts, "green_power": green}
+    parts = version.rounded(parts)
     return Price(
-        band, sum(components.values()), components, version.valid_from, version.source, _warnings(version, day)
+        band,
+        sum(parts.values()),
+        parts,
+        version.valid_from,
+        version.source,
+        warnings=warnings,
+        calendar_source=calendar_of(tariff, day).source,
     )
 
 
-def segments(tariff: Tariff, grid: TimeGrid, *, zone: ZoneInfo) -> list[tuple[int, float, Price]]:
-    """(step, hours, price) of every piece of the grid with one price."""
+def price_at(tariff: Tariff, instant_utc: datetime, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> Price:
+    """The price of the next kWh at an instant, with the version it comes from.
+
+    Raises:
+        TariffFault: the version has no price for the band.
+    """
+    price = base_price_at(tariff, instant_utc, zone=zone, facts=facts)
+    if not tariff.tiers:
+        return price
+    used_kwh = used_at(tariff, instant_utc, zone=zone, facts=facts)
+    add_cny_per_kwh = step_at(tariff, used_kwh or 0.0).add_cny_per_kwh
+    return replace(
+        price,
+        cny_per_kwh=price.cny_per_kwh + add_cny_per_kwh,
+        by_component={**price.by_component, TIER: add_cny_per_kwh},
+        warnings=price.warnings if used_kwh is not None else (*price.warnings, TIER_UNKNOWN),
+    )
+
+
+def pieces(
+    tariff: Tariff, grid: TimeGrid, *, zone: ZoneInfo, facts: Facts = NO_FACTS
+) -> Iterator[tuple[int, datetime, float]]:
+    """(step, start, hours) of every piece of the grid with one price."""
     starts = grid.starts_utc()
-    edges = sorted({*starts, *edges_utc(tariff, grid.start_utc, grid.end_utc, zone=zone)})
-    pieces: list[tuple[int, float, Price]] = []
+    inner = edges_utc(tariff, grid.start_utc, grid.end_utc, zone=zone, facts=facts)
+    market = () if tariff.market_series is None else tariff.market_series.edges_utc(grid.start_utc, grid.end_utc)
+    edges = sorted({*starts, *inner, *market})
     step = 0
     for start, end in zip(edges, [*edges[1:], grid.end_utc], strict=True):
         while step + 1 < grid.count and starts[step + 1] <= start:
             step += 1
-        pieces.append((step, (end - start).total_seconds() / SECONDS_PER_HOUR, price_at(tariff, start, zone=zone)))
-    return pieces
+        yield step, start, (end - start).total_seconds() / SECONDS_PER_HOUR
 
 
-def price_per_step(tariff: Tariff, grid: TimeGrid, *, zone: ZoneInfo) -> StepPrices:
-    """Band at the start and mean price of every step."""
+def price_per_step(tariff: Tariff, grid: TimeGrid, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> StepPrices:
+    """Band at the start and mean price of every step; on a ladder, the price of the next kWh."""
     total, bands, warnings = np.zeros(grid.count), [""] * grid.count, {}
-    for step, hours, price in segments(tariff, grid, zone=zone):
+    for step, start, hours in pieces(tariff, grid, zone=zone, facts=facts):
+        price = price_at(tariff, start, zone=zone, facts=facts)
         total[step] += hours * price.cny_per_kwh
         bands[step] = bands[step] or price.band
         warnings.update(dict.fromkeys(price.warnings))
     return StepPrices(tuple(bands), total / grid.hours, tuple(warnings))
+
+
+def price_if_hot(tariff: Tariff, grid: TimeGrid, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> StepPrices | None:
+    """The prices if every day whose maximum is not known triggers; None when nothing depends on such a day."""
+    hot = price_per_step(tariff, grid, zone=zone, facts=replace(facts, hot_when_unknown=True))
+    return hot if any(warning.startswith(DAY_MAX_UNKNOWN) for warning in hot.warnings) else None
 
 
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:

@@ -19,7 +19,8 @@ from ruamel.yaml import YAML
 from scheduling.errors import TariffFault
 from scheduling.tariff.bill import bill
 from scheduling.tariff.calendar import band_at, bands_of, next_change
-from scheduling.tariff.model import Tariff, check_tariff, read_tariff
+from scheduling.tariff.check import check_tariff, read_tariff
+from scheduling.tariff.model import Tariff
 from scheduling.tariff.price import caps_of, price_at, price_per_step
 from scheduling.timegrid import TimeGrid
 
@@ -196,8 +197,8 @@ def test_a_gap_and_an_overlap_name_their_minutes() -> None:
         ),
         ("tariff_order", changed(prices=[DATA["prices"][0], DATA["prices"][0]])),
         ("tariff_band_unpriced", spoilt_day(deep_valley=["00:00-24:00"])),
-        ("tariff_not_supported", changed(market={"file": "prices.csv"})),
-        ("tariff_not_supported", changed(tiers=[{"up_to_kwh": 2880, "add_cny_per_kwh": 0}])),
+        ("tariff_not_supported", changed(market={"topic": "prices"})),
+        ("tariff_tiers_order", changed(tiers=[{"up_to_kwh": 2880, "add_cny_per_kwh": 0}])),
         (
             "tariff_holiday_unknown",
             changed(

@@ -12,6 +12,8 @@ NET = 'plant_net: {tcp: "192.0.2.10:502", depth: 1}'
 WS1 = "ws1: {bus: rs485_2, unit: 9, profile: xy_md0x, period_s: 60}"
 RATIOS = "sharp: 1.92, peak: 1.6, flat: 1.0, valley: 0.4}"
 SUMMER = "flat: [07:00-10:00, 13:00-16:00, 22:00-23:00]"
+DATES = "dates: [07-01..08-31]"
+FROM_2023 = "    source: 国网北京 2026-08 代理购电价格公告(转引)\n"
 CURVE = "[[-10, 48], [5, 44], [15, 41]]"
 
 # file, text that stands there once, what an operator made of it (⟦ before the place), code, part of the Chinese hint
@@ -129,7 +131,24 @@ ACROSS = [
     ("tariff.yaml", SUMMER, SUMMER.replace(", 22:00-23:00", ""), "tariff_gap", "24"),
     ("tariff.yaml", SUMMER, SUMMER.replace("22:00-23:00", "⟦21:00-23:00"), "tariff_overlap", "重叠"),
     ("tariff.yaml", "applies_to: [purchase]", "applies_to: ⟦[purchases]", "tariff_component_unknown", "purchase"),
-    ("tariff.yaml", "market: null", "market: ⟦{file: prices.csv}", "tariff_not_supported", "删去"),
+    ("tariff.yaml", "market: null", "market: {topic: ⟦spot/price}", "tariff_not_supported", "file"),
+    ("tariff.yaml", "market: null", "market: ⟦{file: a.csv, topic: b}", "market", ""),
+    (
+        "tariff.yaml",
+        "market: null",
+        "market: {file: a.csv, replaces: ⟦[energy]}",
+        "tariff_component_unknown",
+        "purchase",
+    ),
+    ("tariff.yaml", RATIOS, RATIOS.replace("1.92", "⟦{of: peek, plus: 0.2}"), "relative_ratio", ""),
+    ("tariff.yaml", RATIOS, RATIOS.replace("1.92", "⟦-1"), "outside_bounds", ""),
+    ("tariff.yaml", DATES, "dates: [07-01..08-31]\n        ⟦day_max_degc: 35", "unknown_key_near", "day_max_degc_min"),
+    ("tariff.yaml", DATES, "dates: [07-01..08-31]\n        seasons: ⟦[wet]", "tariff_season_unknown", "seasons"),
+    ("tariff.yaml", DATES, "dates: [07-01..08-31]\n        only_for: {⟦kva: 315}", "unknown_key_near", "kva_min"),
+    ("tariff.yaml", "market: null", "tiers: ⟦[{up_to_kwh: 2880, add_cny_per_kwh: 0}]", "tariff_tiers_order", "null"),
+    ("tariff.yaml", "market: null", "class: {choices: ⟦[big]}", "tariff_choice_unused", ""),
+    ("tariff.yaml", "market: null", "day_max_degc: {2026-08-01: ⟦hot}", "needs_number", ""),
+    ("tariff.yaml", FROM_2023, FROM_2023 + "    rounding: {digits: 4, mode: ⟦nearest}\n", "not_one_of", "half_up"),
 ]
 
 

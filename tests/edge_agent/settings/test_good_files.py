@@ -8,7 +8,8 @@ from edge_agent.settings.form import validate
 from edge_agent.settings.load import inspect, load_configuration
 from edge_agent.settings.lookalike import corrected_line, scan
 from edge_agent.settings.yaml_file import read_document
-from scheduling.tariff.model import Tariff, check_tariff
+from scheduling.tariff.check import check_tariff
+from scheduling.tariff.model import Tariff
 
 PLANTS = sorted(path.name for path in (shipped_config() / "plants").iterdir())
 TARIFFS = sorted(path.name for path in (shipped_config() / "tariffs").glob("*.yaml"))

@@ -1,0 +1,365 @@
+"""What a tariff file of the right form may still have wrong, found before anyone plans with it.
+
+Every minute of every date is shown to be covered exactly once, whatever the weekday, holiday, notice or temperature;
+what cannot be done is refused with a code, never ignored: a price that is silently wrong is worse than none.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import ValidationError
+
+from scheduling.errors import TariffFault
+from scheduling.tariff.bands import BAND_ZH, BANDS
+from scheduling.tariff.calendar import WORKING_DAYS, weekday_holds
+from scheduling.tariff.form import LEAP_YEAR, DateSpan
+from scheduling.tariff.model import WEEKDAYS, DayKind, Tariff
+
+YEAR_DAYS = tuple(date(LEAP_YEAR, 1, 1) + timedelta(days=n) for n in range(366))
+ALL_DATES = (1 << len(YEAR_DAYS)) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TariffFinding:
+    """A fault or a warning in a tariff file; `at` is the key path to it."""
+
+    code: str
+    zh: str
+    en: str
+    hint_zh: str
+    hint_en: str
+    at: tuple[str | int, ...]
+    severity: Literal["error", "warning"] = "error"
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def _runs(minutes: list[int]) -> str:
+    """`08:00-09:00, 12:00-12:30` of a rising list of minutes."""
+    starts = [m for i, m in enumerate(minutes) if i == 0 or minutes[i - 1] != m - 1]
+    ends = [m + 1 for i, m in enumerate(minutes) if i == len(minutes) - 1 or minutes[i + 1] != m + 1]
+    return ", ".join(f"{_clock(a)}-{_clock(b)}" for a, b in zip(starts, ends, strict=True))
+
+
+def _coverage(tariff: Tariff) -> Iterator[TariffFinding]:
+    for i, calendar in enumerate(tariff.calendars):
+        for j, day in enumerate(calendar.days):
+            at = ("calendars", i, "days", j)
+            table = day.table()
+            gap = [minute for minute, bands in enumerate(table) if not bands]
+            if gap:
+                yield TariffFinding(
+                    "tariff_gap",
+                    f"这些时段没有电价:{_runs(gap)}",
+                    f"no band holds at {_runs(gap)}",
+                    "每一类日期必须恰好覆盖 24 小时",
+                    "each `days` entry must cover 24 h exactly once",
+                    at,
+                )
+            double = [minute for minute, bands in enumerate(table) if len(bands) > 1]
+            if double:
+                claims = sorted({bands for bands in table if len(bands) > 1})
+                zh = "、".join("与".join(BAND_ZH[band] for band in bands) for bands in claims)
+                en = ", ".join(" and ".join(bands) for bands in claims)
+                yield TariffFinding(
+                    "tariff_overlap",
+                    f"时段重叠:{_runs(double)}({zh})",
+                    f"bands overlap at {_runs(double)} ({en})",
+                    "从其中一个时段里去掉重叠部分",
+                    "take the overlap out of one of the periods",
+                    at,
+                )
+
+
+def _mask(spans: tuple[DateSpan, ...]) -> int:
+    """The dates of every year that spans hold, one bit each; spans with a year hold in that year only and count not."""
+    yearly = [span for span in spans if len(span.first) == 2]  # noqa: PLR2004 - no year
+    return sum(1 << n for n, day in enumerate(YEAR_DAYS) if any(span.holds(day) for span in yearly))
+
+
+def _counted_on(tariff: Tariff, kind: DayKind) -> int:
+    """The dates on which an entry matches whatever else is the case, one bit each."""
+    if kind.conditional or (kind.only_for is not None and not kind.only_for.holds(tariff.class_)):
+        return 0
+    mask = _mask(kind.dates)
+    if kind.seasons is not None:
+        seasons = 0
+        for name in kind.seasons:
+            seasons |= _mask(tariff.seasons.get(name, ()))
+        mask &= seasons
+    return mask
+
+
+def _every_date(tariff: Tariff) -> Iterator[TariffFinding]:
+    """An entry for each date on each weekday, also on a weekend that is worked.
+
+    A holiday, notice or temperature can only make one more entry match: where an entry holds without them, one holds
+    with them. So it is enough to look at the days on which none of them does.
+    """
+    weekdays = [
+        (name, made_up) for name in WEEKDAYS for made_up in (False, True) if not made_up or name not in WORKING_DAYS
+    ]
+    for i, calendar in enumerate(tariff.calendars):
+        masks = [(kind, _counted_on(tariff, kind)) for kind in calendar.days]
+        for weekday, made_up in weekdays:
+            held = 0
+            for kind, mask in masks:
+                if weekday_holds(kind, weekday, made_up=made_up):
+                    held |= mask
+            if held == ALL_DATES:
+                continue
+            bare = [day for n, day in enumerate(YEAR_DAYS) if not held >> n & 1]
+            days = f"{bare[0]:%m-%d}" + (f" … {bare[-1]:%m-%d} ({len(bare)})" if len(bare) > 1 else "")
+            worked = ("(调休上班)", " (worked)") if made_up else ("", "")
+            yield TariffFinding(
+                "tariff_dates_missing",
+                f"这些日期没有适用的时段表:{days},{weekday}{worked[0]}",
+                f"no `days` entry holds on {days}, {weekday}{worked[1]}",
+                "最后加一条 dates: all",
+                "add a last entry with `dates: all`",
+                ("calendars", i, "days"),
+            )
+            break
+
+
+def _versions(tariff: Tariff) -> Iterator[TariffFinding]:
+    versions: tuple[tuple[str, list[date]], ...] = (
+        ("calendars", [calendar.valid_from for calendar in tariff.calendars]),
+        ("prices", [price.valid_from for price in tariff.prices]),
+    )
+    for key, starts in versions:
+        for i, (before, after) in enumerate(pairwise(starts), start=1):
+            seasonal = key == "prices" and tariff.prices[i].dates is not None
+            if after < before or (after == before and not seasonal):
+                yield TariffFinding(
+                    "tariff_order",
+                    f"valid_from {after} 不晚于上一条 {before}",
+                    f"valid_from {after} is not after {before}",
+                    "按日期先后排列,一天只留一条",
+                    "oldest first, one entry a date",
+                    (key, i, "valid_from"),
+                )
+
+    if tariff.prices[0].dates is not None:
+        yield TariffFinding(
+            "tariff_price_dates_first",
+            "第一条价格只适用于部分日期,其余日期没有价格",
+            "the first price entry holds on some dates only: the others have no price",
+            "先写一条不带 dates 的价格",
+            "put an entry without `dates` first",
+            ("prices", 0, "dates"),
+        )
+
+
+def _priced(tariff: Tariff) -> Iterator[TariffFinding]:
+    used = sorted(
+        {band for calendar in tariff.calendars for day in calendar.days for band in BANDS if getattr(day, band)},
+        key=BANDS.index,
+    )
+    for i, version in enumerate(tariff.prices):
+        missing = [band for band in used if version.by_component(band) is None]
+        if missing:
+            zh, en = "、".join(BAND_ZH[band] for band in missing), ", ".join(missing)
+            yield TariffFinding(
+                "tariff_band_unpriced",
+                f"时段表用到但没有价格:{zh}",
+                f"the calendar uses bands without a price: {en}",
+                "在 ratios 或 bands_cny_per_kwh 里补上",
+                "add them to ratios or bands_cny_per_kwh",
+                ("prices", i),
+            )
+        taken: set[str] = set()
+        for j, ratios in enumerate(version.ratio_sets):
+            at: tuple[str | int, ...] = ("prices", i, "ratios") if j == 0 else ("prices", i, "more_ratios", j - 1)
+            twice = [name for name in ratios.applies_to if name in taken]
+            taken.update(ratios.applies_to)
+            if twice or len(set(ratios.applies_to)) < len(ratios.applies_to):
+                yield TariffFinding(
+                    "tariff_component_twice",
+                    f"同一价格组成被两组倍率作用:{', '.join(twice or ratios.applies_to)}",
+                    f"two ratios act on one component: {', '.join(twice or ratios.applies_to)}",
+                    "一个组成只写在一处 applies_to",
+                    "name a component in one applies_to only",
+                    (*at, "applies_to"),
+                )
+            known = version.components_cny_per_kwh or {}
+            unknown = [name for name in ratios.applies_to if name not in known]
+            if unknown:
+                yield TariffFinding(
+                    "tariff_component_unknown",
+                    f"没有这个价格组成:{', '.join(unknown)}",
+                    f"no such component: {', '.join(unknown)}",
+                    f"可用:{', '.join(known)}",
+                    f"known: {', '.join(known)}",
+                    (*at, "applies_to"),
+                )
+        negative = [band for band in used if sum((version.by_component(band) or {}).values()) < 0]
+        if negative:
+            yield TariffFinding(
+                "tariff_negative",
+                f"电价为负:{', '.join(negative)}",
+                f"negative price: {', '.join(negative)}",
+                "核对各组成的符号",
+                "check the signs of the components",
+                ("prices", i),
+                severity="warning",
+            )
+
+
+def _references(tariff: Tariff) -> Iterator[TariffFinding]:
+    for i, calendar in enumerate(tariff.calendars):
+        for j, day in enumerate(calendar.days):
+            unknown = [name for name in day.holidays or () if name not in tariff.holidays]
+            if unknown:
+                yield TariffFinding(
+                    "tariff_holiday_unknown",
+                    f"节日没有日期:{', '.join(unknown)}",
+                    f"holidays without dates: {', '.join(unknown)}",
+                    "在文件的 holidays 里写明日期",
+                    "list their dates under `holidays`",
+                    ("calendars", i, "days", j, "holidays"),
+                )
+            if day.make_up_days and not tariff.make_up_dates:
+                yield TariffFinding(
+                    "tariff_make_up_unknown",
+                    "没有调休上班日期",
+                    "no make-up working days are listed",
+                    "在文件的 make_up_dates 里写明日期",
+                    "list them under `make_up_dates`",
+                    ("calendars", i, "days", j, "make_up_days"),
+                )
+
+
+def _seasons_and_notices(tariff: Tariff) -> Iterator[TariffFinding]:
+    for i, calendar in enumerate(tariff.calendars):
+        for j, kind in enumerate(calendar.days):
+            at = ("calendars", i, "days", j)
+            unknown = [name for name in kind.seasons or () if name not in tariff.seasons]
+            if unknown:
+                yield TariffFinding(
+                    "tariff_season_unknown",
+                    f"季节没有日期:{', '.join(unknown)}",
+                    f"seasons without dates: {', '.join(unknown)}",
+                    "在文件的 seasons 里写明日期",
+                    "list their dates under `seasons`",
+                    (*at, "seasons"),
+                )
+    named = {kind.notice: kind.notice_lead_days_min for cal in tariff.calendars for kind in cal.days if kind.notice}
+    for i, notice in enumerate(tariff.notices):
+        if notice.name not in named:
+            yield TariffFinding(
+                "tariff_notice_unused",
+                f"时段表里没有 notice: {notice.name}",
+                f"no `days` entry has notice: {notice.name}",
+                f"可用:{', '.join(named)}",
+                f"known: {', '.join(named)}",
+                ("notices", i, "name"),
+            )
+            continue
+        earliest = notice.published + timedelta(days=named[notice.name])
+        late = [span for span in notice.dates if len(span.first) == 3 and date(*span.first) < earliest]  # noqa: PLR2004 - with a year
+        if late:
+            yield TariffFinding(
+                "tariff_notice_late",
+                f"通知发布于 {notice.published},早于 {earliest} 的日期提前期不足",
+                f"published {notice.published}: too late for dates before {earliest}",
+                "核对发布日期和起始日期",
+                "check when it was published and when it begins",
+                ("notices", i, "dates"),
+                severity="warning",
+            )
+
+
+def _user(tariff: Tariff) -> Iterator[TariffFinding]:
+    asked = {kind.only_for.choice for cal in tariff.calendars for kind in cal.days if kind.only_for is not None}
+    unused = [choice for choice in tariff.class_.choices if choice not in asked]
+    if unused:
+        yield TariffFinding(
+            "tariff_choice_unused",
+            f"没有时段表用到这项选择:{', '.join(unused)}",
+            f"no `days` entry asks for this choice: {', '.join(unused)}",
+            f"可用:{', '.join(sorted(choice for choice in asked if choice))}",
+            f"known: {', '.join(sorted(choice for choice in asked if choice))}",
+            ("class", "choices"),
+        )
+
+
+def _ladder(tariff: Tariff) -> Iterator[TariffFinding]:
+    ends = [tier.up_to_kwh for tier in tariff.tiers]
+    closed = [end for end in ends if end is not None]
+    if ends and (ends[-1] is not None or None in ends[:-1] or any(b <= a for a, b in pairwise(closed))):
+        yield TariffFinding(
+            "tariff_tiers_order",
+            "阶梯应从低到高,只有最后一档不写 up_to_kwh",
+            "steps rise, and the last one alone has no up_to_kwh",
+            "最后一档写 {up_to_kwh: null, add_cny_per_kwh: …}",
+            "end with {up_to_kwh: null, add_cny_per_kwh: …}",
+            ("tiers",),
+        )
+
+
+def _market(tariff: Tariff) -> Iterator[TariffFinding]:
+    if tariff.market is None:
+        return
+    if tariff.market.topic is not None:
+        yield TariffFinding(
+            "tariff_not_supported",
+            "暂不支持:从 MQTT 主题接收市场价格",
+            "not supported yet: market prices from an MQTT topic",
+            "改用 {file: prices.csv},由外部程序写入",
+            "use {file: prices.csv} and have it written from outside",
+            ("market", "topic"),
+        )
+    for i, version in enumerate(tariff.prices):
+        known = version.components_cny_per_kwh or {}
+        unknown = [name for name in tariff.market.replaces or () if name not in known]
+        if unknown:
+            yield TariffFinding(
+                "tariff_component_unknown",
+                f"没有这个价格组成:{', '.join(unknown)}(prices 第 {i + 1} 条)",
+                f"no such component: {', '.join(unknown)} (entry {i + 1} of prices)",
+                f"可用:{', '.join(known)}",
+                f"known: {', '.join(known)}",
+                ("market", "replaces"),
+            )
+            return
+
+
+RULES: tuple[Callable[[Tariff], Iterator[TariffFinding]], ...] = (
+    _coverage,
+    _every_date,
+    _versions,
+    _priced,
+    _references,
+    _seasons_and_notices,
+    _user,
+    _ladder,
+    _market,
+)
+
+
+def check_tariff(tariff: Tariff) -> list[TariffFinding]:
+    """Every fault and warning of a tariff whose form is right; a fault means that nobody may plan with it."""
+    return [finding for rule in RULES for finding in rule(tariff)]
+
+
+def read_tariff(data: Mapping[str, object]) -> Tariff:
+    """A tariff from a parsed mapping, checked.
+
+    Raises:
+        TariffFault: the first fault, with its key path.
+    """
+    try:
+        tariff = Tariff.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise TariffFault("tariff_form", first["msg"], en=first["type"], at=tuple(first["loc"])) from error
+    for finding in check_tariff(tariff):
+        if finding.severity == "error":
+            raise TariffFault(finding.code, finding.zh, en=finding.en, at=finding.at)
+    return tariff
