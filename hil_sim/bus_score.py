@@ -151,9 +151,11 @@ def judge_bus(
         _judge_point(point, series, verdict, log=log, touched=touched, faults=faults)
     _judge_outcomes(by_point, verdict, periods_s=periods_s, first_s=first_s, last_s=last_s)
     for device in touched:
-        if max(fault.end_s for fault in faults if device in fault.touched) >= last_s:
+        if max(fault.end_s for fault in faults if device in fault.touched) >= last_s - SLACK_S:
             continue  # it never ended: nothing to recover from
         mine = [series for point, series in by_point.items() if point.partition(".")[0] == device]
+        most = max((len(series) for series in mine), default=0)
+        mine = [series for series in mine if len(series) >= SELDOM_RATIO * most]
         verdict.recovery_s[device] = recovery_s(device, mine, faults=faults, period_s=periods_s[device])
     return verdict
 
