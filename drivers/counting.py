@@ -213,11 +213,13 @@ class CounterWatch:
         turns_at, left = self._counter.rolls_over_at, self._left
         rolled = turns_at is not None and 0 <= doubt.first.value + turns_at - last.value <= reach
         began = doubt.first.value <= min(reach, last.value)
+        # Both meters counted the same heat: one that stood still in between, or shows another total, is a new one.
         came_back = (
             left is not None
             and not began
             and (doubt.first.instant_utc - left.last.instant_utc).total_seconds() <= RETURN_S_MAX
             and self._follows(left.last, doubt.first)
+            and abs(doubt.first.value + left.correction - last.value - self.correction) <= reach
         )
         before = self.correction
         if rolled:

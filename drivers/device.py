@@ -101,7 +101,13 @@ class Device:
             may_write=may_write,
         )
         self._reader = Reader(
-            name, link=self._link, profile=profile, memory=self._memory, now_utc=now_utc, elapsed_s=elapsed_s
+            name,
+            link=self._link,
+            profile=profile,
+            period_s=period_s,
+            memory=self._memory,
+            now_utc=now_utc,
+            elapsed_s=elapsed_s,
         )
         periods_s = point_periods(profile, period_s=period_s)
         self._schedule = PointSchedule({key: periods_s[key] for key in self._reader.names}, period_s=period_s)
@@ -109,6 +115,7 @@ class Device:
         self._ratio_names = {word for spec in profile.points.values() for word in spec.times}
         self._ratios: dict[str, float] = {}
         self._failing: dict[str, Cause] = {}
+        self._refused: set[str] = set()
         self._broken: set[str] = set()  # points whose codec has raised: told once
         self._out = False
         self._out_since_s = 0.0
@@ -182,15 +189,17 @@ class Device:
         return _Reading(fetched.instant_utc, value, cause)
 
     def _note(self, causes: Mapping[str, Cause]) -> None:
-        """Logs the begin and the end of an outage, once each, and a refused point once."""
+        """Logs the begin and the end of an outage, once each, and once a point that is refused twice in a row."""
         was_out = self._out
         for name, cause in causes.items():
             if cause is Cause.NONE:
                 self._failing.pop(name, None)
-            elif self._failing.get(name) is not cause:
-                self._failing[name] = cause
-                if cause is Cause.REFUSED:
-                    log.warning("device refuses a point device=%s point=%s", self.name, name)
+                self._refused.discard(name)
+                continue
+            if cause is Cause.REFUSED and self._failing.get(name) is cause and name not in self._refused:
+                self._refused.add(name)
+                log.warning("device refuses a point device=%s point=%s", self.name, name)
+            self._failing[name] = cause
         # A line that is down has been reported by the line itself, once for all its devices.
         out = [cause for cause in self._failing.values() if cause in (Cause.NO_ANSWER, Cause.PROTOCOL)]
         self._out = bool(out)

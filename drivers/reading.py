@@ -21,8 +21,10 @@ log = logging.getLogger(__name__)
 
 PLANS_MAX = 64
 """Read plans kept; different sets of due points beyond that mean an odd mixture of periods."""
-TESTS_PER_POLL = 4
-"""Reads that a hunt for a hole may add to one poll, so that the neighbours keep their periods."""
+TESTS_PER_POLL_MIN, TESTS_PER_POLL_MAX = 4, 40
+"""Reads that a hunt for a hole may add to one poll, so that the neighbours keep their periods ..."""
+HUNT_SHARE = 0.05
+"""... more than the least only as far as they take this share of the device's period: on a network they cost little."""
 REFUSED_PACE_S = 600.0
 """A point that is refused even alone is asked again after this wall time; firmware changes, and options are bought."""
 REFUSALS_TO_BELIEVE = 2
@@ -57,6 +59,7 @@ class Reader:
         name: of the device, for messages.
         link: the unit on its wire.
         profile: its register map.
+        period_s: how often the device is polled [s].
         memory: keeps the holes that were found.
         now_utc: site's clock.
         elapsed_s: stop-watch of the machine [s].
@@ -68,6 +71,7 @@ class Reader:
         *,
         link: UnitLink,
         profile: Profile,
+        period_s: float,
         memory: DeviceMemory,
         now_utc: Callable[[], datetime],
         elapsed_s: Callable[[], float],
@@ -75,6 +79,7 @@ class Reader:
         self._name = name
         self._link = link
         self._profile = profile
+        self._period_s = period_s
         self._memory = memory
         self._now_utc = now_utc
         self._elapsed_s = elapsed_s
@@ -113,7 +118,7 @@ class Reader:
         if self._link.dead and not await self._probe(got, due_s=due_s):
             now_utc = self._now_utc()
             return {name: got.get(name) or Fetched(now_utc, None, Cause.NO_ANSWER) for name in names}
-        tests = await self._hunt(got, due_s=due_s, tests=TESTS_PER_POLL)
+        tests = await self._hunt(got, due_s=due_s, tests=self._tests_per_poll())
         suspects = {name: why for hunt, why in self._hunts for want in hunt.suspects for name in want.names}
         for read in self._plan(tuple(name for name in self.names if name in names and name not in suspects)):
             await self._regular(read, got, due_s=due_s)
@@ -307,6 +312,11 @@ class Reader:
                 tests -= 1
                 await self._test(hunt, why, got, due_s=due_s)
         return tests
+
+    def _tests_per_poll(self) -> int:
+        """How many reads a hunt may add to this poll."""
+        affordable = HUNT_SHARE * self._period_s / max(self._cost.request_s, TURNAROUND_FLOOR_S)
+        return int(min(max(affordable, TESTS_PER_POLL_MIN), TESTS_PER_POLL_MAX))
 
     async def _take(self, finding: Finding) -> None:
         """Takes what a hunt found."""

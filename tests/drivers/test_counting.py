@@ -76,6 +76,22 @@ STEPS = st.lists(
 @settings(max_examples=400, deadline=None)
 @given(start=st.sampled_from([0.0, 12.0, 5000.0, 400_000.0, 999_990.0, 999_999.9]), steps=STEPS)
 @example(start=999_999.9, steps=[(60.0, 1.0, "run", 0.0)] * 3)
+@example(  # a new meter that shows what the first one may show by now: its total says that it is another
+    start=0.0,
+    steps=[
+        (10.0, 0.0, "exchange", 355.0),
+        (7200.0, 1.0, "run", 0.0),
+        (7200.0, 1.0, "run", 0.0),
+        (10.0, 1.0, "exchange", 59.0),
+        (60.0, 0.0, "run", 0.0),
+        (10.0, 0.0, "run", 0.0),
+        (10.0, 1.0, "run", 0.0),
+    ],
+)
+@example(
+    start=0.0,
+    steps=[(10.0, 0.0, "run", 0.0), (10.0, 0.0, "reset", 0.0), (10.0, 0.0, "run", 0.0), (10.0, 0.0, "exchange", 459.0)],
+)
 @example(start=5000.0, steps=[(60.0, 0.5, "reset", 0.0), (60.0, 0.5, "exchange", 4990.0), (60.0, 0.5, "run", 0.0)])
 def test_the_total_is_the_truth_within_one_reading_of_each_break(
     start: float, steps: list[tuple[float, float, str, float]]
@@ -119,7 +135,8 @@ def test_the_total_is_the_truth_within_one_reading_of_each_break(
             # One that stood no higher than it can climb again while we doubt is taken for a single wrong zero.
             # So close to its end, it is taken to have rolled over.
             meter.lost += grown + (stood if stood <= settling else max(settling - (ROLLS_AT - stood), 0.0))
-            meter.lost += SCALE  # what its display had not yet shown
+            meter.lost += SCALE  # what the display did not show of it yet
+            stands.append((stood, meter.now_utc))
             meter.shown = 0.0
         elif event == "exchange":
             # A meter that starts near zero, or near where the old one stood, is not told from a reset or a step.
@@ -136,6 +153,10 @@ def test_the_total_is_the_truth_within_one_reading_of_each_break(
         for _ in range(CONFIRM_COUNT + 1):  # whatever happened, it is settled before the next thing happens
             read(meter.display)
             meter.run(60, 0.5)
+        if meter.display < 2 * RATE_MAX * 60 / 3600:  # it has just turned over: again to be settled
+            for _ in range(CONFIRM_COUNT + 1):
+                read(meter.display)
+                meter.run(60, 0.5)
         assert read(meter.display) is Cause.NONE
         assert abs(totals[-1] - origin - meter.truth) <= meter.lost + tolerance
     assert all(later >= earlier - 1e-6 for earlier, later in itertools.pairwise(totals)), "a total fell"
@@ -229,6 +250,15 @@ def test_an_old_meter_that_comes_back_is_known_again() -> None:
     assert bench.watch.correction == 5010 - 100_000
     bench.read(5050, 5060, 5070)
     assert bench.watch.correction == 0
+
+
+def test_an_old_meter_that_stood_still_meanwhile_goes_on_from_the_total() -> None:
+    bench = Bench()
+    bench.read(5000, 5010, 100_000, *range(100_010, 102_000, 40))
+    total = 101_970 + bench.watch.correction
+    (*_, (cause, correction)) = bench.read(5012, 5022, 5032, 5042)
+    assert cause is Cause.NONE
+    assert total <= 5042 + correction <= total + 40
 
 
 def test_after_an_outage_a_larger_step_is_plausible() -> None:

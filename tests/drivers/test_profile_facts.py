@@ -232,6 +232,7 @@ READ_ONLY = {
     ("carrier_30xv", "*"): "types and scales unverified",
     ("chint_dtsu666", "*"): "a meter",
     ("chint_dtsu666_unscaled", "*"): "a meter",
+    ("lg_therma_v", "energy_state"): "what its codes mean is not known",
     ("daikin_homehub", "pv_surplus"): "no bounds known",
     ("dimplex_wpm_nwpm", "pv_surplus"): "no bounds known",
     ("eas_ech_r32_modular", "second_setpoint"): "not needed",
@@ -272,7 +273,6 @@ OTHERWISE: Mapping[tuple[str, str, str], tuple[Any, str]] = {
     ("lambda_eureka_1_1_3", "heat_total", "word_order"): ("low_first", "firmware 1.1.3"),
     ("pzem016", "energy_total", "scale"): (Fraction(1, 1000), "1 Wh a count, as the maker's sister model"),
     ("eas_ech_r32_modular", "supply_setpoint", "bounds"): ((5.0, 55.0), "water must not freeze"),
-    ("lg_therma_v", "energy_state", "bounds"): ((1.0, 8.0), "as stated"),
     ("york_ylaa_ipu2", "load_limit_stage", "bounds"): ((0.0, 2.0), "as stated"),
 }
 UNIT = {
