@@ -330,6 +330,19 @@ def _market(tariff: Tariff) -> Iterator[TariffFinding]:
             return
 
 
+def _verified(tariff: Tariff) -> Iterator[TariffFinding]:
+    if tariff.unverified is not None:
+        yield TariffFinding(
+            "tariff_unverified",
+            f"电价未核实:{tariff.unverified}",
+            f"unverified tariff: {tariff.unverified}",
+            "与文件、电费单核对后删去 unverified",
+            "check it against notice and bill, then remove `unverified`",
+            ("unverified",),
+            severity="warning",
+        )
+
+
 RULES: tuple[Callable[[Tariff], Iterator[TariffFinding]], ...] = (
     _coverage,
     _every_date,
@@ -340,6 +353,7 @@ RULES: tuple[Callable[[Tariff], Iterator[TariffFinding]], ...] = (
     _user,
     _ladder,
     _market,
+    _verified,
 )
 
 

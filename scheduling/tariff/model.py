@@ -223,6 +223,8 @@ class Tariff(Entry):
 
     name: Text
     """Name for people."""
+    unverified: Text | None = None
+    """What in this file has not been checked against the notice; `check` and `tariff` warn until it is removed."""
     class_: UserClass = Field(default=UserClass(), validation_alias="class")
     """What the user is; entries with `only_for` depend on it."""
     calendars: Annotated[tuple[Calendar, ...], Field(strict=False, min_length=1)]
