@@ -489,7 +489,7 @@ class Service:
                     now_utc,
                     plan=self.planner.plan,
                     mode=self.mode.mode,
-                    bands=bands_at(self.configuration.tariff, now_utc, zone=self.zone),
+                    bands=bands_at(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts),
                 )
             self._plan_without_lost_units(now_utc)
             self.progress.mark("control")
@@ -579,7 +579,7 @@ class Service:
             "mode_since": status.instant_text(self.mode.since_utc),
             "mode_by": self.mode.by,
             "mode_reason": self.mode.reason,
-            **status.tariff_dict(self.configuration.tariff, now_utc, zone=self.zone),
+            **status.tariff_dict(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts),
             **status.planner_dict(self.planner),
             **status.control_dict(self.report),
             "forecast": {

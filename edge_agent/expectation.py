@@ -3,6 +3,7 @@
 It plans nothing and commands nothing; the forecasts themselves are in `scheduling.forecast`.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,10 +14,14 @@ from edge_agent.control.intent import BandOutlook
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import DemandNow, LiveState, UnitNow
 from edge_agent.settings.load import Configuration
+from edge_agent.settings.market_file import MarketFeed
 from edge_agent.settings.model import Loop
 from edge_agent.store.store import Store
+from edge_agent.tariff_facts import facts_of, wanted
+from edge_agent.texts.catalogue import text
 from scheduling.forecast import DesignLoad, HourlyHistory, LoadForecast, UsualDay, forecast_load, forecast_outdoor
 from scheduling.tariff.calendar import band_at, edges_utc
+from scheduling.tariff.facts import NO_FACTS, Facts
 from scheduling.tariff.model import Tariff
 from scheduling.tariff.price import caps_of, price_per_step, version_of
 from scheduling.timegrid import TimeGrid
@@ -49,6 +54,9 @@ class Expectation:
         self._other_load_kw: float | None = None
         self._warned: set[str] = set()
         self.load_forecast: dict[str, LoadForecast] = {}
+        self._market = MarketFeed(configuration.folder, configuration.tariff, zone=self._zone)
+        self.tariff = configuration.tariff
+        self.facts = NO_FACTS
 
     async def live_state(
         self, now_utc: datetime, *, grid: TimeGrid, units: Mapping[str, UnitNow], storage_kwh: Mapping[str, float]
@@ -61,10 +69,12 @@ class Expectation:
             units: present state of each unit.
             storage_kwh: usable energy of each tank [kWh].
         """
-        tariff = self._configuration.tariff
-        prices = price_per_step(tariff, grid, zone=self._zone)
+        tariff = self.tariff = await asyncio.to_thread(self._market.current)
+        self.facts = await self._facts(now_utc)
+        prices = price_per_step(tariff, grid, zone=self._zone, facts=self.facts)
         for warning in set(prices.warnings) - self._warned:
-            LOG.warning("tariff: %s, the last published price is used", warning)
+            code, _, detail = warning.partition(":")
+            LOG.warning("tariff: %s", text(code, detail=detail).en)
         self._warned |= set(prices.warnings)
         outdoor_degc = await self._outdoor_degc(now_utc, grid)
         for name, loop in self._site.loops.items():
@@ -89,6 +99,18 @@ class Expectation:
                 for cap in caps_of(tariff.events, grid, zone=self._zone)
             ],
         )
+
+    async def _facts(self, now_utc: datetime) -> Facts:
+        """What the records say of the tariff's facts: how hot days were, what the meter has counted."""
+        need = wanted(self.tariff, now_utc, zone=self._zone)
+        outdoor_degc: dict[datetime, float] = {}
+        electric_kw: dict[datetime, float] = {}
+        if need.outdoor_from_utc is not None:
+            outdoor_degc = await self._quarters(self._site.meters.weather, need.outdoor_from_utc, now_utc)
+        if need.electric_from_utc is not None:
+            point = f"{self._site.meters.electricity}.electric_power"
+            electric_kw = await self._quarters(point, need.electric_from_utc, now_utc)
+        return facts_of(self.tariff, now_utc, zone=self._zone, outdoor_degc=outdoor_degc, electric_kw=electric_kw)
 
     async def _quarters(self, point: str, from_utc: datetime, to_utc: datetime) -> dict[datetime, float]:
         """Stored quarter-hour means of a point, by their start; quarters without a good value are left out."""
@@ -166,12 +188,12 @@ OUTLOOK_H = 24
 """How far control looks for the next peak [h]."""
 
 
-def bands_at(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo) -> BandOutlook:
+def bands_at(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> BandOutlook:
     """What the tariff says around an instant: the band in force, the next change, the next dear band."""
-    current = band_at(tariff, now_utc, zone=zone)
+    current = band_at(tariff, now_utc, zone=zone, facts=facts)
     change_utc = peak_utc = None
-    for edge_utc in edges_utc(tariff, now_utc, now_utc + timedelta(hours=OUTLOOK_H), zone=zone)[1:]:
-        band = band_at(tariff, edge_utc, zone=zone)
+    for edge_utc in edges_utc(tariff, now_utc, now_utc + timedelta(hours=OUTLOOK_H), zone=zone, facts=facts)[1:]:
+        band = band_at(tariff, edge_utc, zone=zone, facts=facts)
         if change_utc is None and band != current:
             change_utc = edge_utc
         if change_utc is not None and peak_utc is None and band in DEAR_BANDS:

@@ -13,7 +13,8 @@ from edge_agent.acquisition import BusWatch
 from edge_agent.control.controller import CycleReport
 from edge_agent.planner import Planner
 from edge_agent.store.rows import OutboxStatus
-from scheduling.tariff.calendar import next_change
+from scheduling.tariff.calendar import band_at, next_change
+from scheduling.tariff.facts import NO_FACTS, Facts
 from scheduling.tariff.model import Tariff
 from scheduling.tariff.price import price_at
 
@@ -99,15 +100,15 @@ def read_dict(samples: Sequence[Sample], *, now_utc: datetime) -> Mapping[str, o
     return {"samples": [sample_dict(sample, now_utc=now_utc) for sample in samples]}
 
 
-def tariff_dict(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo) -> dict[str, object]:
+def tariff_dict(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> dict[str, object]:
     """The band and price in force, and when the next band begins."""
-    price = price_at(tariff, now_utc, zone=zone)
-    change_utc = next_change(tariff, now_utc, zone=zone)
+    price = price_at(tariff, now_utc, zone=zone, facts=facts)
+    change_utc = next_change(tariff, now_utc, zone=zone, facts=facts)
     return {
         "band": price.band,
         "cny_per_kwh": price.cny_per_kwh,
         "next_change": instant_text(change_utc),
-        "next_band": None if change_utc is None else price_at(tariff, change_utc, zone=zone).band,
+        "next_band": None if change_utc is None else band_at(tariff, change_utc, zone=zone, facts=facts),
         "tariff_warnings": list(price.warnings),
     }
 

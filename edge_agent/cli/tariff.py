@@ -1,57 +1,37 @@
-"""`edge-agent tariff`: bands of a day, price per step, and what a load will cost."""
+"""`edge-agent tariff`: bands of a day, price per step, what a load will cost, and the tariffs that are shipped."""
 
-import csv
-import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from edge_agent.cli.common import Common, Exit, emit, shared_options
-from edge_agent.cli.instants import instant
 from scheduling.errors import TariffFault
 from scheduling.tariff.bands import BAND_ZH
+from scheduling.tariff.bill import METERING_WINDOW_MIN, Bill
 from scheduling.tariff.bill import bill as bill_of
 from scheduling.tariff.calendar import bands_of
 from scheduling.tariff.form import DAY_MIN
 from scheduling.tariff.model import Tariff
-from scheduling.tariff.price import price_at, price_per_step
-from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
+from scheduling.tariff.price import Price, price_at, price_if_hot, price_per_step, version_of
 
-STEP_MIN = 15
-STEPS_MAX = 40_000
-"""Longest list of prices or loads: a year of quarter hours and a little."""
-
-
-def _site(common: Common) -> tuple[Tariff, ZoneInfo]:
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - reads all files; help must not
-
-    configuration = load_configuration(common.config)
-    return configuration.tariff, ZoneInfo(configuration.site.site.timezone)
+NAME_CELLS = 22
+COMPONENT_ZH = {
+    "purchase": "购电", "line_loss": "线损", "transmission": "输配电", "system": "系统运行费", "funds": "基金及附加",
+    "green_power": "绿电附加", "market": "市场电价", "tier": "阶梯加价", "rounding": "取整", "all": "全部",
+}  # fmt: skip
 
 
-def _refuse(common: Common, status: Exit, message: str) -> NoReturn:
-    click.echo(f"{common.pick('错误', 'error')}: {message}", err=True)
-    if common.as_json:
-        emit("tariff/1", {"ok": False, "message": message})
-    sys.exit(status)
-
-
-def _grid(common: Common, zone: ZoneInfo, *, start: str, end: str, step_min: int) -> TimeGrid:
-    start_utc, end_utc = instant(start, zone=zone), instant(end, zone=zone)
-    count = round((end_utc - start_utc) / timedelta(minutes=step_min))
-    if not 1 <= count <= STEPS_MAX or start_utc + count * timedelta(minutes=step_min) != end_utc:
-        _refuse(
-            common,
-            Exit.USAGE,
-            common.pick(
-                f"{start} 至 {end} 不是 1 至 {STEPS_MAX} 个 {step_min} 分钟的步长",
-                f"{start} to {end} is not 1 to {STEPS_MAX} steps of {step_min} min",
-            ),
-        )
-    return TimeGrid(start_utc, step_min * SECONDS_PER_MINUTE, count)
+def tariff_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--tariff`: look at a file without a site."""
+    return click.option(
+        "--tariff",
+        "file",
+        help="不看站点,看这个文件或随产品提供的名称 / this file, or the name of a shipped one, instead of the site's.",
+    )(function)
 
 
 @click.group(help="查看电价时段和价格 / bands and prices.")
@@ -59,77 +39,134 @@ def command() -> None:
     """Groups the questions about the tariff."""
 
 
-@command.command(help="某日的时段 / bands of a day (default: today).")
-@click.argument("day", required=False)
+@command.command("list", help="随产品提供的电价文件 / tariffs that come with the product.")
 @shared_options
-def show(common: Common, day: str | None) -> None:
-    """Prints the periods of a date in order, with their prices."""
-    tariff, zone = _site(common)
-    if day is None:
-        from edge_agent.clock import RealClock  # noqa: PLC0415 - only the default needs a clock
+def list_(common: Common) -> None:
+    """Prints name, title and whether the figures have been checked."""
+    from edge_agent.cli.tariff_source import CHINA, padded  # noqa: PLC0415
+    from edge_agent.settings.files import shipped_config  # noqa: PLC0415 - reads files; help must not
+    from edge_agent.settings.load import load_tariff  # noqa: PLC0415
 
-        chosen = RealClock().now_utc().astimezone(zone).date()
-    else:
-        try:
-            chosen = date.fromisoformat(day)
-        except ValueError:
-            _refuse(
-                common, Exit.USAGE, f"{day}: {common.pick('应为日期 2026-08-01', 'needs a date such as 2026-08-01')}"
-            )
-    try:
-        minutes = bands_of(tariff, chosen)
-        edges = [m for m in range(DAY_MIN) if m == 0 or minutes[m] != minutes[m - 1]]
-        lines: list[dict[str, object]] = []
-        warnings: dict[str, None] = {}
-        for first, last in zip(edges, [*edges[1:], DAY_MIN], strict=True):
-            wall = datetime(chosen.year, chosen.month, chosen.day, first // 60, first % 60, tzinfo=zone)
-            price = price_at(tariff, wall.astimezone(UTC), zone=zone)
-            warnings.update(dict.fromkeys(price.warnings))
-            lines.append(
-                {
-                    "from": f"{first // 60:02d}:{first % 60:02d}",
-                    "to": f"{last // 60:02d}:{last % 60:02d}",
-                    "band": minutes[first],
-                    "cny_per_kwh": round(price.cny_per_kwh, 8),
-                }
-            )
-    except TariffFault as fault:
-        _refuse(common, Exit.FINDING, common.pick(fault.zh, fault.en))
+    names = sorted(path.stem for path in (shipped_config() / "tariffs").glob("*.yaml"))
+    tariffs = {name: load_tariff(name, zone=CHINA) for name in names}
     if common.as_json:
-        emit("tariff/1", {"date": chosen.isoformat(), "name": tariff.name, "bands": lines, "warnings": list(warnings)})
-    common.say(f"{tariff.name}  {chosen}", f"{tariff.name}  {chosen}")
-    for line in lines:
-        band = str(line["band"])
-        common.say(
-            f"  {line['from']}-{line['to']}  {BAND_ZH[band]}  {line['cny_per_kwh']:.5f} 元/kWh",
-            f"  {line['from']}-{line['to']}  {band}  {line['cny_per_kwh']:.5f} CNY/kWh",
+        rows = [{"name": n, "title": t.name, "unverified": t.unverified} for n, t in tariffs.items()]
+        emit("tariff/1", {"tariffs": rows})
+    for name, tariff in tariffs.items():
+        mark = "" if tariff.unverified is None else common.pick("  (未核实)", "  (unverified)")
+        common.say(f"{padded(name, 42)}{tariff.name}{mark}", f"{padded(name, 42)}{tariff.name}{mark}")
+
+
+@command.command(help="某日的时段和价格 / bands and prices of a day (default: today).")
+@click.argument("day", required=False)
+@tariff_option
+@shared_options
+def show(common: Common, day: str | None, *, file: str | None) -> None:
+    """Prints the periods of a date in order, with their prices, where they come from, and what is not certain."""
+    from edge_agent.cli import tariff_source as use  # noqa: PLC0415 - reads files; help must not
+
+    source = use.source_of(common, file)
+    zone, tariff = source.zone, source.tariff
+    chosen = _day(common, day, zone)
+    midnight = datetime(chosen.year, chosen.month, chosen.day, tzinfo=zone)
+    facts = use.facts_at(source, midnight.astimezone(UTC), (midnight + timedelta(days=1)).astimezone(UTC))
+    found: list[tuple[str, str, Price]] = []
+    try:
+        minutes = bands_of(tariff, chosen, facts)
+        edges = _edges(tariff, minutes, midnight)
+        for first, last in zip(edges, [*edges[1:], DAY_MIN], strict=True):
+            wall = midnight.replace(hour=first // 60, minute=first % 60)
+            found.append((_clock(first), _clock(last), price_at(tariff, wall.astimezone(UTC), zone=zone, facts=facts)))
+    except TariffFault as fault:
+        use.refuse(common, Exit.FINDING, common.pick(fault.zh, fault.en))
+    warnings = dict.fromkeys(warning for *_, price in found for warning in price.warnings)
+    version = version_of(tariff, chosen)
+    if common.as_json:
+        lines = [
+            {"from": begin, "to": end, "band": price.band, "cny_per_kwh": round(price.cny_per_kwh, 8)}
+            for begin, end, price in found
+        ]
+        emit(
+            "tariff/1",
+            {
+                "date": chosen.isoformat(),
+                "name": tariff.name,
+                "bands": lines,
+                "calendar": {"source": found[0][2].calendar_source},
+                "prices": {"valid_from": version.valid_from.isoformat(), "source": version.source},
+                "demand_cny_per_kw_month": version.demand_cny_per_kw_month,
+                "capacity_cny_per_kva_month": version.capacity_cny_per_kva_month,
+                "unverified": tariff.unverified,
+                "warnings": list(warnings),
+            },
         )
-    _warn(common, warnings)
+        _warn_all(common, tariff, warnings)
+        return
+    weekday_zh, weekday_en = "一二三四五六日"[chosen.weekday()], f"{chosen:%a}"
+    common.say(f"{tariff.name}  {chosen} 星期{weekday_zh}", f"{tariff.name}  {chosen} {weekday_en}")
+    for begin, end, price in found:
+        common.say(
+            f"  {begin}-{end}  {use.padded(BAND_ZH[price.band], 6)}{price.cny_per_kwh:9.5f} 元/kWh",
+            f"  {begin}-{end}  {use.padded(price.band, 12)}{price.cny_per_kwh:9.5f} CNY/kWh",
+        )
+    if version.demand_cny_per_kw_month is not None:
+        cny = f"{version.demand_cny_per_kw_month:g}"
+        common.say(f"  需量电价  {cny} 元/kW·月", f"  demand  {cny} CNY/kW per month")
+    if version.capacity_cny_per_kva_month is not None:
+        cny = f"{version.capacity_cny_per_kva_month:g}"
+        common.say(
+            f"  容量电价  {cny} 元/kVA·月,{version.capacity_kva:g} kVA",
+            f"  capacity  {cny} CNY/kVA per month, {version.capacity_kva:g} kVA",
+        )
+    common.say(f"  时段依据  {found[0][2].calendar_source}", f"  bands from   {found[0][2].calendar_source}")
+    common.say(
+        f"  价格依据  {version.source},{version.valid_from} 起",
+        f"  prices from  {version.source}, since {version.valid_from}",
+    )
+    _warn_all(common, tariff, warnings)
 
 
 @command.command(help="逐步电价 / price per step.")
 @click.option("--from", "start", required=True)
 @click.option("--to", "end", required=True)
-@click.option("--step", "step_min", type=click.IntRange(1, 1440), default=STEP_MIN, show_default=True, help="min")
+@click.option(
+    "--step", "step_min", type=click.IntRange(1, 1440), default=METERING_WINDOW_MIN, show_default=True, help="min"
+)
+@tariff_option
 @shared_options
-def price(common: Common, start: str, end: str, step_min: int) -> None:
+def price(common: Common, *, start: str, end: str, step_min: int, file: str | None) -> None:
     """Prints start, band and mean price of every step."""
-    tariff, zone = _site(common)
-    grid = _grid(common, zone, start=start, end=end, step_min=step_min)
+    from edge_agent.cli import tariff_source as use  # noqa: PLC0415 - reads files; help must not
+
+    source = use.source_of(common, file)
+    grid = use.grid_of(common, source.zone, start=start, end=end, step_min=step_min)
+    facts = use.facts_at(source, grid.start_utc, grid.end_utc)
     try:
-        found = price_per_step(tariff, grid, zone=zone)
+        found = price_per_step(source.tariff, grid, zone=source.zone, facts=facts)
+        hot = price_if_hot(source.tariff, grid, zone=source.zone, facts=facts)
     except TariffFault as fault:
-        _refuse(common, Exit.FINDING, common.pick(fault.zh, fault.en))
-    rows = [
-        {"start": f"{begin:%Y-%m-%dT%H:%M:%SZ}", "band": band, "cny_per_kwh": round(float(cny), 8)}
-        for begin, band, cny in zip(grid.starts_utc(), found.bands, found.cny_per_kwh, strict=True)
-    ]
+        use.refuse(common, Exit.FINDING, common.pick(fault.zh, fault.en))
+    starts = grid.starts_utc()
     if common.as_json:
+        rows = [
+            {"start": f"{begin:%Y-%m-%dT%H:%M:%SZ}", "band": band, "cny_per_kwh": round(float(cny), 8)}
+            for begin, band, cny in zip(starts, found.bands, found.cny_per_kwh, strict=True)
+        ]
+        if hot is not None:
+            for row, cny in zip(rows, hot.cny_per_kwh, strict=True):
+                row["cny_per_kwh_if_hot"] = round(float(cny), 8)
         emit("tariff/1", {"prices": rows, "warnings": list(found.warnings)})
-        return
-    for begin, band, cny in zip(grid.starts_utc(), found.bands, found.cny_per_kwh, strict=True):
-        click.echo(f"{begin.astimezone(zone):%Y-%m-%d %H:%M}  {common.pick(BAND_ZH[band], band)}  {float(cny):.5f}")
-    _warn(common, dict.fromkeys(found.warnings))
+    else:
+        for step, (begin, band) in enumerate(zip(starts, found.bands, strict=True)):
+            name = use.padded(common.pick(BAND_ZH[band], band), 12)
+            line = f"{begin.astimezone(source.zone):%Y-%m-%d %H:%M}  {name}{found.cny_per_kwh[step]:9.5f}"
+            if hot is not None and hot.bands[step] != band:
+                line += common.pick(
+                    f"  (高温时 {BAND_ZH[hot.bands[step]]} {hot.cny_per_kwh[step]:.5f})",
+                    f"  (if hot: {hot.bands[step]} {hot.cny_per_kwh[step]:.5f})",
+                )
+            click.echo(line)
+    _warn_all(common, source.tariff, dict.fromkeys(found.warnings))
 
 
 @command.command(help="电费 / what the meter will cost; demand and capacity for whole months.")
@@ -138,97 +175,116 @@ def price(common: Common, start: str, end: str, step_min: int) -> None:
 @click.option(
     "--load",
     "load_file",
-    required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="CSV: start,electric_kw,每 15 分钟一行 / one row each 15 min.",
+    help="CSV: start,electric_kw,每 15 分钟一行;不写则用电表记录 / one row each 15 min; else the site's records.",
 )
+@click.option(
+    "--used-kwh", type=click.FloatRange(min=0), help="阶梯:此前本期已用 / ladder: used before the start [kWh]."
+)
+@tariff_option
 @shared_options
-def bill(common: Common, start: str, end: str, load_file: Path) -> None:
+def bill(
+    common: Common, *, start: str, end: str, load_file: Path | None, used_kwh: float | None, file: str | None
+) -> None:
     """Prints the bill of a load by band and component, with its demand or capacity charge."""
-    tariff, zone = _site(common)
-    grid = _grid(common, zone, start=start, end=end, step_min=STEP_MIN)
-    load_kw = _loads(common, load_file, grid, zone)
+    from edge_agent.cli import tariff_source as use  # noqa: PLC0415 - reads files; help must not
+
+    source = use.source_of(common, file)
+    grid = use.grid_of(common, source.zone, start=start, end=end, step_min=METERING_WINDOW_MIN)
+    missing_count = 0
+    if load_file is not None:
+        load_kw = use.load_from_file(common, load_file, grid, zone=source.zone)
+    else:
+        load_kw, missing_count = use.load_from_records(common, source, grid)
+    facts = use.facts_at(source, grid.start_utc, grid.end_utc, used_kwh=used_kwh)
     try:
-        found = bill_of(tariff, grid, load_kw, zone=zone)
+        found = bill_of(source.tariff, grid, load_kw, zone=source.zone, facts=facts)
     except TariffFault as fault:
-        _refuse(common, Exit.FINDING, common.pick(fault.zh, fault.en))
+        use.refuse(common, Exit.FINDING, common.pick(fault.zh, fault.en))
+    if missing_count:
+        found.warnings[f"load_incomplete:{missing_count}"] = None
     if common.as_json:
-        emit(
-            "tariff/1",
-            {
-                "total_cny": round(found.total_cny, 2),
-                "energy_cny": round(found.energy_cny, 2),
-                "by_band": {
-                    band: {"electric_kwh": round(line.electric_kwh, 3), "cost_cny": round(line.cost_cny, 2)}
-                    for band, line in found.by_band.items()
-                },
-                "by_component": {name: round(cny, 2) for name, cny in found.by_component.items()},
-                "demand": {
-                    month: {
-                        "peak_kw": round(line.peak_kw, 3),
-                        "demand_cny": round(line.demand_cny, 2),
-                        "capacity_cny": round(line.capacity_cny, 2),
-                    }
-                    for month, line in found.by_month.items()
-                },
-                "warnings": list(found.warnings),
-            },
-        )
-    for band, line in found.by_band.items():
-        common.say(
-            f"  {BAND_ZH[band]}  {line.electric_kwh:.1f} kWh  {line.cost_cny:.2f} 元",
-            f"  {band}  {line.electric_kwh:.1f} kWh  {line.cost_cny:.2f} CNY",
-        )
-    for name, month in found.by_month.items():
-        common.say(
-            f"  {name}  需量 {month.peak_kw:.1f} kW  {month.demand_cny + month.capacity_cny:.2f} 元",
-            f"  {name}  demand {month.peak_kw:.1f} kW  {month.demand_cny + month.capacity_cny:.2f} CNY",
-        )
-    common.say(f"合计 {found.total_cny:.2f} 元", f"total {found.total_cny:.2f} CNY")
-    _warn(common, found.warnings)
+        emit("tariff/1", _bill_dict(found) | {"quarters_missing": missing_count})
+    else:
+        common.say(f"{source.tariff.name}  {start} 至 {end}", f"{source.tariff.name}  {start} to {end}")
+        _print_bill(common, found)
+    _warn_all(common, source.tariff, found.warnings)
 
 
-def _loads(common: Common, path: Path, grid: TimeGrid, zone: ZoneInfo) -> list[float]:
-    """The mean power of every step from a CSV file; a step without a row is an error, never zero."""
-    values: dict[int, float] = {}
+def _day(common: Common, day: str | None, zone: ZoneInfo) -> date:
+    from edge_agent.cli.tariff_source import refuse  # noqa: PLC0415
+
+    if day is None:
+        from edge_agent.clock import RealClock  # noqa: PLC0415 - only the default needs a clock
+
+        return RealClock().now_utc().astimezone(zone).date()
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(csv.DictReader(file), start=2):
-                try:
-                    begin, power_kw = str(row["start"]), float(row["electric_kw"])
-                except (KeyError, TypeError, ValueError):
-                    _refuse(
-                        common,
-                        Exit.USAGE,
-                        f"{path}:{number}: {common.pick('需要列', 'needs columns')} start,electric_kw",
-                    )
-                step = grid.step_at(instant(begin, zone=zone))
-                if step is not None:
-                    values[step] = power_kw
-    except (OSError, UnicodeDecodeError) as error:
-        _refuse(common, Exit.USAGE, f"{path}: {error}")
-    missing = [step for step in range(grid.count) if step not in values]
-    if missing:
-        first = grid.start_of(missing[0]).astimezone(zone)
-        _refuse(
-            common,
-            Exit.USAGE,
-            common.pick(
-                f"{path}: 缺 {len(missing)} 行,首个 {first:%Y-%m-%d %H:%M}",
-                f"{path}: {len(missing)} rows are missing, first {first:%Y-%m-%d %H:%M}",
-            ),
-        )
-    return [values[step] for step in range(grid.count)]
+        return date.fromisoformat(day)
+    except ValueError:
+        refuse(common, Exit.USAGE, f"{day}: {common.pick('应为日期 2026-08-01', 'needs a date such as 2026-08-01')}")
 
 
-def _warn(common: Common, warnings: dict[str, None]) -> None:
-    for warning in warnings:
-        code, _, detail = warning.partition(":")
-        if code == "price_month_missing":
-            message = common.pick(
-                f"没有 {detail} 的电价,沿用最近公布的一条",
-                f"no prices of {detail} in the file: the last published ones are used",
-            )
-        else:
-            message = warning
-        click.echo(f"{common.pick('注意', 'warning')}: {message}", err=True)
+def _edges(tariff: Tariff, minutes: tuple[str, ...], midnight: datetime) -> list[int]:
+    """Minutes of the day at which the price may change."""
+    edges = {minute for minute in range(DAY_MIN) if minute == 0 or minutes[minute] != minutes[minute - 1]}
+    if tariff.market_series is not None:
+        begin, end = midnight.astimezone(UTC), (midnight + timedelta(days=1)).astimezone(UTC)
+        walls = [edge.astimezone(midnight.tzinfo) for edge in tariff.market_series.edges_utc(begin, end)]
+        edges |= {wall.hour * 60 + wall.minute for wall in walls}
+    return sorted(edges)
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def _bill_dict(found: Bill) -> dict[str, object]:
+    return {
+        "total_cny": round(found.total_cny, 2),
+        "energy_cny": round(found.energy_cny, 2),
+        "by_band": {
+            band: {
+                "hours": round(line.hours, 6),
+                "electric_kwh": round(line.electric_kwh, 3),
+                "cost_cny": round(line.cost_cny, 2),
+            }
+            for band, line in found.by_band.items()
+        },
+        "by_component": {name: round(cny, 2) for name, cny in found.by_component.items()},
+        "demand": {
+            month: {
+                "peak_kw": round(line.peak_kw, 3),
+                "demand_cny": round(line.demand_cny, 2),
+                "capacity_cny": round(line.capacity_cny, 2),
+            }
+            for month, line in found.by_month.items()
+        },
+        "warnings": list(found.warnings),
+    }
+
+
+def _print_bill(common: Common, found: Bill) -> None:
+    from edge_agent.cli.tariff_source import padded  # noqa: PLC0415
+
+    unit = common.pick("元", "CNY")
+    common.say("按时段", "by band")
+    for band in (band for band in BAND_ZH if band in found.by_band):
+        line = found.by_band[band]
+        name = padded(common.pick(BAND_ZH[band], band), NAME_CELLS)
+        click.echo(f"  {name}{line.hours:8.2f} h {line.electric_kwh:14,.1f} kWh {line.cost_cny:14,.2f} {unit}")
+    common.say("按组成", "by component")
+    for component, cny in found.by_component.items():
+        name = padded(common.pick(COMPONENT_ZH.get(component, component), component), NAME_CELLS)
+        click.echo(f"  {name}{'':29}{cny:15,.2f} {unit}")
+    common.say("基本电费", "demand or capacity")
+    for month, charge in found.by_month.items():
+        peak = f"{month}  {common.pick('最高需量', 'peak')} {charge.peak_kw:,.1f} kW"
+        click.echo(f"  {padded(peak, NAME_CELLS + 29)}{charge.demand_cny + charge.capacity_cny:15,.2f} {unit}")
+    click.echo(f"{padded(common.pick('合计', 'total'), NAME_CELLS + 31)}{found.total_cny:15,.2f} {unit}")
+
+
+def _warn_all(common: Common, tariff: Tariff, warnings: dict[str, None]) -> None:
+    from edge_agent.cli.tariff_source import warn  # noqa: PLC0415
+
+    unverified = [] if tariff.unverified is None else [f"tariff_file_unverified:{tariff.unverified}"]
+    warn(common, [*unverified, *warnings])

@@ -95,6 +95,35 @@ def load_configuration(folder: Path) -> Configuration:
     return inspection.configuration
 
 
+def load_tariff(name: str, *, zone: ZoneInfo) -> Tariff:
+    """Read one tariff file without a site.
+
+    Args:
+        name: path of the file, or the name of one that comes with the product, such as `guangdong`.
+        zone: zone for the rows of its market file.
+
+    Raises:
+        ConfigurationFault: with every error found.
+    """
+    shipped_path = shipped_config() / "tariffs" / f"{name}.yaml"
+    path = shipped_path if shipped_path.is_file() and not Path(name).is_file() else Path(name)
+    document, findings = read_document(path, file=str(path))
+    tariff = None
+    if document is not None:
+        tariff, faults = validate(Tariff, document)
+        findings = [*findings, *faults]
+    if document is not None and tariff is not None:
+        findings.extend(_tariff_findings(document, tariff))
+        tariff, about_market = read_market(path.parent, tariff, zone=zone)
+        findings.extend(about_market)
+    errors = tuple(finding for finding in findings if finding.severity == "error")
+    if errors or tariff is None:
+        raise ConfigurationFault(
+            f"{path}: {len(errors)} 处错误 / {len(errors)} errors in the tariff file", findings=errors
+        )
+    return tariff
+
+
 def inspect(folder: Path) -> Inspection:
     """Read a folder and report everything that is wrong with it."""
     if not folder.is_dir():

@@ -5,6 +5,7 @@ line, and the prices of the calendar hold.
 """
 
 import csv
+import logging
 import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,8 @@ from zoneinfo import ZoneInfo
 from edge_agent.settings.finding import Finding
 from scheduling.tariff.market import INTERVALS_MIN, MarketSeries
 from scheduling.tariff.model import Tariff
+
+LOG = logging.getLogger(__name__)
 
 COLUMNS = ("start", "cny_per_kwh")
 FILE_BYTES_MAX = 5_000_000
@@ -95,3 +98,33 @@ def _rows(lines: Iterator[str], *, zone: ZoneInfo) -> Iterator[tuple[int, dateti
             raise _Fault(reader.line_num, "价格不是普通的数,或列数不对", en="not a plain number, or too many columns")
         local = start if start.tzinfo is not None else start.replace(tzinfo=zone)
         yield reader.line_num, local.astimezone(UTC), cny_per_kwh
+
+
+class MarketFeed:
+    """The tariff with the market prices as the file has them now; the file is read again when it has changed."""
+
+    def __init__(self, folder: Path, tariff: Tariff, *, zone: ZoneInfo) -> None:
+        """Starts with the prices that `tariff` already carries."""
+        self._folder = folder
+        self._tariff = tariff
+        self._zone = zone
+        self._seen = self._signature()
+
+    def _signature(self) -> tuple[int, int] | None:
+        if self._tariff.market is None or self._tariff.market.file is None:
+            return None
+        try:
+            about = (self._folder / self._tariff.market.file).stat()
+        except OSError:
+            return None
+        return about.st_mtime_ns, about.st_size
+
+    def current(self) -> Tariff:
+        """The tariff to price with; a file that has become bad keeps the last good prices, and a log entry says so."""
+        signature = self._signature()
+        if signature is not None and signature != self._seen:
+            self._seen = signature
+            self._tariff, findings = read_market(self._folder, self._tariff, zone=self._zone)
+            for finding in findings:
+                LOG.warning("market prices: not taken over file=%s line=%d: %s", finding.file, finding.line, finding.en)
+        return self._tariff

@@ -8,10 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from edge_agent.errors import StoreFault
+from edge_agent.rollup import microseconds
 from edge_agent.store import frames
 from edge_agent.store.rows import StoredSample
+from edge_agent.store.state import StateReader
 
 FRAMES_FOLDER = "frames"
+STATE_FILE = "state.db"
 
 
 def read_samples(
@@ -32,3 +35,26 @@ def read_samples(
     if not folder.is_dir():
         raise StoreFault(f"{folder}: 没有记录 / no records here")
     return frames.read_samples(folder, from_utc, to_utc, points=points)
+
+
+def read_means(
+    state_dir: Path, point: str, period_min: int, from_utc: datetime, to_utc: datetime
+) -> dict[datetime, float]:
+    """Stored means of a point by the start of their period; empty where there is no store.
+
+    Args:
+        state_dir: the service's state folder.
+        point: `device.point`.
+        period_min: length of the periods [min].
+        from_utc: first start of a period.
+        to_utc: the first start that is no longer wanted. Periods without a GOOD value are left out.
+    """
+    path = state_dir / STATE_FILE
+    if not path.is_file():
+        return {}
+    reader = StateReader(path)
+    try:
+        rollups = reader.rollups(point, period_min, microseconds(from_utc), microseconds(to_utc))
+    finally:
+        reader.close()
+    return {rollup.start_utc: rollup.mean for rollup in rollups if rollup.mean is not None}

@@ -11,6 +11,9 @@ from scheduling.tariff.model import Tariff
 from scheduling.tariff.price import TIER, TIER_UNKNOWN, base_price_at, pieces, version_of
 from scheduling.timegrid import TimeGrid
 
+METERING_WINDOW_MIN = 15
+"""Length of the means that a demand charge is made of, and of the stored means of the meter [min]."""
+
 
 @dataclass(slots=True)
 class BandLine:

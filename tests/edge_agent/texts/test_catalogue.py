@@ -12,7 +12,7 @@ import drivers
 import edge_agent
 from drivers.sample import Cause, Quality
 from drivers.writing import Reason
-from edge_agent.texts import alarms, commissioning, quality, refusals, settings
+from edge_agent.texts import alarms, commissioning, quality, refusals, settings, tariff
 from edge_agent.texts.catalogue import TEXTS, text
 
 
@@ -33,9 +33,8 @@ def test_text_is_complete(code) -> None:
 
 
 def test_codes_are_unique() -> None:
-    assert len(TEXTS) == len(settings.TEXTS) + len(quality.TEXTS) + len(refusals.TEXTS) + len(alarms.TEXTS) + len(
-        commissioning.TEXTS
-    )
+    parts = (settings, quality, refusals, alarms, commissioning, tariff)
+    assert len(TEXTS) == sum(len(part.TEXTS) for part in parts)
 
 
 def test_every_cause_quality_and_reason_has_a_text() -> None:

@@ -1,0 +1,46 @@
+"""What must be said beside a price: what was missing when it was made."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from edge_agent.texts.entry import Text
+
+TEXTS: Mapping[str, Text] = MappingProxyType(
+    {
+        "price_month_missing": Text(
+            "没有 {detail} 的电价,沿用最近公布的一条",
+            "no prices of {detail} in the file: the last published ones are used",
+            "在 tariff.yaml 的 prices 里加一条",
+            "add an entry under `prices` of tariff.yaml",
+        ),
+        "holidays_missing": Text(
+            "没有 {detail} 年的节假日,当日按平常日计",
+            "no holidays of {detail} in the file: its days count as ordinary ones",
+            "在 holidays 和 make_up_dates 里补上",
+            "add them under `holidays` and `make_up_dates`",
+        ),
+        "day_max_unknown": Text(
+            "不知道 {detail} 的最高气温,按未触发计价",
+            "the maximum temperature of {detail} is not known: priced as not triggered",
+            "公布后写入 day_max_degc",
+            "write it under `day_max_degc` once it is published",
+        ),
+        "market_price_missing": Text(
+            "{detail} 有时段没有市场价格,按时段表计价",
+            "no market price for a part of {detail}: the prices of the calendar hold",
+            "补齐 market 所指的文件",
+            "complete the file that `market` names",
+        ),
+        "tier_unknown": Text(
+            "不知道本期已用电量,按阶梯最低一档计价",
+            "what the meter has counted in this year or month is not known: the lowest step of the ladder is used",
+            "用 --used-kwh 写明,或等电表记录补齐",
+            "say it with --used-kwh, or wait until the records cover the period",
+        ),
+        "tariff_file_unverified": Text("电价未核实:{detail}", "unverified tariff: {detail}"),
+        "load_incomplete": Text(
+            "{detail} 个刻钟没有电表记录,未计入",
+            "{detail} quarter hours without records of the meter are not in the bill",
+        ),
+    }
+)
