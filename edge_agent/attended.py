@@ -23,7 +23,7 @@ from edge_agent.control.command import Because, Command, Kind
 from edge_agent.control.guard import Refused, judge
 from edge_agent.control.memory import ControlMemory, read_memory
 from edge_agent.control.modes import Mode
-from edge_agent.control.view import build_view
+from edge_agent.control.view import UnitState, build_view
 from edge_agent.field import target_of
 from edge_agent.image import ProcessImage
 from edge_agent.settings.load import Configuration
@@ -223,6 +223,8 @@ class Attempt:
                     rest = timedelta(seconds=site.units[subject].min_off_s)
                     unit = replace(unit, off_since_utc=view.instant_utc - rest)
                 known = memory.with_unit(subject, unit)
+            if kind is Kind.RUN_REQUEST and value == 0 and view.units[subject].state is UnitState.RUNNING:
+                return "min_off"  # it would have to be started again before its rest is over
             for wanted in (value, old):  # what cannot be taken back must not be done
                 command = Command(f"{self.device}.{self.spec.name}", wanted, kind, subject, Because.PROTECTION)
                 verdict = judge(command, view, memory=known, mode=Mode.AUTO, site=attended)

@@ -14,13 +14,14 @@ from typing_extensions import override
 from drivers.bus.base import Bus, BusCounts, Span, UnitTiming, refusal
 from drivers.bus.modbus_rtu import ModbusRtuBus
 from drivers.bus.modbus_tcp import ModbusTcpBus
-from drivers.commissioning.mbpoll import Line
+from drivers.commissioning.mbpoll import Line, read_question
 from drivers.commissioning.scan import OpenWire, Setting
 from drivers.errors import DriverError, LineDown, NoAnswer, ProtocolFault
 from drivers.read_plan import LineCost
 from edge_agent import local_api
 from edge_agent.clock import elapsed_s
 from edge_agent.errors import EdgeAgentError, ServiceUnreachable
+from edge_agent.settings.load import Configuration
 from edge_agent.settings.model import BusEntry, DevicesFile
 
 TCP_PORT = 502
@@ -59,6 +60,18 @@ def target_of(entry: BusEntry) -> Target | None:
         host, _, port = entry.tcp.rpartition(":")
         return Target(host=host, tcp_port=int(port))
     return None
+
+
+def question_of(configuration: Configuration, point: str) -> str | None:
+    """The same question for mbpoll as a point's own registers are; None for a serial server, or an unknown point."""
+    device, _, name = point.partition(".")
+    entry = configuration.devices.devices.get(device)
+    if entry is None or (spec := configuration.profiles[device].points.get(name)) is None:
+        return None
+    target = target_of(configuration.devices.buses[entry.bus])
+    if target is None:
+        return None
+    return read_question(target.line, unit=entry.unit, function=spec.function, address=spec.first, count=spec.count)
 
 
 def bus_named(target: Target, devices: DevicesFile) -> str | None:

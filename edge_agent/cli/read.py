@@ -4,7 +4,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -44,13 +43,14 @@ def command(common: Common, names: tuple[str, ...], *, watch: bool) -> None:
     except ServiceUnreachable:
         samples = asyncio.run(_from_devices(common, configuration, names, watch=watch))
     else:
-        samples = _from_service(common, state_dir, names, watch=watch)
+        samples = _from_service(common, configuration, names, watch=watch)
     sys.exit(Exit.OK if any(sample["quality"] != "BAD" for sample in samples) else Exit.DEVICE)
 
 
-def _from_service(common: Common, state_dir: Path, names: Sequence[str], *, watch: bool) -> Samples:
+def _from_service(common: Common, configuration: "Configuration", names: Sequence[str], *, watch: bool) -> Samples:
     """Shows the service's image; with `watch` until Ctrl-C."""
-    screen = Screen(common, names, watch=watch)
+    state_dir = configuration.site.storage_media.state_dir
+    screen = Screen(common, configuration, names, watch=watch)
     while True:
         samples = local_api.ask(state_dir, "read")["samples"]
         assert isinstance(samples, list)
@@ -67,7 +67,7 @@ async def _from_devices(
     from edge_agent.direct import DirectReader  # noqa: PLC0415 - heavy: opens the buses
     from edge_agent.status import sample_dict  # noqa: PLC0415
 
-    screen = Screen(common, names, watch=watch)
+    screen = Screen(common, configuration, names, watch=watch)
     wanted = {name.partition(".")[0] for name in names} or set(configuration.profiles)
     async with DirectReader(configuration, wanted, period_s=WATCH_S) as reader:
         while True:
@@ -79,9 +79,20 @@ async def _from_devices(
 
 
 class Screen:
-    """Prints samples, in place while watching a terminal, and knows what it showed before."""
+    """Prints samples, in place while watching a terminal, and knows what it showed before.
 
-    def __init__(self, common: Common, names: Sequence[str], *, watch: bool) -> None:
+    Args:
+        common: what every verb shares.
+        configuration: where the points that were named by themselves are found on the wire.
+        names: devices and points that were asked for.
+        watch: shown again and again.
+    """
+
+    def __init__(self, common: Common, configuration: "Configuration", names: Sequence[str], *, watch: bool) -> None:
+        from edge_agent.field import question_of  # noqa: PLC0415 - heavy
+
+        asked = (question_of(configuration, name) for name in names)
+        self._questions = [question for question in asked if question is not None]
         self._common = common
         self._names = names
         self._watch = watch
@@ -101,6 +112,8 @@ class Screen:
         if self._watch and sys.stdout.isatty():
             click.clear()
         _show(self._common, wanted, before=self._before)
+        for question in self._questions:
+            click.echo(f"mbpoll: {question}")
         if self._watch:
             self._before = {str(sample["point"]): sample["value"] for sample in wanted}
         return wanted

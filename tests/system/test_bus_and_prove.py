@@ -157,6 +157,7 @@ async def test_a_command_is_proven_restored_and_audited_before_anything_is_signe
         ({"hp1.state": 4.0}, ("run_request", "--value", "1"), "unit_tripped"),
         ({"hp1.remote": 0.0}, ("supply_setpoint", "--value", "46"), "unit_local"),
         ({"hp1.user_flow": 0.0}, ("run_request", "--value", "1"), "flow_not_proven"),
+        ({"hp1.state": 2.0, "hp1.run_request": 1.0}, ("run_request", "--value", "0"), "min_off"),
     ],
 )
 async def test_interlocks_refuse_and_no_frame_leaves(
