@@ -285,7 +285,7 @@ def test_a_reader_gets_the_reading_within_half_a_count(quantity: Quantity, value
     assert back is not None
     if isinstance(layout, WholeAndFraction):
         assert abs(back - value) <= 0.5 * layout.scale / layout.steps_per_unit + 1e-6 * value
-    elif layout.kind == "f32":
+    elif isinstance(layout, Number) and layout.kind == "f32":
         assert back == pytest.approx(value, rel=1e-7)
     elif isinstance(layout, Flag) or layout.kind == "bit":
         assert back == (value > 0.5)
