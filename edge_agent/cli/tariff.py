@@ -47,14 +47,16 @@ def list_(common: Common) -> None:
     from edge_agent.settings.files import shipped_config  # noqa: PLC0415 - reads files; help must not
     from edge_agent.settings.load import load_tariff  # noqa: PLC0415
 
-    names = sorted(path.stem for path in (shipped_config() / "tariffs").glob("*.yaml"))
+    folder = shipped_config() / "tariffs"
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
     tariffs = {name: load_tariff(name, zone=CHINA) for name in names}
     if common.as_json:
         rows = [{"name": n, "title": t.name, "unverified": t.unverified} for n, t in tariffs.items()]
-        emit("tariff/1", {"tariffs": rows})
+        emit("tariff/1", {"folder": str(folder), "tariffs": rows})
     for name, tariff in tariffs.items():
         mark = "" if tariff.unverified is None else common.pick("  (未核实)", "  (unverified)")
         common.say(f"{padded(name, 42)}{tariff.name}{mark}", f"{padded(name, 42)}{tariff.name}{mark}")
+    common.say(f"复制一份使用: cp {folder}/NAME.yaml tariff.yaml", f"to use one: cp {folder}/NAME.yaml tariff.yaml")
 
 
 @command.command(help="某日的时段和价格 / bands and prices of a day (default: today).")
@@ -276,6 +278,8 @@ def _print_bill(common: Common, found: Bill) -> None:
     for component, cny in found.by_component.items():
         name = padded(common.pick(COMPONENT_ZH.get(component, component), component), NAME_CELLS)
         click.echo(f"  {name}{'':29}{cny:15,.2f} {unit}")
+    energy = padded(common.pick("电量电费", "energy"), NAME_CELLS + 31)
+    click.echo(f"{energy}{found.energy_cny:15,.2f} {unit}")
     common.say("基本电费", "demand or capacity")
     for month, charge in found.by_month.items():
         peak = f"{month}  {common.pick('最高需量', 'peak')} {charge.peak_kw:,.1f} kW"

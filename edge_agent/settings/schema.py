@@ -6,6 +6,7 @@ from typing import Any
 
 from drivers.profile_form import ProfileFile
 from edge_agent.settings.model import DevicesFile, SiteFile, UplinkFile
+from scheduling.tariff.bands import ALIASES
 from scheduling.tariff.model import Tariff
 
 # What the tariff's model builds from text: in the file it is that text.
@@ -29,6 +30,10 @@ def _tariff() -> dict[str, Any]:
     schema = Tariff.model_json_schema()
     definitions = schema["$defs"]
     definitions.update(_AS_WRITTEN)
+    for part in definitions.values():
+        keys = part.get("properties", {})
+        for band, names in ALIASES.items():
+            keys.update({name: keys[band] for name in names if band in keys})
     dates = definitions["DayKind"]["properties"]["dates"]
     listed = {key: dates.pop(key) for key in ("type", "items") if key in dates}
     dates["anyOf"] = [{"const": "all"}, listed]

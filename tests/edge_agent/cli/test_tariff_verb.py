@@ -123,6 +123,7 @@ def test_people_read_the_bill_in_their_language(tmp_path: Path) -> None:
     english, chinese = run(*words, "en").stdout, run(*words, "zh").stdout
     assert "53,358.85 CNY" in english
     assert "53,358.85 元" in chinese
+    assert "48,158.85 元" in chinese
     assert "尖峰" in chinese
     assert not re.search("[\u4e00-\u9fff]", english.split("\n", 1)[1])
 

@@ -1,11 +1,15 @@
 """The market's price file: read with the configuration; whatever is wrong is a warning with its line."""
 # ruff: noqa: ANN001 - fixtures and parameters are known by their names
 
+import os
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from edge_agent.settings.load import load_configuration
+from edge_agent.settings.market_file import MarketFeed
+from scheduling.tariff.price import price_at
 
 HEAD = "start,cny_per_kwh\n"
 
@@ -49,3 +53,32 @@ def test_a_bad_file_is_a_warning_with_its_line_and_nothing_of_it_counts(plant, c
     assert (found.file, found.line) == ("prices.csv", line)
     assert found.zh
     assert found.hint_zh
+
+
+def test_a_new_file_is_taken_over_and_a_bad_one_is_not(plant, caplog) -> None:
+    """A spot price arrives while the service runs; a file cut short keeps the prices that were good."""
+    plant.replace("tariff.yaml", "market: null", "market: {file: prices.csv}")
+    file, zone = plant.folder / "prices.csv", ZoneInfo("Asia/Shanghai")
+    tariff = load_configuration(plant.folder).tariff
+    feed = MarketFeed(plant.folder, tariff, zone=zone)
+    noon = datetime(2026, 8, 1, 4, tzinfo=UTC)
+
+    def price() -> tuple[float, bool]:
+        found = price_at(feed.current(), noon, zone=zone)
+        return found.cny_per_kwh, "market_price_missing:2026-08-01" in found.warnings
+
+    calendar_cny_per_kwh = price_at(tariff, noon, zone=zone).cny_per_kwh
+    assert price() == (calendar_cny_per_kwh, True)
+    for number, (content, wanted) in enumerate(
+        [
+            ("2026-08-01T12:00,0.25\n", 0.25),
+            ("2026-08-01T12:00,0.31\n", 0.31),
+            ("2026-08-01T12:00,0.3\n2026-08-01T13", 0.31),
+        ]
+    ):
+        file.write_text(HEAD + content, encoding="utf-8")
+        os.utime(file, ns=(number, number))  # another time of change, whatever the clock's grain
+        assert price() == (wanted, False)
+    assert caplog.text.count("market prices: not taken over file=prices.csv line=3") == 1
+    file.unlink()
+    assert price() == (0.31, False)

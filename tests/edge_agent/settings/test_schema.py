@@ -102,6 +102,12 @@ def test_schema_takes_every_shipped_profile() -> None:
         assert faults(data(path, name), schema, schema) == [], name
 
 
+@pytest.mark.parametrize("path", sorted((shipped_config() / "tariffs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_schema_takes_every_shipped_tariff(path) -> None:
+    schema = schema_of("tariff")
+    assert faults(data(path, path.name), schema, schema) == []
+
+
 def test_schema_refuses_what_the_models_refuse() -> None:
     schema = schema_of("devices")
     broken = data(EXAMPLE / "devices.yaml", "devices")
