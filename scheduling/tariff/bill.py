@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from scheduling.tariff.facts import NO_FACTS, Facts
 from scheduling.tariff.ladder import period_of, split, used_at
 from scheduling.tariff.model import Tariff
-from scheduling.tariff.price import TIER, TIER_UNKNOWN, base_price_at, pieces, version_of
+from scheduling.tariff.price import TIER, TIER_UNKNOWN, Pricer, pieces, version_of
 from scheduling.timegrid import TimeGrid
 
 METERING_WINDOW_MIN = 15
@@ -66,9 +66,10 @@ def bill(
     if len(electric_kw) != grid.count:
         raise ValueError(f"need {grid.count} mean powers, got {len(electric_kw)}")
     out = Bill()
+    pricer = Pricer(tariff, zone=zone, facts=facts)
     ladder = _LadderCount(tariff, grid, zone=zone, facts=facts)
     for step, start, hours in pieces(tariff, grid, zone=zone, facts=facts):
-        price = base_price_at(tariff, start, zone=zone, facts=facts)
+        price = pricer.base_at(start)
         energy_kwh = electric_kw[step] * hours
         tier_cny = ladder.take(start, energy_kwh)
         line = out.by_band.setdefault(price.band, BandLine())

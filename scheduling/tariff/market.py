@@ -1,6 +1,6 @@
 """Market prices per interval, as rows of a file give them; the file itself is opened elsewhere."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,5 +40,6 @@ class MarketSeries:
     def edges_utc(self, start_utc: datetime, end_utc: datetime) -> Sequence[datetime]:
         """Every start and end of an interval in [start, end)."""
         length = timedelta(minutes=self.interval_min)
-        edges = {edge for start in self.starts_utc for edge in (start, start + length)}
+        near = self.starts_utc[bisect_left(self.starts_utc, start_utc - length) : bisect_left(self.starts_utc, end_utc)]
+        edges = {edge for start in near for edge in (start, start + length)}
         return sorted(edge for edge in edges if start_utc <= edge < end_utc)

@@ -87,59 +87,85 @@ def _market_parts(tariff: Tariff, parts: dict[str, float], market_cny_per_kwh: f
     return {"market": market_cny_per_kwh, **{name: cny for name, cny in parts.items() if name not in replaced}}
 
 
-def base_price_at(tariff: Tariff, instant_utc: datetime, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> Price:
-    """The price of an instant without the ladder, which depends on what has been used before.
+class Pricer:
+    """Prices by one tariff and one set of facts; what the instants of a day have in common is worked out once."""
 
-    Raises:
-        TariffFault: the version has no price for the band.
-    """
-    local = instant_utc.astimezone(zone)
-    day = local.date()
-    match = day_match(tariff, day, facts)
-    band = minutes_of(match.kind)[local.hour * MINUTES_PER_HOUR + local.minute]
-    version = version_of(tariff, day)
-    parts = version.exact_by_component(band)
-    if parts is None:
-        raise TariffFault("tariff_band_unpriced", f"{day} 的 {band} 没有价格", en=f"no price for {band} on {day}")
-    warnings = (*_version_warnings(version, day), *match.warnings)
-    if tariff.market is not None:
-        market_cny_per_kwh = None if tariff.market_series is None else tariff.market_series.at(instant_utc)
-        if market_cny_per_kwh is None:
-            warnings = (*warnings, f"market_price_missing:{day}")
-        else:
+    def __init__(self, tariff: Tariff, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> None:
+        self._tariff = tariff
+        self._zone = zone
+        self._facts = facts
+        self._minutes: dict[date, tuple[str, ...]] = {}
+        self._prices: dict[tuple[date, str], Price] = {}
+
+    def base_at(self, instant_utc: datetime) -> Price:
+        """The price of an instant without the ladder, which depends on what has been used before.
+
+        Raises:
+            TariffFault: the version has no price for the band.
+        """
+        local = instant_utc.astimezone(self._zone)
+        day = local.date()
+        if day not in self._minutes:
+            self._minutes[day] = minutes_of(day_match(self._tariff, day, self._facts).kind)
+        band = self._minutes[day][local.hour * MINUTES_PER_HOUR + local.minute]
+        if self._tariff.market is not None:
+            series = self._tariff.market_series
+            return self._priced(day, band, market_cny_per_kwh=None if series is None else series.at(instant_utc))
+        if (day, band) not in self._prices:
+            self._prices[day, band] = self._priced(day, band)
+        return self._prices[day, band]
+
+    def _priced(self, day: date, band: str, *, market_cny_per_kwh: float | None = None) -> Price:
+        tariff = self._tariff
+        version = version_of(tariff, day)
+        parts = version.exact_by_component(band)
+        if parts is None:
+            raise TariffFault("tariff_band_unpriced", f"{day} 的 {band} 没有价格", en=f"no price for {band} on {day}")
+        warnings = (*_version_warnings(version, day), *day_match(tariff, day, self._facts).warnings)
+        if market_cny_per_kwh is not None:
             parts = _market_parts(tariff, parts, market_cny_per_kwh)
-    green = _green_cny_per_kwh(tariff, day)
-    if green:
-        parts = {**parts, "green_power": green}
-    parts = version.rounded(parts)
-    return Price(
-        band,
-        sum(parts.values()),
-        parts,
-        version.valid_from,
-        version.source,
-        warnings=warnings,
-        calendar_source=calendar_of(tariff, day).source,
-    )
+        elif tariff.market is not None:
+            warnings = (*warnings, f"market_price_missing:{day}")
+        green = _green_cny_per_kwh(tariff, day)
+        if green:
+            parts = {**parts, "green_power": green}
+        parts = version.rounded(parts)
+        return Price(
+            band,
+            sum(parts.values()),
+            parts,
+            version.valid_from,
+            version.source,
+            warnings=warnings,
+            calendar_source=calendar_of(tariff, day).source,
+        )
+
+    def at(self, instant_utc: datetime) -> Price:
+        """The price of the next kWh at an instant, with the version it comes from.
+
+        Raises:
+            TariffFault: the version has no price for the band.
+        """
+        price = self.base_at(instant_utc)
+        if not self._tariff.tiers:
+            return price
+        used_kwh = used_at(self._tariff, instant_utc, zone=self._zone, facts=self._facts)
+        add_cny_per_kwh = step_at(self._tariff, used_kwh or 0.0).add_cny_per_kwh
+        return replace(
+            price,
+            cny_per_kwh=price.cny_per_kwh + add_cny_per_kwh,
+            by_component={**price.by_component, TIER: add_cny_per_kwh},
+            warnings=price.warnings if used_kwh is not None else (*price.warnings, TIER_UNKNOWN),
+        )
 
 
 def price_at(tariff: Tariff, instant_utc: datetime, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> Price:
-    """The price of the next kWh at an instant, with the version it comes from.
+    """The price of the next kWh at one instant; for many, keep a `Pricer`.
 
     Raises:
         TariffFault: the version has no price for the band.
     """
-    price = base_price_at(tariff, instant_utc, zone=zone, facts=facts)
-    if not tariff.tiers:
-        return price
-    used_kwh = used_at(tariff, instant_utc, zone=zone, facts=facts)
-    add_cny_per_kwh = step_at(tariff, used_kwh or 0.0).add_cny_per_kwh
-    return replace(
-        price,
-        cny_per_kwh=price.cny_per_kwh + add_cny_per_kwh,
-        by_component={**price.by_component, TIER: add_cny_per_kwh},
-        warnings=price.warnings if used_kwh is not None else (*price.warnings, TIER_UNKNOWN),
-    )
+    return Pricer(tariff, zone=zone, facts=facts).at(instant_utc)
 
 
 def pieces(
@@ -160,8 +186,9 @@ def pieces(
 def price_per_step(tariff: Tariff, grid: TimeGrid, *, zone: ZoneInfo, facts: Facts = NO_FACTS) -> StepPrices:
     """Band at the start and mean price of every step; on a ladder, the price of the next kWh."""
     total, bands, warnings = np.zeros(grid.count), [""] * grid.count, {}
+    pricer = Pricer(tariff, zone=zone, facts=facts)
     for step, start, hours in pieces(tariff, grid, zone=zone, facts=facts):
-        price = price_at(tariff, start, zone=zone, facts=facts)
+        price = pricer.at(start)
         total[step] += hours * price.cny_per_kwh
         bands[step] = bands[step] or price.band
         warnings.update(dict.fromkeys(price.warnings))

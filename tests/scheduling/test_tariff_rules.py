@@ -385,6 +385,17 @@ def test_a_market_price_may_stand_for_the_purchase_only() -> None:
     assert found.by_component["market"] == pytest.approx(50 * 0.1 - 50 * 0.02)
 
 
+@given(first=st.integers(-120, 240), length=st.integers(1, 240))
+def test_edges_of_a_market_are_every_start_and_end(first: int, length: int) -> None:
+    series = market_tariff().market_series
+    assert series is not None
+    begin = utc(2026, 8, 1, 10) + timedelta(minutes=first)
+    end = begin + timedelta(minutes=length)
+    every = [utc(2026, 8, 1, 10), utc(2026, 8, 1, 10, 30), utc(2026, 8, 1, 11), utc(2026, 8, 1, 12)]
+    every.append(utc(2026, 8, 1, 12, 30))
+    assert series.edges_utc(begin, end) == [edge for edge in every if begin <= edge < end]
+
+
 def test_intervals_that_overlap_are_no_series() -> None:
     with pytest.raises(ValueError, match="overlap"):
         MarketSeries(30, (utc(2026, 8, 1), utc(2026, 8, 1, 0, 15)), (0.1, 0.2))
