@@ -4,7 +4,9 @@ Why owed answers: nothing in a Modbus RTU answer says which request it belongs t
 anybody believed possible would be taken for that of the next request of the same form. So the line remembers each
 request whose answer it has not seen. Slaves answer in order: an answer belongs to the oldest request that it fits, and
 when it is there, nothing older can follow. So before a request is sent whose answer could be that of an owed one, the
-partner is asked something whose answer looks different (a proof).
+partner is asked something whose answer looks different (a proof): best what it has answered before; else a variant of
+the request, one after the other while they stay unanswered. The protocol sees to it that a variant is something which
+the model may be asked. A refusal is as good a proof as an answer.
 """
 
 from collections.abc import Hashable
@@ -13,6 +15,7 @@ from typing import Any
 
 from drivers.bus.base import UnitTiming
 from drivers.bus.exchange import Exchange
+from drivers.bus.guard import Guard
 from drivers.errors import DriverError
 
 FAST_GAIN = 0.1
@@ -31,14 +34,6 @@ OWED_MAX = 8
 KNOWN_MAX = 4
 PROOFS_FAILED_MAX = 2
 """A partner that answers its requests but so many times no proof is not asked for one any more."""
-GUARD_FIRST_S = 0.01
-GUARD_MAX_S = 0.25
-"""No slave found needs a longer rest than 60 ms between its answer and the next request."""
-GUARD_GROWTH = 4.0
-SAME_REST_RATIO = 0.8
-"""A rest is called shorter than another when it is less than this share of it."""
-HASTY_MAX = 2
-"""Requests after a short rest that must fail before the rest is blamed for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ class Partner:
         self._timeout_floor_s = timeout_s if timing.timeout_s is None else timing.timeout_s
         latest_s = latest_answer_s if timing.latest_answer_s is None else timing.latest_answer_s
         self.latest_answer_s = max(latest_s, self._timeout_floor_s)
-        self.guard_s = timing.guard_s
+        self.guard = Guard(timing.guard_s)
         self.connect_delay_s = timing.connect_delay_s
         self.turnaround_s = 0.0
         self.slow_s = 0.0
@@ -104,9 +99,6 @@ class Partner:
         self.proof_unanswered = False
         self._proofs_failed = 0
         self._known: dict[bytes, Exchange[Any]] = {}
-        self._rest_enough_s = float("inf")
-        self._hasty = 0
-        self._hasty_rest_s = float("-inf")
 
     @property
     def timeout_s(self) -> float:
@@ -121,7 +113,7 @@ class Partner:
             self.turnaround_s,
             self.slow_s,
             self.timeout_s,
-            self.guard_s,
+            self.guard.rest_s,
             self.latest_answer_s,
             self.answers,
             self.proves,
@@ -170,45 +162,29 @@ class Partner:
             return False
         self.owed.clear()
         self._learn(turnaround_s)
-        self._rest_enough_s = min(self._rest_enough_s, rest_s)
-        if rest_s <= self._hasty_rest_s:
-            self._hasty, self._hasty_rest_s = 0, float("-inf")
+        self.guard.answered(rest_s)
         if exchange.repeatable and (exchange.head in self._known or len(self._known) < KNOWN_MAX):
             self._known[exchange.head] = exchange
         return True
 
-    def refused(self, exchange: Exchange[Any], *, sent_s: float, final: bool) -> None:
+    def refused(self, exchange: Exchange[Any], *, sent_s: float, rest_s: float, final: bool) -> None:
         """Notes a refusal.
 
         Args:
             exchange: what was refused.
             sent_s: when its last character had left [machine s].
+            rest_s: from its previous answer to this request [s].
             final: False: a gateway spoke for a device that may still answer.
         """
         if self._settle(exchange.refusal, refusal=True) or not final:
             self._owe(exchange, sent_s=sent_s)
         else:
             self.owed.clear()
+            self.guard.answered(rest_s)
 
     def missed(self, exchange: Exchange[Any], *, sent_s: float) -> None:
         """Notes that an answer was not seen."""
         self._owe(exchange, sent_s=sent_s)
-
-    def blame_rest(self, rest_s: float) -> bool:
-        """Judges whether a request stayed unanswered because it came too soon; returns whether its guard grew.
-
-        A slave that ignores requests which come too soon after its answer looks dead. The rest is blamed when it was
-        shorter than any after which the partner has answered, twice; then it gets a longer one, up to that.
-        """
-        if rest_s >= min(GUARD_MAX_S, SAME_REST_RATIO * self._rest_enough_s):
-            return False
-        self._hasty += 1
-        self._hasty_rest_s = max(self._hasty_rest_s, rest_s)
-        if self._hasty < HASTY_MAX:
-            return False
-        longer_s = min(max(GUARD_FIRST_S, GUARD_GROWTH * rest_s), GUARD_MAX_S, self._rest_enough_s)
-        self.guard_s, former_s = max(self.guard_s, longer_s), self.guard_s
-        return self.guard_s > former_s
 
     def find_late(self, received: bytes, *, now_s: float, character_s: float, but: bytes = b"") -> float | None:
         """Searches owed answers in bytes that belong to nobody; learns from the one found, and forgets older ones.

@@ -368,7 +368,7 @@ class SerialLine:
         except DriverError as error:  # the device, or a gateway before it, says no: the line is in step
             counts.answers += 1
             partner.answered_at_s = self._idle_at_s
-            partner.refused(exchange, sent_s=sent_s, final=isinstance(error, DeviceRefused))
+            partner.refused(exchange, sent_s=sent_s, rest_s=rest_s, final=isinstance(error, DeviceRefused))
             return _Result(error=error)
         if answer is None:
             return self._missed(partner, exchange, received, sent_s=sent_s, rest_s=rest_s)
@@ -389,12 +389,12 @@ class SerialLine:
         if not received:
             self.counts.silent += 1
             partner.missed(exchange, sent_s=sent_s)
-            if partner.blame_rest(rest_s):
+            if partner.guard.silent(rest_s):
                 log.warning(
                     "unit seems to need a rest between its answer and the next request bus=%s unit=%s guard_s=%.3f",
                     self.name,
                     partner.name,
-                    partner.guard_s,
+                    partner.guard.rest_s,
                 )
             error: DriverError = NoAnswer(f"{self.name}: unit {partner.name} is silent")
             return _Result(error=error, rest_until_s=rest_until_s)
@@ -506,7 +506,7 @@ class SerialLine:
         """
         begin_s = self._elapsed_s()
         silence_s = max(self._silence_s, exchange.silence_s) + GAP_MARGIN_S
-        rested_s = max(partner.answered_at_s + partner.guard_s, self._opened_at_s + partner.connect_delay_s)
+        rested_s = max(partner.answered_at_s + partner.guard.rest_s, self._opened_at_s + partner.connect_delay_s)
         while True:
             self._sleep_until(max(self._idle_at_s + silence_s, rested_s))
             stray = self._receive()

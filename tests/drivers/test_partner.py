@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from drivers.bus.base import Span, UnitTiming
 from drivers.bus.exchange import Exchange
 from drivers.bus.modbus_rtu import ReadExchange, WriteExchange, check_sum
-from drivers.bus.partner import GUARD_MAX_S, LATEST_LEARNED_MAX_S, OWED_MAX, TIMEOUT_LEARNED_MAX_S, Partner
+from drivers.bus.partner import LATEST_LEARNED_MAX_S, OWED_MAX, TIMEOUT_LEARNED_MAX_S, Partner
 
 TIMEOUT_S, LATEST_S = 0.5, 1.5
 LONG_S = 10.0
@@ -124,15 +124,15 @@ def test_a_write_is_never_a_proof() -> None:
 def test_a_refusal_while_answers_are_owed_settles_only_the_oldest() -> None:
     known = partner()
     known.missed(read(3), sent_s=0.0)
-    known.refused(read(5), sent_s=2.0, final=True)
+    known.refused(read(5), sent_s=2.0, rest_s=LONG_S, final=True)
     assert not known.in_doubt(read(3))
     assert known.in_doubt(read(5))
-    known.refused(read(7), sent_s=3.0, final=True)
+    known.refused(read(7), sent_s=3.0, rest_s=LONG_S, final=True)
     assert not known.in_doubt(read(5))
     known = partner()
-    known.refused(read(3), sent_s=0.0, final=True)
+    known.refused(read(3), sent_s=0.0, rest_s=LONG_S, final=True)
     assert not known.owed
-    known.refused(read(3), sent_s=0.0, final=False)
+    known.refused(read(3), sent_s=0.0, rest_s=LONG_S, final=False)
     assert known.in_doubt(read(3)), "a gateway has spoken, the device may still answer"
 
 
@@ -168,17 +168,15 @@ def test_a_slave_slower_than_its_time_out_is_learned_from_its_late_answer() -> N
     assert known.timeout_s > 0.8
 
 
-def test_a_rest_is_blamed_only_when_it_was_shorter_than_any_good_one() -> None:
-    known = partner()
-    known.answered(read(2), sent_s=0.0, turnaround_s=0.01, rest_s=0.004)
-    for _ in range(10):
-        assert not known.blame_rest(0.0039), "it has answered after such a rest"
-    known = partner()
-    known.answered(read(2), sent_s=0.0, turnaround_s=0.01, rest_s=0.06)
-    assert [known.blame_rest(0.004) for _ in range(3)] == [False, True, False]
-    assert known.guard_s == pytest.approx(0.016)
-    assert known.blame_rest(0.016)
-    assert known.guard_s == 0.06, "no longer than what has been enough"
-    known = partner(guard_s=0.1)
-    assert not any(known.blame_rest(GUARD_MAX_S) for _ in range(5))
-    assert known.guard_s == 0.1
+def test_a_proof_that_stays_unanswered_gives_way_to_another_one() -> None:
+    known, asked = partner(), read(1)
+    known.missed(asked, sent_s=0.0)
+    tried = []
+    for sent_s in (2.0, 4.0, 6.0):
+        proof = known.proof(asked)
+        assert proof is not None
+        tried.append(proof.request[1:6])
+        known.missed(proof, sent_s=sent_s)
+    assert len({request[:1] for request in tried}) == 2, "two registers of the same kind, then one of the other"
+    known.answered(read(1), sent_s=8.0, turnaround_s=0.01, rest_s=LONG_S)
+    assert known.in_doubt(asked), "it may have been the late one"
