@@ -15,7 +15,7 @@ from drivers.bus.base import Bus, Span, UnitTiming
 from drivers.codec import PointCodec
 from drivers.link import LineShare, UnitLink
 from drivers.memory import DeviceMemory
-from drivers.profile import PointSpec, Profile, Timing
+from drivers.profile import PointSpec, Profile
 from drivers.reading import Fetched, Reader
 from drivers.sample import Cause, Quality, Sample, bad
 from drivers.sanity import Sanity
@@ -82,7 +82,7 @@ class Device:
         self._elapsed_s = elapsed_s
         self._memory = memory or DeviceMemory(name)
         self._codecs = {key: PointCodec(spec) for key, spec in profile.points.items()}
-        bus.expect(unit, _pace(profile.timing))
+        bus.expect(unit, _pace(profile))
         self._link = UnitLink(
             bus,
             unit,
@@ -269,8 +269,12 @@ class Device:
         return self._writer.counts
 
 
-def _pace(timing: Timing) -> UnitTiming:
-    """What the wire is told of a model's pace before it has learned it."""
+def _pace(profile: Profile) -> UnitTiming:
+    """What the wire is told of a model before it has learned its pace."""
+    timing = profile.timing
     return UnitTiming(
-        timeout_s=timing.timeout_s, guard_s=timing.guard_s or 0.0, connect_delay_s=timing.connect_delay_s or 0.0
+        timeout_s=timing.timeout_s,
+        guard_s=timing.guard_s or 0.0,
+        connect_delay_s=timing.connect_delay_s or 0.0,
+        limits=profile.limits,
     )

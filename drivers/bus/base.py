@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from drivers.errors import DeviceRefused, DriverError, NoAnswer
+from drivers.profile import Limits
 from drivers.read_plan import LineCost, Span
 
 __all__ = ["Bus", "BusCounts", "Span", "UnitTiming", "refusal"]
@@ -24,23 +25,27 @@ EXCEPTIONS = {
 }
 """Source: Modbus Application Protocol Specification V1.1b3, 7."""
 GATEWAY_SILENCE = (10, 11)
+NO_LIMITS = Limits()
+"""Of a unit whose model is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitTiming:
-    """What is known of a unit's pace before it is first asked; the wire learns the rest. None: the wire's own default.
+    """What is known of a unit before it is first asked; the wire learns the rest of its pace. None: the wire's default.
 
     Attributes:
         timeout_s: wall time from the end of a request after which it will not answer [s].
         guard_s: rest that it needs between its answer and the next request to it [s].
         latest_answer_s: wall time after which even a late answer can come no more [s].
         connect_delay_s: rest that it needs after a connection is made, before the first request [s].
+        limits: what it may be asked at all, where the wire itself asks something (a proof that it is in step).
     """
 
     timeout_s: float | None = None
     guard_s: float = 0.0
     latest_answer_s: float | None = None
     connect_delay_s: float = 0.0
+    limits: Limits = NO_LIMITS
 
 
 @dataclass(slots=True)

@@ -7,11 +7,12 @@ import struct
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from drivers.bus.base import UNIT_MAX, Span, UnitTiming, refusal
+from drivers.bus.base import NO_LIMITS, UNIT_MAX, Span, UnitTiming, refusal
 from drivers.bus.byte_port import BytePort
 from drivers.bus.exchange import Exchange
 from drivers.bus.partner import Pace
 from drivers.bus.serial_line import ANSWER_TIMEOUT_S, LATEST_ANSWER_S, SerialLine
+from drivers.profile import ADDRESS_MAX, Limits
 from drivers.read_plan import READ_FUNCTION_BITS_LAST, LineCost
 
 TURNAROUND_TYPICAL_S = 0.02
@@ -58,9 +59,10 @@ class ReadExchange:
     repeatable = True
     mirrored = False
 
-    def __init__(self, span: Span, *, unit: int) -> None:
+    def __init__(self, span: Span, *, unit: int, limits: Limits = NO_LIMITS) -> None:
         self.partner = self._unit = unit
         self._span = span
+        self._limits = limits
         self._bits = span.function <= READ_FUNCTION_BITS_LAST
         body = struct.pack(">BBHH", unit, span.function, span.address, span.count)
         self.request = body + check_sum(body)
@@ -70,15 +72,23 @@ class ReadExchange:
         self.answer_length = 5 + size
 
     def variants(self) -> "Sequence[Exchange[Any]]":
-        """Shorter reads of the same span; where it is one register, the same place of the other kind of registers.
+        """Shorter reads of the same span; where it is one register, longer ones, or the other kind of registers.
 
-        A device that has no such register says so, and that is an answer of another form as well.
+        A longer one with the same function goes before: it is answered, or refused, which is an answer of another form
+        as well; to a function that they do not know some devices stay silent. None of them leaves what the model may
+        be asked: some registers must never be read.
         """
         span, width = self._span, BITS_PER_BYTE if self._bits else 1
         places = -(-span.count // width)  # bytes of bits, or registers
-        shorter = [Span(span.function, span.address, 1 + part * width) for part in range(min(VARIANTS_MAX, places - 1))]
-        other = Span(OTHER_KIND[span.function], span.address, 1)
-        return [ReadExchange(part, unit=self._unit) for part in shorter or [other]]
+        if places > 1:
+            parts = [
+                Span(span.function, span.address, 1 + part * width) for part in range(min(VARIANTS_MAX, places - 1))
+            ]
+        else:
+            longer = (Span(span.function, address, 1 + width) for address in (span.address, span.address - width))
+            other = Span(OTHER_KIND[span.function], span.address, 1)
+            parts = [part for part in (*longer, other) if _may_ask(part, self._limits)]
+        return [ReadExchange(part, unit=self._unit, limits=self._limits) for part in parts]
 
     def look(self, received: bytes) -> tuple[int, ...] | None:
         """Searches the answer, also behind noise; of two different ones none is believed."""
@@ -90,6 +100,22 @@ class ReadExchange:
         if self._bits:
             return tuple(data[position >> 3] >> (position & 7) & 1 for position in range(self._span.count))
         return struct.unpack(f">{self._span.count}H", data)
+
+
+def _may_ask(span: Span, limits: Limits) -> bool:
+    """Whether a read stays within what the model knows and nothing in it is forbidden."""
+    first = limits.first or 0
+    last = ADDRESS_MAX if limits.last is None else limits.last
+    registers = 0 if span.function <= READ_FUNCTION_BITS_LAST else span.count
+    return (
+        first <= span.address
+        and span.end - 1 <= last
+        and registers <= limits.registers_max
+        and (not limits.functions or span.function in limits.functions)
+        and not any(
+            kind == span.function and span.address <= high and low < span.end for kind, low, high in limits.forbidden
+        )
+    )
 
 
 class WriteExchange:
@@ -184,7 +210,7 @@ class ModbusRtuBus:
         open_port: Callable[[], BytePort] | None = None,
     ) -> None:
         self.name = name
-        self._expected: set[int] = set()
+        self._expected: dict[int, Limits] = {}
         self.line = SerialLine(
             name,
             port=port,
@@ -203,7 +229,7 @@ class ModbusRtuBus:
 
     def expect(self, unit: int, timing: UnitTiming) -> None:
         """Tells the pace of a unit, before `open`."""
-        self._expected.add(unit)
+        self._expected[unit] = timing.limits
         self.line.expect(unit, timing)
 
     def miss_s(self, unit: int) -> float:
@@ -231,7 +257,8 @@ class ModbusRtuBus:
             DriverError: as `SerialLine.transact` says.
         """
         assert 1 <= unit <= UNIT_MAX, f"unit {unit}"
-        return await self.line.transact(ReadExchange(span, unit=unit))
+        limits = self._expected.get(unit, NO_LIMITS)
+        return await self.line.transact(ReadExchange(span, unit=unit, limits=limits))
 
     async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
         """Sends registers or bits and checks the echo. Never repeated here.

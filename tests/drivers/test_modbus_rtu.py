@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from drivers.bus.base import Span
 from drivers.bus.modbus_rtu import ReadExchange, WriteExchange, check_sum, write_body
 from drivers.errors import DeviceRefused, NoAnswer
+from drivers.profile import ADDRESS_MAX, Limits
 
 NOISE = st.binary(max_size=12)
 
@@ -92,3 +93,41 @@ def test_any_bytes_give_a_proven_answer_a_refusal_or_nothing(received: bytes, co
     if registers is not None:
         data = struct.pack(f">{count}H", *registers)
         assert sealed(1, 3, len(data), *data) in received
+
+
+def asked(span: Span, limits: Limits) -> list[tuple[int, int, int]]:
+    """Function, address and count of each variant of a read, as on the wire."""
+    return [struct.unpack(">BHH", part.request[1:6]) for part in ReadExchange(span, unit=7, limits=limits).variants()]
+
+
+def test_a_variant_of_one_register_keeps_its_function_where_the_model_allows() -> None:
+    span = Span(3, 47, 1)
+    assert asked(span, Limits()) == [(3, 47, 2), (3, 46, 2), (4, 47, 1)]
+    assert asked(span, Limits(functions=(3,), forbidden=((3, 48, 50),))) == [(3, 46, 2)]
+    assert asked(span, Limits(first=47, last=47, silent_beyond=True)) == [(4, 47, 1)]
+    assert asked(span, Limits(first=47, last=47, functions=(3,))) == [], "it can only be left its rest"
+    assert asked(Span(1, 0, 1), Limits(functions=(1, 3))) == [(1, 0, 9)]
+    assert asked(Span(3, ADDRESS_MAX, 1), Limits(registers_max=1)) == [(4, ADDRESS_MAX, 1)]
+
+
+@given(
+    function=st.integers(1, 4),
+    address=st.one_of(st.integers(0, 20), st.integers(ADDRESS_MAX - 20, ADDRESS_MAX)),
+    count=st.integers(1, 20),
+    forbidden=st.tuples(st.integers(1, 4), st.integers(0, 40)),
+    functions=st.sets(st.integers(1, 4)),
+)
+def test_no_variant_leaves_what_the_model_may_be_asked(
+    function: int, address: int, count: int, forbidden: tuple[int, int], functions: set[int]
+) -> None:
+    span = Span(function, address, min(count, ADDRESS_MAX - address + 1))
+    kind, barred = forbidden
+    if (functions and function not in functions) or (kind == function and address <= barred < span.end):
+        return  # the profile itself asks for nothing of that sort
+    limits = Limits(functions=tuple(functions), forbidden=((kind, barred, barred),))
+    exchange = ReadExchange(span, unit=7, limits=limits)
+    for part, (code, first, size) in zip(exchange.variants(), asked(span, limits), strict=True):
+        assert part.head != exchange.head
+        assert not functions or code in functions
+        assert 0 <= first <= first + size - 1 <= ADDRESS_MAX
+        assert not (code == kind and first <= barred < first + size)

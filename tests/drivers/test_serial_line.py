@@ -35,7 +35,11 @@ def sealed(*body: int) -> bytes:
 
 
 def answer(request: bytes, *registers: int) -> bytes:
-    data = b"".join(register.to_bytes(2, "big") for register in registers)
+    """The answer to a read; where more registers are asked for than given, the last one again."""
+    count = max(len(registers), int.from_bytes(request[4:6], "big"))
+    data = b"".join(
+        register.to_bytes(2, "big") for register in (*registers, *registers[-1:] * (count - len(registers)))
+    )
     return sealed(request[0], request[1], len(data), *data)
 
 
