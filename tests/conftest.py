@@ -1,14 +1,23 @@
 """What every test may ask for: foreign programs, and the shared data that a user does not have."""
 
+import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+from hypothesis import settings
+
+from edge_agent.cli import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+settings.register_profile("long", max_examples=1000)
+if "HYPOTHESIS_PROFILE" in os.environ:
+    settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
 
 
 @pytest.fixture
@@ -41,3 +50,24 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def typed() -> Iterator[Callable[..., Result]]:
+    """Yields a function: what `edge-agent` answers to these words, in this process and with nobody at the terminal.
+
+    A verb runs its own event loop, so a coroutine hands the function to `asyncio.to_thread`. What the verb does not
+    turn into a message and an exit status is raised.
+    """
+
+    def run(*words: str) -> Result:
+        runner = CliRunner(env={"LANG": "C", "EDGE_AGENT_CONFIG": "/nonexistent"})
+        result = runner.invoke(main, words, prog_name="edge-agent")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    drivers = logging.getLogger("drivers")  # verbs keep its log off the terminal, other tests read it
+    level = drivers.level
+    yield run
+    drivers.setLevel(level)

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from ruamel.yaml import YAML
 
 from drivers.bus.base import Span
 from drivers.errors import DeviceRefused, NoAnswer
 from edge_agent import local_api
 from edge_agent.control.modes import signed
+from edge_agent.errors import EdgeAgentError
 from edge_agent.field import ServiceBus
 from edge_agent.settings.files import FILES, shipped_config
 from edge_agent.settings.load import load_configuration
@@ -39,6 +41,7 @@ class Bench:
     folder: Path
     truth: dict[str, float]
     log: WireLog
+    typed: Callable[..., Result]
     commands: list[tuple[str, float]] = field(default_factory=list)
 
     @property
@@ -46,6 +49,12 @@ class Bench:
         return self.folder / "state"
 
     async def ask(self, *words: str) -> tuple[int, dict[str, object], str]:
+        """The verb in this process."""
+        done = await asyncio.to_thread(self.typed, *words, "--json", "--config", str(self.folder))
+        return done.exit_code, json.loads(done.stdout), done.stderr
+
+    async def ask_in_a_shell(self, *words: str) -> tuple[int, dict[str, object], str]:
+        """The verb in a process of its own."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "edge_agent", *words, "--json", "--config", str(self.folder)),
             stdin=asyncio.subprocess.DEVNULL,
@@ -60,9 +69,9 @@ class Bench:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Bench]:
+def served(folder: Path, typed: Callable[..., Result]) -> Iterator[Bench]:
     """All devices of the example plant behind one TCP port, each with its own unit number."""
-    bench = Bench(folder, {}, WireLog())
+    bench = Bench(folder, {}, WireLog(), typed)
     for file in FILES:
         (folder / file).write_text(
             (shipped_config() / "plants" / "ground-office" / file).read_text(encoding="utf-8"), encoding="utf-8"
@@ -105,8 +114,8 @@ def served(folder: Path) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    with served(tmp_path) as running:
+def bench(tmp_path: Path, typed: Callable[..., Result]) -> Iterator[Bench]:
+    with served(tmp_path, typed) as running:
         yield running
 
 
@@ -114,7 +123,7 @@ ATTENDED = ("--by", "an engineer", "--yes-i-am-at-the-plant", "--effect", "0")
 
 
 async def test_bus_measures_and_only_reads(bench: Bench) -> None:
-    status, told, error = await bench.ask("bus", "--cycles", "2")
+    status, told, error = await bench.ask_in_a_shell("bus", "--cycles", "2")
     assert status == 0, error
     buses = told["buses"]
     assert isinstance(buses, dict)
@@ -131,7 +140,9 @@ async def test_bus_measures_and_only_reads(bench: Bench) -> None:
 
 
 async def test_a_command_is_proven_restored_and_audited_before_anything_is_signed(bench: Bench) -> None:
-    status, told, error = await bench.ask("prove", "hp1", "--command", "supply_setpoint", "--value", "46", *ATTENDED)
+    status, told, error = await bench.ask_in_a_shell(
+        "prove", "hp1", "--command", "supply_setpoint", "--value", "46", *ATTENDED
+    )
     assert status == 0, error
     assert told["outcome"] == "proven"
     steps = told["steps"]
@@ -202,7 +213,7 @@ async def test_ctrl_c_while_watching_for_an_effect_restores_the_old_value(bench:
 
 
 async def test_read_asks_only_the_devices_that_are_named(bench: Bench) -> None:
-    status, told, error = await bench.ask("read", "hp1", "io1.supply_temperature")
+    status, told, error = await bench.ask_in_a_shell("read", "hp1", "io1.supply_temperature")
     assert status == 0, error
     samples = told["samples"]
     assert isinstance(samples, list)
@@ -231,7 +242,7 @@ async def test_a_running_service_owns_the_wires_and_lends_them_for_reading(bench
             await lent.read(Span(3, 60_000, 2), unit=1)
         with pytest.raises(NoAnswer):
             await lent.read(Span(3, 0, 2), unit=200)
-        with pytest.raises(local_api.EdgeAgentError):
+        with pytest.raises(EdgeAgentError):
             await asyncio.to_thread(
                 local_api.ask, bench.state_dir, "bus_read", bus="net", unit=1, function=6, address=0, count=1
             )

@@ -12,7 +12,7 @@ from hil_sim.scenario import Scenario, parse
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 
-def short(*events: dict[str, object], seconds: float = 11.0) -> Scenario:
+def short(*events: dict[str, object], seconds: float = 8.0) -> Scenario:
     data = {
         "title": {"zh": "短", "en": "short"},
         "plant": "meter-bench",
@@ -39,8 +39,8 @@ def test_noise_and_damage_are_never_a_value_and_wrong_ones_planted_are_caught(
     bits = {"device": "hm1", "noise_every": 2, "noise_before": 3, "flip_every": 3}
     lie = {"device": "tt2", "quantity": "temperature_1", "delta": 0.5, "answers": 2}
     scenario = short(
-        {"what": "line_fault", "at": "08:00:02", "lasts_s": 5, "args": bits},
-        {"what": "garbage", "at": "08:00:02", "lasts_s": 5, "args": {"device": "em3", "every": 3}},
+        {"what": "line_fault", "at": "08:00:02", "lasts_s": 4, "args": bits},
+        {"what": "garbage", "at": "08:00:02", "lasts_s": 4, "args": {"device": "em3", "every": 3}},
         {"what": "corrupt", "at": "08:00:02", "lasts_s": 1, "args": lie},
     )
     score = played(scenario, tmp_path, monkeypatch)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from edge_agent.clock import elapsed_s
 from edge_agent.settings.files import FILES, shipped_config
@@ -70,8 +71,22 @@ def line_with(*meters: Meter) -> Iterator[SerialLine]:
         line.stop()
 
 
-def agent(*words: str) -> tuple[int, dict[str, object], str]:
-    """The verb as typed, with --json."""
+Agent = Callable[..., tuple[int, dict[str, object], str]]
+
+
+@pytest.fixture
+def agent(typed: Callable[..., Result]) -> Agent:
+    """The verb as typed, with --json, in this process."""
+
+    def run(*words: str) -> tuple[int, dict[str, object], str]:
+        done = typed(*words, "--json")
+        return done.exit_code, json.loads(done.stdout), done.stderr
+
+    return run
+
+
+def typed_in_a_shell(*words: str) -> tuple[int, dict[str, object], str]:
+    """The same in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "edge_agent", *words, "--json"],
         capture_output=True,
@@ -95,11 +110,12 @@ def referee(mbpoll: str, command: str) -> str:
 
 
 def test_scan_finds_units_and_only_reads() -> None:
+    """Also: the verb end to end, as a process."""
     meters = [Meter(unit, dict.fromkeys(range(4), 7)) for unit in (1, 37)]
     slow = Meter(30, dict.fromkeys(range(4), 7), late_s=0.25)
     with line_with(*meters, slow) as line:
-        status, told, _ = agent(
-            "scan", "rtu", line.path, "--baud", str(BAUD), "--framing", "8N1", "--units", "1-40", "--no-guess"
+        status, told, _ = typed_in_a_shell(
+            "scan", "rtu", line.path, "--baud", str(BAUD), "--framing", "8N1", "--units", "1-4,30,37-38", "--no-guess"
         )
     assert status == 0
     assert told["schema"] == "scan/1"
@@ -110,7 +126,7 @@ def test_scan_finds_units_and_only_reads() -> None:
     assert all(set(meter.functions) <= {1, 2, 3, 4} for meter in (*meters, slow))
 
 
-def test_scan_of_an_empty_line_and_of_no_line() -> None:
+def test_scan_of_an_empty_line_and_of_no_line(agent: Agent) -> None:
     with line_with() as line:
         status, told, _ = agent(
             "scan", "rtu", line.path, "--baud", str(BAUD), "--framing", "8N1", "--units", "1-3", "--no-guess"
@@ -122,7 +138,9 @@ def test_scan_of_an_empty_line_and_of_no_line() -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_probe_finds_every_word_order_and_mbpoll_shows_the_same(order: str, need_program: Callable[[str], str]) -> None:
+def test_probe_finds_every_word_order_and_mbpoll_shows_the_same(
+    agent: Agent, order: str, need_program: Callable[[str], str]
+) -> None:
     """A float and a counter, one register before and behind the documented place."""
     mbpoll = need_program("mbpoll")
     cases = ((-1, "f32"), (1, "u32"))
@@ -150,7 +168,7 @@ def test_probe_finds_every_word_order_and_mbpoll_shows_the_same(order: str, need
         assert set(meter.functions) <= {3, 4}
 
 
-def test_two_numbers_decide_what_one_leaves_open() -> None:
+def test_two_numbers_decide_what_one_leaves_open(agent: Agent) -> None:
     """Two places show the number; after a while only one still does."""
     meter = Meter(5, dict.fromkeys(range(60), 1))
     meter.registers |= {30: 4821, 33: 4821}
@@ -184,7 +202,7 @@ def plant(tmp_path: Path) -> Path:
 
 
 def test_a_configured_point_is_corrected_in_its_file_and_comments_stay(plant: Path) -> None:
-    """The meter counts in 0.1 kWh and not in 0.01, one register further on."""
+    """The meter counts in 0.1 kWh and not in 0.01, one register further on; a process of its own."""
     meter = Meter(11, dict.fromkeys(range(400), 0))
     meter.put(1, struct.pack(">I", 2_314_567), "ABCD")
     meter.put(331, struct.pack(">I", 60), "ABCD")
@@ -192,7 +210,7 @@ def test_a_configured_point_is_corrected_in_its_file_and_comments_stay(plant: Pa
     with line_with(meter) as line:
         text = devices.read_text(encoding="utf-8").replace("/dev/serial/by-id/usb-rs485-1", line.path)
         devices.write_text(text, encoding="utf-8")
-        status, told, error = agent(
+        status, told, error = typed_in_a_shell(
             *("probe", "em_main", "energy_total", "--expect", "13887402kWh", "--config", str(plant)),
             *("--write", str(devices)),
         )
@@ -220,7 +238,9 @@ def test_a_configured_point_is_corrected_in_its_file_and_comments_stay(plant: Pa
         (("probe", "em_main"), 3, "usb-rs485-1"),
     ],
 )
-def test_bad_input_is_one_clear_message(plant: Path, words: tuple[str, ...], status: int, said: str) -> None:
+def test_bad_input_is_one_clear_message(
+    agent: Agent, plant: Path, words: tuple[str, ...], status: int, said: str
+) -> None:
     got, told, error = agent(*words, "--config", str(plant))
     assert got == status, error
     assert told["ok"] is False

@@ -7,10 +7,11 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 from edge_agent.clock import elapsed_s
 from hil_sim.scenario import load
@@ -37,9 +38,10 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 class Bench:
     """A simulated site and the agent's process beside it."""
 
-    def __init__(self, site: Site, config: Path, folder: Path) -> None:
+    def __init__(self, site: Site, config: Path, folder: Path, *, typed: Callable[..., Result]) -> None:
         self.site = site
         self.config = config
+        self.typed = typed
         self.log_file = folder / "agent.log"
         self.environment = os.environ | {"PYTHONSAFEPATH": "1", "LANG": "C"}
         self.processes: list[asyncio.subprocess.Process] = []
@@ -64,15 +66,9 @@ class Bench:
         return process
 
     async def ask(self, *words: str) -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "edge_agent", *words, "--config", str(self.config)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.environment,
-        )
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode(), err.decode()
+        """What a verb answers; it runs in this process and asks the service in the other."""
+        done = await asyncio.to_thread(self.typed, *words, "--config", str(self.config))
+        return done.exit_code, done.stdout, done.stderr
 
 
 async def end(process: asyncio.subprocess.Process) -> int:
@@ -82,8 +78,16 @@ async def end(process: asyncio.subprocess.Process) -> int:
         return await process.wait()
 
 
+Opener = Callable[[], AbstractAsyncContextManager[Bench]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, typed: Callable[..., Result]) -> Opener:
+    return lambda: opened(tmp_path, typed)
+
+
 @asynccontextmanager
-async def bench(folder: Path) -> AsyncIterator[Bench]:
+async def opened(folder: Path, typed: Callable[..., Result]) -> AsyncIterator[Bench]:
     site = Site(load("winter-day"), folder=folder, wall_s=elapsed_s)
     site.open()
     try:
@@ -94,7 +98,7 @@ async def bench(folder: Path) -> AsyncIterator[Bench]:
             config = site.write_configuration(broker=platform.address)
             plant = group.create_task(site.run(lambda _truth: None))
             site.clock.set_speed(SPEED_RATIO)
-            part = Bench(site, config, folder)
+            part = Bench(site, config, folder, typed=typed)
             try:
                 yield part
             finally:
@@ -107,8 +111,8 @@ async def bench(folder: Path) -> AsyncIterator[Bench]:
         site.close()
 
 
-async def test_monitor_reads_everything_and_writes_not_one_frame(tmp_path: Path) -> None:
-    async with bench(tmp_path) as part:
+async def test_monitor_reads_everything_and_writes_not_one_frame(bench: Opener) -> None:
+    async with bench() as part:
         part.edit("site.yaml", "signed_by: hil-sim", "signed_by: null")
         part.edit("site.yaml", "signed_on: 2026-11-01", "signed_on: null")
         part.edit("site.yaml", "start_mode: auto", "start_mode: monitor")
@@ -134,9 +138,9 @@ async def test_monitor_reads_everything_and_writes_not_one_frame(tmp_path: Path)
         assert part.site.log.write_frames() == 0
 
 
-async def test_a_signed_plant_in_monitor_or_advise_is_not_written_to_either(tmp_path: Path) -> None:
+async def test_a_signed_plant_in_monitor_or_advise_is_not_written_to_either(bench: Opener) -> None:
     """Everything is there to command the plant but the mode: not one frame that writes leaves, and then it does."""
-    async with bench(tmp_path) as part:
+    async with bench() as part:
         part.edit("site.yaml", "start_mode: auto", "start_mode: monitor")
         process = await part.start()
         requests = part.site.log.frames
@@ -160,8 +164,8 @@ async def test_a_signed_plant_in_monitor_or_advise_is_not_written_to_either(tmp_
         assert await end(process) == 0
 
 
-async def test_broken_surroundings_are_said_once_and_everything_else_goes_on(tmp_path: Path) -> None:
-    async with bench(tmp_path) as part:
+async def test_broken_surroundings_are_said_once_and_everything_else_goes_on(bench: Opener, tmp_path: Path) -> None:
+    async with bench() as part:
         pty = part.site.lines["rs485_2"].path
         part.edit("devices.yaml", pty, str(tmp_path / "no-such-port"))
         with socket.socket() as nobody:
@@ -189,8 +193,8 @@ async def test_broken_surroundings_are_said_once_and_everything_else_goes_on(tmp
         assert "Traceback" not in part.log()
 
 
-async def test_the_manager_hears_ready_alive_and_stopping(tmp_path: Path) -> None:
-    async with bench(tmp_path) as part:
+async def test_the_manager_hears_ready_alive_and_stopping(bench: Opener, tmp_path: Path) -> None:
+    async with bench() as part:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(str(tmp_path / "notify"))
             manager.setblocking(False)  # noqa: FBT003 - the library's signature
@@ -211,11 +215,13 @@ async def test_the_manager_hears_ready_alive_and_stopping(tmp_path: Path) -> Non
             assert said[0] == "READY=1"
 
 
-async def test_a_faulty_configuration_does_not_start(tmp_path: Path) -> None:
-    async with bench(tmp_path) as part:
+async def test_a_faulty_configuration_does_not_start(bench: Opener) -> None:
+    async with bench() as part:
         part.edit("site.yaml", "start_mode: auto", "start_mode: full")
-        status, _, err = await part.ask("run")
-        assert status == 2
+        process = await part.start()
+        async with asyncio.timeout(WAIT_S):
+            assert await process.wait() == 2
+        err = part.log()
         assert "site.yaml:" in err
         assert "start_mode" in err
         assert sum(part.site.log.frames.values()) == 0
