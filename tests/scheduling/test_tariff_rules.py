@@ -128,6 +128,8 @@ def test_holidays_of_three_days_for_large_users_only() -> None:
     assert "deep_valley" not in bands_of(short, date(2026, 4, 5))
     joined = shipped("anhui", holidays={"qingming": ["2026-04-05..2026-04-06"], "other": ["2026-04-07"]})
     assert "deep_valley" in bands_of(joined, date(2026, 4, 7))
+    just = shipped("anhui", **{"class": {"use": "industry", "mode": "two_part", "kva": 315}})
+    assert "deep_valley" in bands_of(just, date(2026, 4, 5))
     small = shipped("anhui", **{"class": {"use": "industry", "mode": "two_part", "kva": 314.9}})
     assert "deep_valley" not in bands_of(small, date(2026, 4, 5))
 
