@@ -159,4 +159,4 @@ class UnitLink:
 
     def _hear(self) -> None:
         self._missed = 0
-        self.share.silence.heard(self.unit)
+        self.share.silence.heard(self.unit, now_s=self._elapsed_s())

@@ -93,13 +93,16 @@ class SilenceBudget:
     """How much of one line its silent units may take, so that the others keep their periods.
 
     A dead unit gets slots: the next one after max(10 s, 20 x what a miss costs), and as far behind the slot of any
-    other dead unit, so that all of them together take a twentieth at most. A unit that fails but is not dead yet
-    draws on a common account that refills with a fifth of the time.
+    other dead unit, so that all of them together take a twentieth at most. When one comes back, the others move up
+    into the time that it no longer takes. A unit that fails but is not dead yet draws on a common account that refills
+    with a fifth of the time.
     """
 
     def __init__(self) -> None:
         self._slots_s: dict[int, float] = {}
         self._costs_s: dict[int, float] = {}
+        self._tried_s: dict[int, float] = {}
+        self._probed_s = float("-inf")
         self._lost_s = 0.0
         self._lost_at_s = float("-inf")
         self._miss_s = 0.0
@@ -124,7 +127,9 @@ class SilenceBudget:
             dead: whether the unit is given up.
         """
         self._miss_s = cost_s
-        if unit not in self._slots_s:  # a probe of a dead unit is paid by its slot
+        if unit in self._slots_s:  # a probe of a dead unit is paid by its slot
+            self._probed_s = now_s
+        else:
             self._lost_s = self._account_s(now_s) + cost_s
             self._lost_at_s = now_s
         if dead:
@@ -132,11 +137,24 @@ class SilenceBudget:
             others_s = [slot_s for other, slot_s in self._slots_s.items() if other != unit]
             self._slots_s[unit] = max(now_s + max(PROBE_MIN_S, pause_s), max(others_s, default=float("-inf")) + pause_s)
             self._costs_s[unit] = cost_s
+            self._tried_s[unit] = now_s
 
-    def heard(self, unit: int) -> None:
-        """Notes that a unit answers."""
-        self._slots_s.pop(unit, None)
-        self._costs_s.pop(unit, None)
+    def heard(self, unit: int, *, now_s: float) -> None:
+        """Notes that a unit answers; if it was dead, the slots of those still dead close ranks.
+
+        Args:
+            unit: who answered.
+            now_s: stop-watch [s].
+        """
+        if self._slots_s.pop(unit, None) is None:
+            return
+        del self._costs_s[unit], self._tried_s[unit]
+        free_s = self._probed_s  # a probe in vain is paid by the time since the one before, whoever that went to
+        for other in sorted(self._slots_s, key=self._slots_s.__getitem__):
+            pause_s = self._costs_s[other] / DEAD_SHARE_MAX
+            slot_s = max(self._tried_s[other] + max(PROBE_MIN_S, pause_s), free_s + pause_s)
+            self._slots_s[other] = min(self._slots_s[other], slot_s)  # their order stays, nobody moves back
+            free_s = max(self._slots_s[other], now_s)
 
     def may_ask(self, unit: int, *, now_s: float) -> bool:
         """Whether a unit whose last request was not answered may be asked now."""

@@ -1,5 +1,6 @@
 """Points are due by the age of their data, devices keep out of step, silent units take a small share of the line."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -73,10 +74,93 @@ def test_a_unit_that_answers_gives_its_slot_back() -> None:
         budget.missed(unit, cost_s=1.0, now_s=0.0, dead=True)
     assert list(budget.dead_units) == [1, 2]
     assert budget.probe_interval_s == pytest.approx(40.0)
-    budget.heard(1)
+    budget.heard(1, now_s=1.0)
     assert list(budget.dead_units) == [2]
     assert budget.probe_interval_s == pytest.approx(20.0)
     assert budget.may_ask(1, now_s=1.0)
+
+
+class Cut:
+    """A line that somebody asks once a second; units come back one by one."""
+
+    def __init__(self, costs_s: dict[int, float]) -> None:
+        self.budget = SilenceBudget()
+        self.costs_s = costs_s
+        self.dead = set(costs_s)
+        self.now_s = self.spent_s = 0.0
+        self.back_s: dict[int, float] = {}
+        for unit, cost_s in costs_s.items():
+            self.budget.missed(unit, cost_s=cost_s, now_s=0.0, dead=True)
+
+    def run(self, until_s: float) -> None:
+        while self.now_s < until_s:
+            self.now_s += 1.0
+            for unit, cost_s in self.costs_s.items():
+                if unit not in self.budget.dead_units or not self.budget.may_ask(unit, now_s=self.now_s):
+                    continue
+                if unit in self.dead:
+                    self.spent_s += cost_s
+                    self.budget.missed(unit, cost_s=cost_s, now_s=self.now_s, dead=True)
+                else:
+                    self.budget.heard(unit, now_s=self.now_s)
+                    self.back_s[unit] = self.now_s
+
+
+def test_a_cheap_unit_does_not_wait_for_a_dear_one_that_is_back() -> None:
+    budget = SilenceBudget()
+    budget.missed(1, cost_s=10.0, now_s=0.0, dead=True)
+    budget.missed(2, cost_s=0.5, now_s=1.0, dead=True)
+    assert not budget.may_ask(2, now_s=209.0)
+    budget.heard(1, now_s=5.0)
+    assert budget.probe_interval_s == 10.0
+    assert not budget.may_ask(2, now_s=10.0)
+    assert budget.may_ask(2, now_s=11.0)
+
+
+def test_a_cut_cable_is_forgotten_soon_after_it_is_mended() -> None:
+    line = Cut(dict.fromkeys(range(1, 21), 2.0))
+    line.run(65.0)
+    line.dead.clear()
+    line.run(120.0)
+    assert len(line.back_s) == 20, "not one after the other at 40 s"
+    assert max(line.back_s.values()) <= 65.0 + 40.0 + 2.0
+
+
+@given(
+    costs_s=st.lists(st.sampled_from([0.3, 0.5, 2.0, 6.0, 10.0]), min_size=2, max_size=8),
+    order=st.randoms(use_true_random=False),
+    pauses_s=st.lists(st.floats(0.0, 900.0), min_size=8, max_size=8),
+)
+def test_units_that_come_back_one_by_one_are_met_within_the_interval_told(
+    costs_s: list[float], order: random.Random, pauses_s: list[float]
+) -> None:
+    line = Cut(dict(enumerate(costs_s, start=1)))
+    units = list(line.costs_s)
+    order.shuffle(units)
+    for unit, pause_s in zip(units, pauses_s, strict=False):
+        line.run(line.now_s + pause_s)
+        line.dead.discard(unit)
+        since_s, interval_s = line.now_s, line.budget.probe_interval_s
+        line.run(line.now_s + interval_s + len(units) + 1)  # somebody looks once a second
+        assert unit in line.back_s, (unit, since_s, interval_s)
+        assert line.spent_s <= DEAD_SHARE_MAX * line.now_s + max(costs_s)
+    assert not line.budget.dead_units
+
+
+@given(
+    costs_s=st.lists(st.sampled_from([0.5, 2.0, 10.0]), min_size=2, max_size=6),
+    flaps=st.lists(st.tuples(st.integers(1, 6), st.floats(1.0, 60.0)), min_size=1, max_size=30),
+)
+def test_the_share_holds_while_units_come_and_go(costs_s: list[float], flaps: list[tuple[int, float]]) -> None:
+    line = Cut(dict(enumerate(costs_s, start=1)))
+    for unit, pause_s in flaps:
+        if unit in line.dead and unit in line.budget.dead_units:
+            line.dead.discard(unit)
+        elif unit in line.costs_s and unit not in line.budget.dead_units:
+            line.dead.add(unit)
+            line.budget.missed(unit, cost_s=line.costs_s[unit], now_s=line.now_s, dead=True)
+        line.run(line.now_s + pause_s)
+        assert line.spent_s <= DEAD_SHARE_MAX * line.now_s + max(costs_s)
 
 
 def test_a_unit_that_fails_again_and_again_does_not_starve_the_line() -> None:
@@ -88,5 +172,5 @@ def test_a_unit_that_fails_again_and_again_does_not_starve_the_line() -> None:
         if budget.may_ask(7, now_s=now_s):
             budget.missed(7, cost_s=1.0, now_s=now_s, dead=False)
             lost_s += 1.0
-            budget.heard(7)
+            budget.heard(7, now_s=now_s)
     assert lost_s == pytest.approx(FAILING_SHARE_MAX * now_s, rel=0.05, abs=BURST_MISSES)
