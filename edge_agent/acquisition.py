@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from drivers.device import Device
 from drivers.sample import Sample
 from drivers.schedule import phases_s
-from edge_agent.clock import Clock, sleep_until
+from edge_agent.clock import Clock, next_instant, sleep_until
 from edge_agent.errors import StoreFault
 from edge_agent.image import ProcessImage
 
@@ -55,6 +55,8 @@ LOAD_WINDOW_S = 60.0
 LOAD_STEP_S = 1.0
 LATE_RATIO_MAX = 0.5
 """A poll that could not begin on its instant is made up within this share of the period, later ones are left out."""
+AHEAD_RATIO_MAX = 1.5
+"""An instant more periods ahead than this means that the clock was set back."""
 
 
 @dataclass(slots=True)
@@ -156,8 +158,11 @@ class BusPoller:
         ]
         async with asyncio.TaskGroup() as group:
             while True:
+                self._follow_clock(turns, self._clock.now_utc())
                 turn = min(turns, key=lambda candidate: candidate.due_utc)
                 await sleep_until(self._clock, turn.due_utc)
+                if self._clock.now_utc() < turn.due_utc:  # the clock was set back meanwhile
+                    continue
                 if turn.running:
                     if turn.late_utc is not None:
                         self._watch.skipped += 1
@@ -166,6 +171,14 @@ class BusPoller:
                     turn.running = True
                     group.create_task(self._poll(turn), name=f"poll {turn.device.name}")
                 turn.due_utc = turn.next_due_utc(self._clock.now_utc())
+
+    def _follow_clock(self, turns: Sequence[_Turn], now_utc: datetime) -> None:
+        """Brings instants that a clock set back has put out of reach back onto the grid, each at its own phase."""
+        for turn in turns:
+            ahead_s = (turn.due_utc - now_utc).total_seconds()
+            if ahead_s > AHEAD_RATIO_MAX * turn.device.period_s:
+                LOG.warning("clock was set back, polls follow it device=%s ahead_s=%.0f", turn.device.name, ahead_s)
+                turn.due_utc = turn.next_due_utc(now_utc)
 
     async def _poll(self, turn: _Turn) -> None:
         """One poll of one device, and at once another one if its instant came meanwhile and is not long past."""
@@ -253,7 +266,7 @@ class Recorder:
         """Scans for ever, once a period [s, site clock]."""
         due_utc = clock.now_utc()
         while True:
-            due_utc = max(due_utc + timedelta(seconds=period_s), clock.now_utc())
+            due_utc = next_instant(due_utc, clock.now_utc(), period_s=period_s)
             await sleep_until(clock, due_utc)
             await self.scan(clock.now_utc())
             progress()

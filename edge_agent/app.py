@@ -31,7 +31,7 @@ from drivers.wire_budget import WireBudget, device_share
 from drivers.writing import WriteOutcome
 from edge_agent import local_api, status
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
-from edge_agent.clock import Clock, RealClock, SimulatedClock, elapsed_s, sleep_until
+from edge_agent.clock import Clock, RealClock, SimulatedClock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller, CycleReport
 from edge_agent.control.memory import Phase
@@ -42,7 +42,7 @@ from edge_agent.health import Progress, notify, watchdog_interval_s
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import build_request
 from edge_agent.planner import Planner, SolverProcess
-from edge_agent.serving import serve_bus
+from edge_agent.serving import SERVE_S, serve_bus
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.model import Uplink
 from edge_agent.store.rows import AuditEntry
@@ -68,6 +68,8 @@ PLAN_AGE_MAX = timedelta(hours=2)
 """A plan of the run before is taken up again when it is not older than this."""
 STUCK_S = 20.0
 """A part without progress for its own period and this time more keeps the watchdog from being fed [s]."""
+SERVE_STUCK_S = 120.0
+"""Likewise for serving, which may have to wait for a command that is being proven [s]."""
 READ_FUNCTIONS = (1, 2, 3, 4)
 MODE_KEY = "mode"
 MEMORY_KEY = "control"
@@ -453,7 +455,10 @@ class Service:
                 ).run,
             )
             if any(device.serves for device in members):
-                yield f"serve {bus}", partial(serve_bus, members, clock=self.clock)
+                yield (
+                    f"serve {bus}",
+                    partial(serve_bus, members, clock=self.clock, progress=partial(progress.mark, f"serve {bus}")),
+                )
         scanned = partial(progress.mark, "scan")
         yield "record", partial(self.recorder.run, clock=self.clock, period_s=self.scan_s, progress=scanned)
         yield "control", self._control
@@ -493,7 +498,7 @@ class Service:
                 )
             self._plan_without_lost_units(now_utc)
             self.progress.mark("control")
-            due_utc = max(due_utc + timedelta(seconds=self.site.control.cycle_s), self.clock.now_utc())
+            due_utc = next_instant(due_utc, self.clock.now_utc(), period_s=self.site.control.cycle_s)
             await sleep_until(self.clock, due_utc)
 
     def _plan_without_lost_units(self, now_utc: datetime) -> None:
@@ -515,6 +520,11 @@ class Service:
                 f"poll {bus}": STUCK_S
                 + max(device.period_s for name, device in self.devices.items() if self._bus_of(name) == bus)
                 for bus in {self._bus_of(name) for name in self.devices}
+            },
+            **{
+                f"serve {self._bus_of(name)}": SERVE_S + SERVE_STUCK_S
+                for name, device in self.devices.items()
+                if device.serves
             },
             "control": self.site.control.cycle_s + STUCK_S,
         }

@@ -11,11 +11,12 @@ stands still when the anchor is older than that, so a stalled simulator does not
 """
 
 import asyncio
+import math
 import mmap
 import struct
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,8 @@ CLOCK_MARK = b"HILCLK01"
 CLOCK_LAYOUT = struct.Struct("<8sQdddd")
 LONGEST_NAP_S = 0.2
 """Wall time after which a sleeper looks at the clock again: a change of speed is followed within this time."""
+SET_BACK_S = 2.0
+"""A clock that goes back by more wall time than this between two looks has been set; less is only waited for."""
 
 
 def elapsed_s() -> float:
@@ -97,14 +100,31 @@ class SimulatedClock:
 
 
 async def sleep_until(clock: Clock, instant_utc: datetime) -> None:
-    """Waits until the site's clock has reached an instant, following changes of its speed."""
+    """Waits until the site's clock has reached an instant, following changes of its speed.
+
+    It returns early when the clock is set back meanwhile: whoever waits reckons his instant anew.
+    """
+    before_s = math.inf
     while True:
         remaining_s = (instant_utc - clock.now_utc()).total_seconds()
-        if remaining_s <= 0:
-            return
         speed_ratio = clock.speed_ratio()
+        if remaining_s <= 0 or remaining_s > before_s + SET_BACK_S * max(1.0, speed_ratio):
+            return
+        before_s = remaining_s
         wall_s = remaining_s / speed_ratio if speed_ratio > 0 else LONGEST_NAP_S
         await asyncio.sleep(min(wall_s, LONGEST_NAP_S))
+
+
+def next_instant(due_utc: datetime, now_utc: datetime, *, period_s: float) -> datetime:
+    """The instant after `due_utc` on a grid: at once if it has passed, at most one period ahead if the clock was set.
+
+    Args:
+        due_utc: the instant of the grid that has just been served.
+        now_utc: site's clock.
+        period_s: of the grid [s].
+    """
+    period = timedelta(seconds=period_s)
+    return min(max(due_utc + period, now_utc), now_utc + period)
 
 
 def stopwatch(read_s: Callable[[], float] = elapsed_s) -> Callable[[], float]:

@@ -3,7 +3,7 @@
 What is owed, and whether anything may be written, is known by the device (`drivers.writing`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from drivers.device import Device
@@ -15,12 +15,13 @@ KEEP_ALIVE_SHARE = 0.25
 """... or this share of the shortest watchdog on the bus: it is served when half of its time has passed."""
 
 
-async def serve_bus(devices: Sequence[Device], *, clock: Clock) -> None:
+async def serve_bus(devices: Sequence[Device], *, clock: Clock, progress: Callable[[], None] = lambda: None) -> None:
     """Serves the devices of one bus for ever; those of another do not wait for it.
 
     Args:
         devices: the units on this bus.
         clock: the site's clock.
+        progress: called after each device; feeds the watchdog.
     """
     serving = [device for device in devices if device.serves]
     watchdogs_s = [
@@ -34,3 +35,4 @@ async def serve_bus(devices: Sequence[Device], *, clock: Clock) -> None:
         await sleep_until(clock, clock.now_utc() + timedelta(seconds=pause_s))
         for device in serving:
             await device.serve()
+            progress()

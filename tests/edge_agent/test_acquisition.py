@@ -2,7 +2,8 @@ import asyncio
 import heapq
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import count, pairwise
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from drivers.device import Device
 from drivers.sample import Sample, good
 from edge_agent import acquisition
+from edge_agent import clock as clock_module
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
 from edge_agent.clock import sleep_until
 from edge_agent.errors import StoreFault
@@ -196,6 +198,81 @@ async def test_a_poll_that_is_a_little_late_is_made_up_at_once(monkeypatch: pyte
     watch, _, _ = await poll_for([slow], clock, duration_s=30, monkeypatch=monkeypatch)
     assert slow.polled[:3] == [0, 12, 24]
     assert watch.skipped == 0
+
+
+class SetClock:
+    """A clock that runs with simulated wall time, and that somebody sets; whoever naps is woken in his turn."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall_s = 0.0
+        self.set_by_s = 0.0
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._numbers = count()
+        monkeypatch.setattr(clock_module, "asyncio", SimpleNamespace(sleep=self._nap))
+
+    @property
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.wall_s + self.set_by_s)
+
+    def now_utc(self) -> datetime:
+        return self.now
+
+    def speed_ratio(self) -> float:
+        return 1.0
+
+    async def _nap(self, duration_s: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self.wall_s + duration_s, next(self._numbers), future))
+        await future
+
+    async def run(self, duration_s: float) -> None:
+        end_s = self.wall_s + duration_s
+        while self.wall_s < end_s:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            self.wall_s, _, future = heapq.heappop(self._sleepers)
+            if not future.done():
+                future.set_result(None)
+
+
+class Wall(Unit):
+    """Notes when it was polled by the wall, whatever the site's clock says."""
+
+    async def poll(self) -> list[Sample]:
+        self.polled.append(cast("SetClock", self._clock).wall_s)
+        return [good(f"{self.name}.t", self._clock.now, 1.0, "degC")]
+
+
+@pytest.mark.parametrize("set_by_s", [-3600.0, -86_400.0 * 400, -12.0, -3.0, 3600.0, 86_400.0 * 400])
+async def test_a_clock_that_is_set_neither_stops_nor_bunches_polls_and_frames(
+    monkeypatch: pytest.MonkeyPatch, set_by_s: float
+) -> None:
+    clock = SetClock(monkeypatch)
+    units = [Wall(name, cast("JumpingClock", clock)) for name in ("a", "b", "c", "d")]
+    pending, disk = Pending(), Disk()
+    poller = BusPoller(
+        "b", cast("list[Device]", units), clock=clock, image=ProcessImage(), pending=pending,
+        progress=lambda: None, watch=BusWatch(),
+    )  # fmt: skip
+    scans_s: list[float] = []
+    kept = recorder(disk, pending, [])
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(poller.run()),
+            group.create_task(kept.run(clock=clock, period_s=10.0, progress=lambda: scans_s.append(clock.wall_s))),
+        ]
+        await clock.run(43.0)
+        set_s, clock.set_by_s = clock.wall_s, set_by_s
+        await clock.run(60.0)
+        for task in tasks:
+            task.cancel()
+    for instants_s in (*(unit.polled for unit in units), scans_s):
+        after = [instant_s for instant_s in instants_s if instant_s > set_s]
+        assert after[0] - set_s <= 15.1, "at the latest after a period and a half"
+        assert 5 <= len(after) <= 7, "each at its own period, and nothing is made up for"
+        assert all(b - a == pytest.approx(10.0, abs=0.3) for a, b in pairwise(after[1:]))
+    phases_s = sorted(unit.polled[-1] % 10.0 for unit in units)
+    assert all(b - a == pytest.approx(2.5, abs=0.3) for a, b in pairwise(phases_s)), "out of step again"
 
 
 def test_the_load_is_that_of_the_last_minute() -> None:

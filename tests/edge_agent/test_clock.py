@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.clock import CLOCK_LAYOUT, CLOCK_MARK, RealClock, SimulatedClock, elapsed_s, sleep_until, stopwatch
+from edge_agent.clock import (
+    CLOCK_LAYOUT,
+    CLOCK_MARK,
+    RealClock,
+    SimulatedClock,
+    elapsed_s,
+    next_instant,
+    sleep_until,
+    stopwatch,
+)
 from edge_agent.errors import ConfigurationFault
 
 JANUARY = datetime(2026, 1, 12, tzinfo=UTC)
@@ -56,6 +65,20 @@ async def test_sleeper_follows_a_change_of_speed(tmp_path: Path) -> None:
             file.write(CLOCK_LAYOUT.pack(CLOCK_MARK, 4, elapsed_s(), JANUARY.timestamp(), 36_000.0, math.inf))
         await sleeper
     assert clock.now_utc() >= JANUARY + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("served_s", "now_s", "next_s"),
+    [
+        (0.0, 1.0, 10.0),
+        (0.0, 14.0, 14.0),  # missed: at once, and not twice
+        (0.0, 3600.0, 3600.0),  # set forward
+        (0.0, -3600.0, -3590.0),  # set back
+    ],
+)
+def test_the_next_instant_of_a_grid_follows_the_clock(served_s: float, now_s: float, next_s: float) -> None:
+    at = [JANUARY + timedelta(seconds=seconds) for seconds in (served_s, now_s, next_s)]
+    assert next_instant(at[0], at[1], period_s=10.0) == at[2]
 
 
 def test_real_clock_is_aware() -> None:
