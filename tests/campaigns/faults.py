@@ -1,6 +1,13 @@
 """`make faults`: every failure of the field bus as a scenario, played against the agent; a table, and one JSON line.
 
 Each scenario is `hil-sim run bus-NN-name --json`: the agent is a process of its own behind real terminals and sockets.
+
+The others' periods (units without a fault, from the begin of the first fault on, counted on the wire) are held when
+the mean interval of each unit is within 10 % of its period, when at least 85 % of all their intervals are, and at least
+half of the intervals of each unit. The rest are the intervals around a miss: a poll that waited for a time-out of the
+faulty unit makes one interval too long and the next too short. The column "worst" is the interval farthest from the
+period; it is shown, and not judged.
+
 The last line is one JSON object with the counts; exit status 1 when a scenario failed. The same seed plays the same
 run.
 """

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hil_sim.bench_play import EMPTY_OR_FAILED, ZERO_OR_FAILED, failures
 from hil_sim.bus_score import (
     FaultWindow,
     asked_at_once_ratio,
@@ -111,6 +112,37 @@ def test_periods_of_a_series() -> None:
     assert (regular.interval_count, regular.mean_s, regular.median_s) == (4, 5.0, 5.0)
     assert regular.worst_s in (6.0, 4.0)
     assert regular.held_ratio == 0.5
+
+
+def score_of(*jittery: str, devices: int) -> dict[str, object]:
+    """The score of a bench in which some units are read after 2, 8, 2, 8 s, and the others on time."""
+    names = [f"em{number}" for number in range(1, devices + 1)]
+    log, samples = WireLog(), []
+    for device in names:
+        for turn in range(21):
+            early_s = 3.0 if device in jittery and turn % 2 else 0.0
+            instant_s = FIRST_S + PERIOD_S * turn - early_s
+            log.serve(device, "power", instant_s=instant_s, value=float(turn))
+            samples.append(ExportedSample(f"{device}.power", instant_s + 0.1, float(turn), good=True, frame=turn))
+    verdict = judge_bus(
+        samples, log=log, periods_s=dict.fromkeys(names, PERIOD_S), faults=(), first_s=FIRST_S, last_s=LAST_S
+    )
+    unhurt = dict.fromkeys((*ZERO_OR_FAILED, *EMPTY_OR_FAILED), 0)
+    return unhurt | {"samples_accepted": len(samples)} | figures(verdict, bounds_s={})
+
+
+def test_an_even_pace_passes_and_jitter_fails_though_its_mean_is_right() -> None:
+    assert failures(score_of(devices=2)) == []
+    jittery = score_of("em1", "em2", devices=2)
+    assert jittery["periods_off_ratio_max"] == 0.0
+    assert any("periods_held_ratio = 0.0" in words for words in failures(jittery))
+
+
+def test_one_jittery_unit_does_not_hide_among_many() -> None:
+    crowd = score_of("em3", devices=10)
+    assert crowd["periods_held_ratio"] == 0.9
+    (words,) = failures(crowd)
+    assert words.startswith("em3: its period is not held")
 
 
 def test_polled_again_needs_several_answers() -> None:
