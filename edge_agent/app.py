@@ -58,6 +58,7 @@ from scheduling.timegrid import staged_grid
 
 LOG = logging.getLogger(__name__)
 
+TCP_UNIT_MAX = 255
 CONNECT_S_MAX = 5.0
 """A bus that does not open within this wall time is left to reopen by itself while everything else goes on."""
 CLOSE_S_MAX = 5.0
@@ -561,9 +562,9 @@ class Service:
         if bus is None or not all(isinstance(number, int) for number in numbers):
             raise EdgeAgentError("bus_read: 参数不对 / bad arguments")
         unit, function, address, count = (int(str(number)) for number in numbers)
-        legal = (
-            1 <= unit <= UNIT_MAX and function in READ_FUNCTIONS and 0 <= address <= address + count - 1 <= ADDRESS_MAX
-        )
+        # Unit 0 is a broadcast on a serial line; on TCP, 0 and 255 mean the device that has the connection.
+        units = range(TCP_UNIT_MAX + 1) if isinstance(bus, ModbusTcpBus) else range(1, UNIT_MAX + 1)
+        legal = unit in units and function in READ_FUNCTIONS and 0 <= address <= address + count - 1 <= ADDRESS_MAX
         if not legal or count > (BITS_PER_READ_MAX if function <= READ_FUNCTION_BITS_LAST else REGISTERS_PER_READ_MAX):
             raise EdgeAgentError("bus_read: 参数超出范围 / arguments out of range")
         try:

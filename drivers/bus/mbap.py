@@ -44,7 +44,6 @@ class Connection(asyncio.Protocol):
         made_s: when it was made [s].
         sent_count: requests sent on it.
         answer_count: answers accepted on it.
-        last_number: transaction number of the last request.
 
     Args:
         on_frame: is handed every frame.
@@ -65,7 +64,6 @@ class Connection(asyncio.Protocol):
         self.made_s = 0.0
         self.sent_count = 0
         self.answer_count = 0
-        self.last_number = 0
         self._on_frame = on_frame
         self._on_babble = on_babble
         self._on_end = on_end
@@ -77,7 +75,6 @@ class Connection(asyncio.Protocol):
         """Sends one request."""
         assert self._transport is not None
         self.sent_count += 1
-        self.last_number = number
         self._transport.write(HEADER.pack(number, 0, len(pdu) + 1, unit) + pdu)
 
     def drop(self) -> None:

@@ -11,7 +11,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.bit_message import (
@@ -29,7 +29,7 @@ from pymodbus.pdu.register_message import (
 
 from drivers.bus.base import BusCounts, Span, UnitTiming, refusal
 from drivers.bus.mbap import Connection, Frame
-from drivers.errors import DriverError, LineDown, NoAnswer, ProtocolFault
+from drivers.errors import DriverError, LineDown, NoAnswer, ProtocolFault, WriteForbidden
 from drivers.read_plan import READ_FUNCTION_BITS_LAST, LineCost
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,11 @@ log = logging.getLogger(__name__)
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 TIMEOUT_S = 1.0
-LATEST_ANSWER_S = 1.5
+LATEST_ANSWER_S = 5.0
 """Only where transaction numbers cannot be trusted: after this time an answer can come no more."""
+LATEST_LEARNED_MAX_S = 10.0
+LATEST_MARGIN_RATIO = 1.5
+"""An answer later than that moves the belief to this many times its delay."""
 PATIENCE_S_MAX = 5.0
 """A unit whose answers come late is given more time, at most so much."""
 PATIENCE_MARGIN_RATIO = 1.5
@@ -84,6 +87,7 @@ class _Job:
     pdu: bytes
     future: asyncio.Future[ModbusPDU]
     repeats: int  # times that it may be sent again without a word
+    permit: Callable[[], bool] | None = None  # asked at the last moment
     number: int = 0
     sent_s: float = 0.0
     opening: bool = False  # the first one on its connection
@@ -112,6 +116,7 @@ class _Missed:
     unit: int
     sent_s: float
     opening: bool
+    here: bool = True  # sent on the present connection
 
 
 class ModbusTcpBus:
@@ -124,7 +129,8 @@ class ModbusTcpBus:
         elapsed_s: stop-watch of the machine [s].
         timeout_s: wall time for the answer, and for making the connection [s].
         depth: requests in flight at once; more than 1 only for hosts known to queue them.
-        lenient_ids: accept answers whose transaction number was changed on the way; depth must be 1.
+        lenient_ids: accept answers whose transaction number was changed on the way; depth must be 1. Its price: after a
+            missing answer the unit rests until no answer can come any more, and is asked again on a new connection.
         connect_delay_s: rest between a new connection and the first request; None: as the units need, and learned [s].
     """
 
@@ -161,6 +167,10 @@ class ModbusTcpBus:
         self._reads: deque[_Job] = deque()
         self._in_flight: dict[int, _Job] = {}
         self._given_up: dict[int, _Missed] = {}
+        self._latest_s: dict[int, float] = {}  # learned, of units whose answers cannot be told by their numbers
+        self._openings_lost = 0
+        # Goes on over reconnects, and begins anywhere: some gateways answer old requests on a new one.
+        self._number = self._dice.randint(1, NUMBER_MAX)
         self._busy_since_s = 0.0
         self._rest_until_s = float("-inf")
         self._wake_up: asyncio.TimerHandle | None = None
@@ -225,11 +235,29 @@ class ModbusTcpBus:
             return tuple(int(bit) for bit in response.bits[: span.count])
         return tuple(response.registers)
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
+    async def write(
+        self,
+        address: int,
+        values: Sequence[int],
+        *,
+        unit: int,
+        function: int,
+        permit: Callable[[], bool] | None = None,
+    ) -> None:
         """Sends registers or bits and checks the echo. Never repeated here once it has been sent.
 
+        Args:
+            address: of the first.
+            values: registers, or bits as 0 and 1.
+            unit: whom.
+            function: Modbus function code.
+            permit: asked right before the first byte is sent; if it says no, nothing is.
+
         Raises:
-            DriverError: as `read`.
+            LineDown: no connection, and nothing was sent.
+            NoAnswer: sent; whether it arrived is unknown.
+            WriteForbidden: `permit` said no.
+            DriverError: otherwise as `read`.
         """
         request: ModbusPDU
         if function == WRITE_COIL:
@@ -241,11 +269,13 @@ class ModbusTcpBus:
         else:
             assert function == WRITE_REGISTERS, f"function {function} does not write"
             request = WriteMultipleRegistersRequest(address=address, registers=list(values), dev_id=unit)
-        await self._transact(request, writes=True)
+        await self._transact(request, writes=True, permit=permit)
 
     # ------------------------------------------------------------------------------------------------------ requests
 
-    async def _transact(self, request: ModbusPDU, *, writes: bool) -> ModbusPDU:
+    async def _transact(
+        self, request: ModbusPDU, *, writes: bool, permit: Callable[[], bool] | None = None
+    ) -> ModbusPDU:
         """Queues a request and returns its checked answer. Cancelling the caller does not cancel a sent request."""
         if self._keeper is None:
             raise LineDown(f"{self.name}: closed")
@@ -254,7 +284,7 @@ class ModbusTcpBus:
         if len(self._writes) + len(self._reads) >= WAITING_MAX:
             raise LineDown(f"{self.name}: {WAITING_MAX} requests are waiting already")
         pdu = bytes((request.function_code,)) + request.encode()
-        job = _Job(request, pdu, asyncio.get_running_loop().create_future(), repeats=0 if writes else 1)
+        job = _Job(request, pdu, asyncio.get_running_loop().create_future(), 0 if writes else 1, permit)
         (self._writes if writes else self._reads).append(job)
         self._pump()
         response = await job.future
@@ -277,9 +307,27 @@ class ModbusTcpBus:
             job, wake_s = self._next(now_s)
             if job is None:
                 break
+            if self._lenient_ids and any(missed.here for missed in self._missed_of(job.unit)):
+                (self._reads if job.request.function_code in READ_REQUESTS else self._writes).appendleft(job)
+                self._drop("an answer is missing, and its number would not tell", repeat=True)
+                self._needed.set()
+                return
+            if job.permit is not None and not job.permit():
+                job.settle(
+                    None, WriteForbidden(f"{self.name}: unit {job.unit}: not allowed any more, nothing was sent")
+                )
+                continue
             self._send(connection, job)
-        if now_s < wake_s < float("inf") and self._wake_up is None:
-            self._wake_up = asyncio.get_running_loop().call_later(wake_s - now_s, self._wake)
+        if now_s < wake_s < float("inf"):
+            self._wake_after(wake_s - now_s)
+
+    def _wake_after(self, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._wake_up is not None:
+            if self._wake_up.when() <= loop.time() + delay_s:
+                return
+            self._wake_up.cancel()
+        self._wake_up = loop.call_later(delay_s, self._wake)
 
     def _wake(self) -> None:
         self._wake_up = None
@@ -301,7 +349,7 @@ class ModbusTcpBus:
         return None, soonest_s
 
     def _send(self, connection: Connection, job: _Job) -> None:
-        number = connection.last_number % NUMBER_MAX + 1
+        number = self._number = self._number % NUMBER_MAX + 1
         if not self._in_flight:
             self._busy_since_s = self._elapsed_s()
         job.number, job.sent_s, job.opening = number, self._elapsed_s(), connection.sent_count == 0
@@ -327,24 +375,37 @@ class ModbusTcpBus:
         return max(timeout_s, self._patience_s.get(unit, 0.0))
 
     def _latest_answer(self, unit: int) -> float:
-        return self._timings.get(unit, UnitTiming()).latest_answer_s or LATEST_ANSWER_S
+        stated_s = self._timings.get(unit, UnitTiming()).latest_answer_s or LATEST_ANSWER_S
+        return max(stated_s, self._latest_s.get(unit, 0.0))
+
+    def _missed_of(self, unit: int) -> list[_Missed]:
+        return [missed for missed in self._given_up.values() if missed.unit == unit]
+
+    def _give_up(self, job: _Job) -> None:
+        """Remembers a request whose answer may still come; where its number would not tell, its unit rests so long."""
+        self._given_up[job.number] = _Missed(job.unit, job.sent_s, job.opening)
+        while len(self._given_up) > GIVEN_UP_MAX:
+            del self._given_up[next(iter(self._given_up))]
+        if self._lenient_ids:
+            free_s = job.sent_s + self._latest_answer(job.unit)
+            self._free_at_s[job.unit] = max(self._free_at_s.get(job.unit, free_s), free_s)
 
     # ------------------------------------------------------------------------------------------- what became of them
 
     def _miss(self, job: _Job) -> None:
         """Nobody answered in time."""
         self._take(job)
-        self._given_up[job.number] = _Missed(job.unit, job.sent_s, job.opening)
-        while len(self._given_up) > GIVEN_UP_MAX:
-            del self._given_up[next(iter(self._given_up))]
+        self._give_up(job)
         self.counts.silent += 1
         self._silent += 1
         self._silent_units.add(job.unit)
         self._say_up()
-        if self._lenient_ids:  # its answer could not be told from the next one's
-            self._rest_until_s = max(self._rest_until_s, job.sent_s + self._latest_answer(job.unit))
-            self.counts.busy_s += max(0.0, self._rest_until_s - self._elapsed_s())
-        if job.opening and job.repeats:
+        if self._lenient_ids and job.opening:
+            # The next request to this unit opens a connection as well: a host that loses those must get its delay now.
+            self._openings_lost += 1
+            if self._openings_lost > 1:
+                self._learn_delay()
+        if job.opening and job.repeats and not self._lenient_ids:
             # Some hosts lose what comes first on a connection; a read may be asked again.
             job.repeats -= 1
             self._reads.appendleft(job)
@@ -363,10 +424,13 @@ class ModbusTcpBus:
         self._silent = 0
         self._silent_units.clear()
         job = self._in_flight.get(frame.number)
-        if job is None and self._lenient_ids and self._in_flight:
-            job = next(iter(self._in_flight.values()))
+        if self._lenient_ids:
+            job = next(iter(self._in_flight.values()), None)
+            fits = job is not None and not _fault(job.request, unit=frame.unit, pdu=frame.pdu)
+            if not fits and self._is_late(frame):
+                return
         if job is None:
-            self._unasked(connection, frame)
+            self._unasked(frame)
             return
         fault = _fault(job.request, unit=frame.unit, pdu=frame.pdu)
         response = None if fault else self._decoder.decode(frame.pdu)
@@ -391,17 +455,43 @@ class ModbusTcpBus:
         if job.unit in self._patience_s:
             took_s = PATIENCE_MARGIN_RATIO * (now_s - job.sent_s)
             self._patience_s[job.unit] = max(PATIENCE_DECAY_RATIO * self._patience_s[job.unit], took_s)
+        if self._lenient_ids:
+            self._given_up = {number: missed for number, missed in self._given_up.items() if missed.unit != job.unit}
+            if job.opening:
+                self._openings_lost = 0
         lost = any(missed.opening and missed.unit == job.unit for missed in self._given_up.values())
         if lost and connection.answer_count == 1 and self._connect_delay_s is None:
-            self._learned_delay_s = min(CONNECT_DELAY_MAX_S, max(CONNECT_DELAY_FIRST_S, 2 * self._learned_delay_s))
-            log.info(
-                "first request after connecting was lost bus=%s connect_delay_s=%.2f", self.name, self._learned_delay_s
-            )
+            self._learn_delay()
         self._say_up()
 
-    def _unasked(self, connection: Connection, frame: Frame) -> None:
+    def _learn_delay(self) -> None:
+        self._learned_delay_s = min(CONNECT_DELAY_MAX_S, max(CONNECT_DELAY_FIRST_S, 2 * self._learned_delay_s))
+        log.info(
+            "first request after connecting was lost bus=%s connect_delay_s=%.2f", self.name, self._learned_delay_s
+        )
+
+    def _is_late(self, frame: Frame) -> bool:
+        """Whether a frame is a late answer of a unit that owes one, where numbers do not tell; learns how late."""
+        oldest_s = self._elapsed_s() - LATEST_LEARNED_MAX_S
+        missed = next((missed for missed in self._missed_of(frame.unit) if missed.sent_s >= oldest_s), None)
+        if missed is None:
+            return False
+        self.counts.late += 1
+        late_s = self._elapsed_s() - missed.sent_s
+        self._be_patient(frame.unit, late_s)
+        if late_s * LATEST_MARGIN_RATIO > self._latest_answer(frame.unit):
+            self._latest_s[frame.unit] = min(LATEST_LEARNED_MAX_S, LATEST_MARGIN_RATIO * late_s)
+            free_s = missed.sent_s + self._latest_answer(frame.unit)
+            self._free_at_s[frame.unit] = max(self._free_at_s.get(frame.unit, free_s), free_s)
+        return True
+
+    def _be_patient(self, unit: int, late_s: float) -> None:
+        wished_s = max(self._patience_s.get(unit, 0.0), PATIENCE_MARGIN_RATIO * late_s)
+        self._patience_s[unit] = min(PATIENCE_S_MAX, wished_s)
+
+    def _unasked(self, frame: Frame) -> None:
         """A frame that answers nothing in flight: too late, or a number that was never given."""
-        late = self._given_up.pop(frame.number, None)
+        late = None if self._lenient_ids else self._given_up.pop(frame.number, None)
         if late is None:
             self.counts.stray_bytes += frame.size
             if frame.number == 0 and self._in_flight:
@@ -421,11 +511,8 @@ class ModbusTcpBus:
             return
         self.counts.late += 1
         self._late_row += 1
-        late_s = self._elapsed_s() - late.sent_s
-        self._patience_s[late.unit] = min(
-            PATIENCE_S_MAX, max(self._patience_s.get(late.unit, 0.0), PATIENCE_MARGIN_RATIO * late_s)
-        )
-        if self._late_row >= LATE_MAX or (connection.last_number - frame.number) % NUMBER_MAX > LAG_MAX:
+        self._be_patient(late.unit, self._elapsed_s() - late.sent_s)
+        if self._late_row >= LATE_MAX or (self._number - frame.number) % NUMBER_MAX > LAG_MAX:
             self._late_row = 0
             log.warning("answers come behind their requests, connecting anew bus=%s", self.name)
             self._drop("answers come behind", repeat=True)
@@ -435,6 +522,7 @@ class ModbusTcpBus:
         """Something came that is not the answer; what else is under way cannot be trusted either."""
         self.counts.damaged += 1
         self._take(job)
+        self._give_up(job)
         job.settle(None, ProtocolFault(f"{self.name}: {fault}"))
         self._fruitless += self._connection is not None and self._connection.answer_count == 0
         self._drop(fault, repeat=True)
@@ -499,7 +587,10 @@ class ModbusTcpBus:
             return False
         if not connection.alive:
             return False
-        self._given_up.clear()
+        # Their answers may come on this connection: some gateways answer on the newest one.
+        self._given_up = {
+            number: replace(missed, opening=False, here=False) for number, missed in self._given_up.items()
+        }
         self._answered_units.clear()
         self._silent, self._late_row = 0, 0
         self._silent_units.clear()
@@ -537,11 +628,14 @@ class ModbusTcpBus:
         self._why = reason
         for job in reversed(tuple(self._in_flight.values())):
             self._take(job)
+            self._give_up(job)
             if repeat and job.repeats:
                 job.repeats -= 1
                 self._reads.appendleft(job)
-            else:
+            elif job.request.function_code in READ_REQUESTS:
                 job.settle(None, LineDown(f"{self.name}: connection lost: {reason}"))
+            else:  # it may have arrived
+                job.settle(None, NoAnswer(f"{self.name}: write sent, and the connection was lost: {reason}"))
 
     def _refuse_waiting(self, reason: str) -> None:
         for queue in (self._writes, self._reads):

@@ -385,7 +385,12 @@ class BusEntry(Entry):
     depth: int = Field(default=1, ge=1, le=8)
     """Requests in flight at once (tcp); more than 1 only where device or gateway is known to queue them."""
     lenient_ids: bool = False
-    """Accept answers whose transaction number the gateway has changed (tcp); needs depth 1."""
+    """Accept answers whose transaction number the gateway has changed (tcp); needs depth 1.
+
+    Its price: an answer that comes late cannot be told by its number. So a unit that did not answer is left alone for
+    5 s (10 s if it has been later) and asked again on a new connection. An answer still later than that, on the new
+    connection, for a read of the same form, would pass for the new one's.
+    """
     connect_delay_s: float | None = Field(default=None, ge=0, le=30)
     """Rest between a new connection and the first request [s] (tcp); absent: as the devices need, and learned."""
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from drivers.bus.base import Span
+from drivers.bus.base import Span, UnitTiming
 from drivers.bus.modbus_tcp import ModbusTcpBus
 from drivers.errors import DeviceRefused, DriverError, NoAnswer, ProtocolFault
 from edge_agent.clock import elapsed_s
@@ -232,7 +232,8 @@ def test_any_bytes_of_a_peer_give_an_error_or_the_value(babble: bytes, head: str
         return sent
 
     async def scenario() -> None:
-        async with peer(reply) as (port, _), bus_to(port, timeout_s=0.03) as bus:
+        async with peer(reply) as (port, _), bus_to(port, timeout_s=2.0) as bus:
+            bus.expect(1, UnitTiming(timeout_s=0.03))  # for the answers; connections get the bus's own
             try:
                 values = await bus.read(ONE, unit=1)
             except DriverError:

@@ -242,6 +242,13 @@ async def test_a_running_service_owns_the_wires_and_lends_them_for_reading(bench
             await lent.read(Span(3, 60_000, 2), unit=1)
         with pytest.raises(NoAnswer):
             await lent.read(Span(3, 0, 2), unit=200)
+        with pytest.raises(NoAnswer):
+            await lent.read(Span(3, 0, 2), unit=255)
+        host = YAML(typ="safe").load((bench.folder / "devices.yaml").read_text(encoding="utf-8"))["buses"]["net"]["tcp"]
+        status, told, error = await bench.ask("scan", "tcp", host, "--via-service", "--units", "1,255", "--no-guess")
+        units = told["units"]
+        assert isinstance(units, list)
+        assert (status, len(units)) == (0, 1), error
         with pytest.raises(EdgeAgentError):
             await asyncio.to_thread(
                 local_api.ask, bench.state_dir, "bus_read", bus="net", unit=1, function=6, address=0, count=1
