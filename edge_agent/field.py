@@ -185,7 +185,7 @@ class ServiceBus:
         self.counts.damaged += 1
         return ProtocolFault(message)
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
+    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int, **_: object) -> None:
         """Nothing is written on a lent wire."""
         raise EdgeAgentError(
             f"{self.name}: 借用的总线只读 / a lent bus is only read ({unit}, {function}, {address}, {values})"

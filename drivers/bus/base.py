@@ -1,6 +1,6 @@
 """What a device needs from a wire, whatever the wire is. No frame, no socket, no port."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -112,8 +112,20 @@ class Bus(Protocol):
         """Fetches registers, or bits as 0 and 1; raises only `drivers.errors`."""
         ...
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
-        """Sends registers or bits and checks the echo; raises only `drivers.errors`."""
+    async def write(
+        self,
+        address: int,
+        values: Sequence[int],
+        *,
+        unit: int,
+        function: int,
+        permit: Callable[[], bool] | None = None,
+    ) -> None:
+        """Sends registers or bits and checks the echo; raises only `drivers.errors`.
+
+        `LineDown` means that not one byte has left; a connection lost later is `NoAnswer`. `permit` is asked right
+        before the first byte is sent, perhaps from another thread; if it says no, nothing leaves: `WriteForbidden`.
+        """
         ...
 
 

@@ -260,11 +260,20 @@ class ModbusRtuBus:
         limits = self._expected.get(unit, NO_LIMITS)
         return await self.line.transact(ReadExchange(span, unit=unit, limits=limits))
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
+    async def write(
+        self,
+        address: int,
+        values: Sequence[int],
+        *,
+        unit: int,
+        function: int,
+        permit: Callable[[], bool] | None = None,
+    ) -> None:
         """Sends registers or bits and checks the echo. Never repeated here.
 
         Raises:
             DriverError: as `SerialLine.transact` says.
         """
         assert 1 <= unit <= UNIT_MAX, f"unit {unit}"  # unit 0 would be a broadcast: to everybody, without an answer
-        await self.line.transact(WriteExchange(address, values, unit=unit, function=function), first=True)
+        exchange = WriteExchange(address, values, unit=unit, function=function)
+        await self.line.transact(exchange, first=True, permit=permit)

@@ -28,12 +28,19 @@ TIMEOUT_LEARNED_MAX_S = 5.0
 LATEST_MARGIN = 1.5
 """An answer later than the latest believed possible moves that belief to this many times its delay."""
 LATEST_LEARNED_MAX_S = 10.0
+DOUBT_MAX_S = 5.0
+"""Longest rest after a doubtful answer of a partner without proofs, unless its latest answer may be later still."""
 ANSWERS_KNOWN = 10
 """Answers after which the learned pace is worth something."""
 OWED_MAX = 8
+"""Of so many unanswered requests the older ones are forgotten, but none ..."""
+OWED_S = 20.0
+"""... that is not as old as this: twice the latest answer that is ever believed possible."""
 KNOWN_MAX = 4
 PROOFS_FAILED_MAX = 2
-"""A partner that answers its requests but so many times no proof is not asked for one any more."""
+"""A partner that answers its requests but so many times no proof is not asked for one for a while."""
+PROOFS_RETRY_ANSWERS = 40
+"""After so many answers it is asked for a proof again where there is doubt: its silence may have had other reasons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,8 @@ class Partner:
         self.proves = True
         self.proof_unanswered = False
         self._proofs_failed = 0
+        self._answers_unproven = 0
+        self.doubt_s = 0.0
         self._known: dict[bytes, Exchange[Any]] = {}
 
     @property
@@ -140,10 +149,19 @@ class Partner:
         return min(candidates, key=lambda other: last_sent_s.get(other.head, float("-inf")), default=None)
 
     def proof_failed(self) -> bool:
-        """Notes that it answered a request but no proof; returns whether it is not asked for one any more."""
+        """Notes that it answered a request but no proof; returns whether it is not asked for one for a while."""
         self._proofs_failed += 1
+        self._answers_unproven = 0
         self.proves = self._proofs_failed < PROOFS_FAILED_MAX
         return not self.proves
+
+    def proof_answered(self) -> None:
+        """Notes that it does answer proofs."""
+        self._proofs_failed = 0
+
+    def silent(self) -> None:
+        """Notes that nothing came during a rest after a doubtful answer: nothing is owed any more."""
+        self.owed.clear()
 
     def answered(self, exchange: Exchange[Any], *, sent_s: float, turnaround_s: float, rest_s: float) -> bool:
         """Notes an answer; learns its pace if it is this request's own.
@@ -155,12 +173,20 @@ class Partner:
             rest_s: from its previous answer to this request [s].
 
         Returns:
-            Whether it cannot be the answer to an earlier request, or nobody could tell (the partner has no proofs).
+            Whether it is the answer to this request. If not, it may be that to an earlier one; a partner without
+            proofs must then be given `doubt_s` of rest, to show by its silence that nothing is owed any more.
         """
-        if self._settle(exchange.head, refusal=False) and self.proof(exchange) is not None:
+        if self.proof(exchange) is None:
+            self.owed = [owed for owed in self.owed if sent_s - owed.sent_s <= OWED_S]
+        owed_s = self._settle(exchange.head, refusal=False)
+        if owed_s is not None:
+            self.doubt_s = max(self.latest_answer_s, min(LATEST_MARGIN * (sent_s + turnaround_s - owed_s), DOUBT_MAX_S))
             self._owe(exchange, sent_s=sent_s)
             return False
         self.owed.clear()
+        self._answers_unproven += not self.proves
+        if self._answers_unproven >= PROOFS_RETRY_ANSWERS:
+            self._answers_unproven, self._proofs_failed, self.proves = 0, PROOFS_FAILED_MAX - 1, True
         self._learn(turnaround_s)
         self.guard.answered(rest_s)
         if exchange.repeatable and (exchange.head in self._known or len(self._known) < KNOWN_MAX):
@@ -176,7 +202,7 @@ class Partner:
             rest_s: from its previous answer to this request [s].
             final: False: a gateway spoke for a device that may still answer.
         """
-        if self._settle(exchange.refusal, refusal=True) or not final:
+        if self._settle(exchange.refusal, refusal=True) is not None or not final:
             self._owe(exchange, sent_s=sent_s)
         else:
             self.owed.clear()
@@ -227,14 +253,15 @@ class Partner:
         self.turnaround_s = min(measured_s, known_s + FAST_GAIN * (measured_s - known_s))
         self.slow_s = max(measured_s, self.slow_s + SLOW_DECAY * (measured_s - self.slow_s))
 
-    def _settle(self, begin: bytes, *, refusal: bool) -> bool:
-        """Strikes out the oldest owed request that fits, and all older ones; returns whether there was one."""
+    def _settle(self, begin: bytes, *, refusal: bool) -> float | None:
+        """Strikes out the oldest owed request that fits, and all older ones; returns when it was sent, or None."""
         for position, owed in enumerate(self.owed):
             if begin and begin == (owed.exchange.refusal if refusal else owed.exchange.head):
                 del self.owed[: position + 1]
-                return True
-        return False
+                return owed.sent_s
+        return None
 
     def _owe(self, exchange: Exchange[Any], *, sent_s: float) -> None:
         self.owed.append(Owed(exchange, sent_s))
-        del self.owed[:-OWED_MAX]
+        while len(self.owed) > OWED_MAX and sent_s - self.owed[0].sent_s > OWED_S:
+            del self.owed[0]

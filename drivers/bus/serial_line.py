@@ -33,7 +33,7 @@ from drivers.bus.byte_port import (
 from drivers.bus.exchange import Exchange
 from drivers.bus.line_echo import LineEcho
 from drivers.bus.partner import Pace, Partner
-from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProfileFault, ProtocolFault
+from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProfileFault, ProtocolFault, WriteForbidden
 from drivers.read_plan import gap_s
 
 log = logging.getLogger(__name__)
@@ -72,13 +72,24 @@ WHOLE_FRAME = 256
 
 @dataclass(order=True, slots=True)
 class _Job(Generic[T]):
-    """A transaction in the queue; writes (rank 0) come before reads (rank 1)."""
+    """A transaction in the queue; writes (rank 0) come before reads (rank 1).
+
+    Attributes:
+        permit: asked right before the request is sent; None: it always may.
+        abandoned: its caller was cancelled; if it was not sent yet, it never is.
+    """
 
     rank: int
     number: int
     exchange: Exchange[T] = field(compare=False)
     loop: asyncio.AbstractEventLoop = field(compare=False)
     future: "asyncio.Future[T]" = field(compare=False)
+    permit: Callable[[], bool] | None = field(default=None, compare=False)
+    abandoned: bool = field(default=False, compare=False)
+
+    def may_leave(self) -> bool:
+        """Whether its request may be sent now."""
+        return not self.abandoned and (self.permit is None or self.permit())
 
     def settle(self, result: T | None, error: DriverError | None) -> None:
         """Hands the result to the caller's loop, from the worker's thread."""
@@ -219,28 +230,39 @@ class SerialLine:
             self._closing.set()
             await asyncio.to_thread(thread.join)
 
-    async def transact(self, exchange: Exchange[T], *, first: bool = False) -> T:
-        """Sends a request and returns its answer. Cancelling the caller does not cancel the transaction.
+    async def transact(
+        self, exchange: Exchange[T], *, first: bool = False, permit: Callable[[], bool] | None = None
+    ) -> T:
+        """Sends a request and returns its answer.
+
+        Cancelling the caller does not cancel a transaction that has begun on the wire; one that has not is dropped.
 
         Args:
             exchange: request and how to know its answer.
             first: goes before all requests that are not `first` (commands before polling).
+            permit: asked by the line's thread right before the first byte is sent.
 
         Raises:
-            LineDown: the port is not there, or the line is closed.
-            NoAnswer: silence.
+            LineDown: the port is not there, or the line is closed; of a write nothing has left.
+            NoAnswer: silence; or a write was sent, and the port was lost.
             ProtocolFault: something came, but not the answer.
             DeviceRefused: the device says no.
+            WriteForbidden: `permit` said no; nothing has left.
         """
         if self._thread is None:
             raise LineDown(f"{self.name}: closed")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
+        job = _Job(0 if first else 1, next(self._numbers), exchange, loop, future, permit)
         try:
-            self._jobs.put_nowait(_Job(0 if first else 1, next(self._numbers), exchange, loop, future))
+            self._jobs.put_nowait(job)
         except queue.Full:
             raise LineDown(f"{self.name}: {WAITING_MAX} requests are waiting already") from None
-        return await asyncio.shield(future)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            job.abandoned = True
+            raise
 
     # ------------------------------------------------------------------------------------------------- worker's side
 
@@ -283,6 +305,8 @@ class SerialLine:
 
     def _serve(self, job: _Job[Any]) -> None:
         """One job: proof that the partner is in step where there is doubt, transaction, rest where it is due."""
+        if job.abandoned:
+            return
         exchange = job.exchange
         if self._port is not None and self._port.hung_up():
             if self._local:
@@ -300,17 +324,23 @@ class SerialLine:
         try:
             if exchange.mirrored and self._echo.heard is None:
                 self._test_echo()
-            result = self._settle_doubt(partner, exchange) or self._attempt(partner, exchange)
+            result = self._settle_doubt(partner, exchange) or self._attempt(partner, exchange, may_leave=job.may_leave)
         except PORT_FAULTS as error:
-            self._rest_until_s = max(self._idle_at_s, self._elapsed_s()) + partner.latest_answer_s
-            self._rest_until_s += exchange.answer_length * self._character_s
-            self._lost(error)
+            self._lost_amid(partner, exchange, error)
             job.settle(None, LineDown(f"{self.name}: {self._path}: {error}"))
             return
         doubt = ProtocolFault(f"{self.name}: unit {partner.name}: perhaps a late answer") if result.doubtful else None
         job.settle(result.answer, result.error or doubt)
         if result.rest_until_s is not None:
-            self._rest(partner, result.received, until_s=result.rest_until_s)
+            silent = self._rest(partner, result.received, until_s=result.rest_until_s)
+            if silent and result.doubtful:
+                partner.silent()
+
+    def _lost_amid(self, partner: Partner, exchange: Exchange[Any], error: Exception) -> None:
+        """Gives the port up in the middle of a transaction: its answer may still reach the next connection."""
+        self._rest_until_s = max(self._idle_at_s, self._elapsed_s()) + partner.latest_answer_s
+        self._rest_until_s += exchange.answer_length * self._character_s
+        self._lost(error)
 
     def _settle_doubt(self, partner: Partner, exchange: Exchange[Any]) -> _Result | None:
         """Brings a partner into step that owes an answer which could be taken for that of the next request.
@@ -334,6 +364,7 @@ class SerialLine:
             result = self._attempt(partner, proof)
             partner.proof_unanswered = not result.alive
             if result.alive:
+                partner.proof_answered()
                 continue
             if alive and partner.proof_failed():
                 log.warning(
@@ -346,25 +377,33 @@ class SerialLine:
             return result
         return _Result(error=ProtocolFault(f"{self.name}: unit {partner.name} is out of step"))
 
-    def _attempt(self, partner: Partner, exchange: Exchange[Any]) -> _Result:
-        """One request on the wire and what became of it; raises what the port raises."""
+    def _attempt(
+        self, partner: Partner, exchange: Exchange[Any], *, may_leave: Callable[[], bool] | None = None
+    ) -> _Result:
+        """One request on the wire and what became of it; raises what the port raises, for a write only before it."""
         try:
             self._await_silence(partner, exchange)
         except ProtocolFault as fault:
             return _Result(error=fault)
+        if may_leave is not None and not may_leave():
+            return _Result(error=WriteForbidden(f"{self.name}: unit {partner.name}: no write leaves in this mode"))
         counts, character_s, length = self.counts, self._character_s, exchange.answer_length
         counts.requests += 1
         counts.writes += not exchange.repeatable
         partner.longest_answer = max(partner.longest_answer, length)
         rest_s = self._elapsed_s() - partner.answered_at_s
-        self._send(exchange.request)
         sent_s = self._elapsed_s() + len(exchange.request) * character_s
-        self._idle_at_s = sent_s
         try:
+            self._send(exchange.request)
+            sent_s = self._idle_at_s = self._elapsed_s() + len(exchange.request) * character_s
             answer, received = self._await_answer(partner, exchange, sent_s=sent_s)
-        except PORT_FAULTS:
+        except PORT_FAULTS as fault:
             partner.missed(exchange, sent_s=sent_s)
-            raise
+            if exchange.repeatable:
+                raise
+            self._lost_amid(partner, exchange, fault)
+            text = f"{self.name}: unit {partner.name}: sent, and the connection was lost: {fault}"
+            return _Result(error=NoAnswer(text))
         except DriverError as error:  # the device, or a gateway before it, says no: the line is in step
             counts.answers += 1
             partner.answered_at_s = self._idle_at_s
@@ -379,7 +418,9 @@ class SerialLine:
         turnaround_s = self._idle_at_s - sent_s - length * character_s
         if partner.answered(exchange, sent_s=sent_s, turnaround_s=turnaround_s, rest_s=rest_s):
             return _Result(answer)
-        return _Result(doubtful=True)
+        if partner.proof(exchange) is not None:
+            return _Result(doubtful=True)
+        return _Result(doubtful=True, rest_until_s=self._idle_at_s + partner.doubt_s)
 
     def _missed(
         self, partner: Partner, exchange: Exchange[Any], received: bytes, *, sent_s: float, rest_s: float
@@ -443,25 +484,32 @@ class SerialLine:
                 return None, received
             raw = (raw + more)[-RECEIVED_MAX:]
 
-    def _rest(self, partner: Partner, received: bytes, *, until_s: float) -> None:
-        """Rests until the latest possible answer has passed; ends early only when nothing is owed any more."""
+    def _rest(self, partner: Partner, received: bytes, *, until_s: float) -> bool:
+        """Rests until the latest possible answer has passed; ends early only when nothing is owed any more.
+
+        Returns:
+            Whether the whole rest has passed and nothing like an answer of the partner came.
+        """
+        silent = True
         while not self._closing.is_set():
             remaining_s = until_s - self._elapsed_s()
             if remaining_s <= 0:
-                break
+                return silent
             try:
                 more = self._receive(wait_s=min(remaining_s, NAP_MAX_S))
             except PORT_FAULTS as error:
                 self._lost(error)
-                return
+                return False
             if not more:
                 continue
             self._idle_at_s = self._elapsed_s()
             received = (received + more)[-RECEIVED_MAX:]
+            silent = silent and not any(owed.exchange.head in received for owed in partner.owed)
             if self._find_late(received):
                 received = b""
                 if not partner.owed:
-                    return
+                    break
+        return False
 
     def _find_late(self, received: bytes, *, but: Exchange[Any] | None = None) -> bool:
         """Searches owed answers in bytes that belong to nobody; each teaches how late its partner can be."""

@@ -101,7 +101,7 @@ class Stopwatch:
         finally:
             self.asked.append(Asked(unit, span, self._elapsed_s() - start_s, fault))
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
+    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int, **_: object) -> None:
         """A survey only reads."""
         raise AssertionError(f"{self.name}: a survey writes nothing: {unit} {function} {address} {values}")
 

@@ -49,19 +49,22 @@ class Slave:
             if not buffer:
                 arrived_s = elapsed_s()
             buffer += data
-            length = 9 + buffer[6] if len(buffer) > 6 and buffer[1] in (15, 16) else REQUEST_LENGTH
-            if buffer[0] == WAKING:
-                length = 16 + buffer[13] if len(buffer) > 13 else 16
-            if len(buffer) < length:
-                continue
-            request, buffer = buffer[:length], buffer[length:]
-            self.requests.append((arrived_s, request))
-            self.asked.set()
-            for pause_s, data in self.script(len(self.requests) - 1, request):
-                if pause_s and self.stopping.wait(pause_s):
-                    return
-                self.sent_at_s.append(elapsed_s())
-                os.write(self.master, data)
+            while len(buffer) >= (length := _length(buffer)):  # those that came while it was busy wait in its queue
+                request, buffer = buffer[:length], buffer[length:]
+                self.requests.append((arrived_s, request))
+                self.asked.set()
+                for pause_s, data in self.script(len(self.requests) - 1, request):
+                    if pause_s and self.stopping.wait(pause_s):
+                        return
+                    self.sent_at_s.append(elapsed_s())
+                    os.write(self.master, data)
+
+
+def _length(buffer: bytes) -> int:
+    """The length of the request that begins here, as far as it can be told yet."""
+    if buffer[:1] == bytes((WAKING,)):
+        return 16 + buffer[13] if len(buffer) > 13 else 16
+    return 9 + buffer[6] if len(buffer) > 6 and buffer[1] in (15, 16) else REQUEST_LENGTH
 
 
 @pytest.fixture

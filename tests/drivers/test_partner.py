@@ -10,10 +10,21 @@ from hypothesis import strategies as st
 from drivers.bus.base import Span, UnitTiming
 from drivers.bus.exchange import Exchange
 from drivers.bus.modbus_rtu import ReadExchange, WriteExchange, check_sum
-from drivers.bus.partner import LATEST_LEARNED_MAX_S, OWED_MAX, TIMEOUT_LEARNED_MAX_S, Partner
+from drivers.bus.partner import (
+    LATEST_LEARNED_MAX_S,
+    OWED_MAX,
+    OWED_S,
+    PROOFS_FAILED_MAX,
+    PROOFS_RETRY_ANSWERS,
+    TIMEOUT_LEARNED_MAX_S,
+    Partner,
+)
 
 TIMEOUT_S, LATEST_S = 0.5, 1.5
 LONG_S = 10.0
+STEPS_MAX = 40
+ATTEMPT_S = 0.9 * OWED_S / STEPS_MAX
+"""So that no answer of a history comes later than requests are remembered."""
 
 
 def partner(**timing: float) -> Partner:
@@ -38,9 +49,13 @@ class World:
     waiting: list[tuple[int, ReadExchange]] = field(default_factory=list)
     sent: int = 0
 
+    @property
+    def now_s(self) -> float:
+        return self.sent * ATTEMPT_S
+
     def attempt(self, exchange: ReadExchange, *, lost: int, in_time: int, in_rest: int) -> str:
         """Sends a request; `lost` old answers never come, so many come in time, so many in the rest after a miss."""
-        number, self.sent = self.sent, self.sent + 1
+        sent_s, number, self.sent = self.now_s, self.sent, self.sent + 1
         self.waiting.append((number, exchange))
         del self.waiting[: min(lost, len(self.waiting))]
         noise = b""
@@ -52,16 +67,16 @@ class World:
             if exchange.look(noise) is None:
                 continue
             if noise != answer_frame(asked, source):
-                self.partner.find_late(noise, now_s=number, character_s=0.0, but=exchange.head)
-            if not self.partner.answered(exchange, sent_s=number, turnaround_s=0.01, rest_s=LONG_S):
+                self.partner.find_late(noise, now_s=sent_s, character_s=0.0, but=exchange.head)
+            if not self.partner.answered(exchange, sent_s=sent_s, turnaround_s=0.01, rest_s=LONG_S):
                 return "doubtful"
             assert source == number, "an answer was believed of the wrong request"
             return "answered"
-        self.partner.missed(exchange, sent_s=number)
+        self.partner.missed(exchange, sent_s=sent_s)
         for _ in range(in_rest):
             if self.waiting:
                 source, asked = self.waiting.pop(0)
-                self.partner.find_late(answer_frame(asked, source), now_s=number, character_s=0.0)
+                self.partner.find_late(answer_frame(asked, source), now_s=sent_s, character_s=0.0)
                 if not self.partner.owed:
                     break
         return "missed"
@@ -72,16 +87,13 @@ class World:
     steps=st.lists(
         st.tuples(st.integers(1, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.booleans()),
         min_size=1,
-        max_size=40,
+        max_size=STEPS_MAX,
     )
 )
 def test_no_answer_is_believed_of_the_wrong_request(steps: list[tuple[int, int, int, int, bool]]) -> None:
     world = World(partner())
     for count, lost, in_time, in_rest, trial in steps:
         exchange = read(count)
-        if len(world.waiting) > OWED_MAX - 2:  # so many unanswered requests are forgotten
-            world.waiting.clear()
-            world.partner.owed.clear()
         if world.partner.in_doubt(exchange) and not trial:
             proof = world.partner.proof(exchange)
             assert isinstance(proof, ReadExchange)
@@ -180,3 +192,49 @@ def test_a_proof_that_stays_unanswered_gives_way_to_another_one() -> None:
     assert len({request[:1] for request in tried}) == 2, "two registers of the same kind, then one of the other"
     known.answered(read(1), sent_s=8.0, turnaround_s=0.01, rest_s=LONG_S)
     assert known.in_doubt(asked), "it may have been the late one"
+
+
+def test_a_request_is_not_forgotten_because_many_others_followed_it() -> None:
+    known = partner()
+    for count in range(1, OWED_MAX + 10):
+        known.missed(read(count), sent_s=0.1 * count)
+    assert known.in_doubt(read(1)), "its answer may still come"
+    for number in range(500):
+        known.missed(read(2), sent_s=100.0 + number)
+    assert not known.in_doubt(read(1))
+    assert len(known.owed) <= OWED_S + 2, "of a dead partner not everything is kept"
+
+
+def without_proofs() -> Partner:
+    known = partner()
+    for _ in range(PROOFS_FAILED_MAX):
+        known.proof_failed()
+    assert not known.proves
+    return known
+
+
+def test_without_proofs_an_answer_is_believed_only_after_silence() -> None:
+    known = without_proofs()
+    known.missed(read(2), sent_s=0.0)
+    known.missed(read(2), sent_s=1.0)
+    assert not known.answered(read(2), sent_s=2.0, turnaround_s=0.01, rest_s=LONG_S), "perhaps that to the first"
+    assert known.doubt_s > 2.0, "if so, the others may come as late"
+    assert not known.answered(read(2), sent_s=3.0, turnaround_s=0.01, rest_s=LONG_S)
+    known.silent()
+    assert known.answered(read(2), sent_s=9.0, turnaround_s=0.01, rest_s=LONG_S)
+    known.missed(read(2), sent_s=10.0)
+    assert known.answered(read(2), sent_s=11.0 + OWED_S, turnaround_s=0.01, rest_s=LONG_S), "nothing is so late"
+
+
+def test_lost_proofs_are_forgiven() -> None:
+    known = without_proofs()
+    for number in range(PROOFS_RETRY_ANSWERS):
+        assert not known.proves
+        assert known.answered(read(2), sent_s=number, turnaround_s=0.01, rest_s=LONG_S)
+    assert known.proves, "it is asked again after a while"
+    assert known.proof_failed(), "... once"
+    known = partner()
+    for _ in range(3 * PROOFS_FAILED_MAX):
+        known.proof_failed()
+        known.proof_answered()
+    assert known.proves

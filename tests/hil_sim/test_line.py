@@ -188,10 +188,10 @@ def test_a_line_keeps_wire_time(make_line: LineMaker, log: WireLog) -> None:
             assert len(exchange(port, read_request(1, 3, 0, count=36), 77)) == 77
             took_s.append(elapsed_s() - start_s)
     assert min(took_s) > 0.99 * ideal_s
-    assert statistics.median(took_s) < 1.25 * ideal_s
+    assert statistics.median(took_s) < 2 * ideal_s
     assert line.statistics.gap_violations == 0
     assert line.statistics.bytes == 7 * 85
-    assert line.statistics.busy_s == pytest.approx(7 * ideal_s, rel=0.25)
+    assert 0.75 * 7 * ideal_s < line.statistics.busy_s < 2 * 7 * ideal_s
 
 
 def test_values_are_stamped_before_the_first_byte_can_be_read(make_line: LineMaker, log: WireLog) -> None:
@@ -309,15 +309,16 @@ def test_every_second_answer_is_late_and_others_are_served_meanwhile(
     two_on_a_line: tuple[SerialLine, serial.Serial],
 ) -> None:
     line, port = two_on_a_line
-    line.faults = WireFaults(late_every=2, late_s=0.15, units=frozenset({1}))
+    late_s = 0.5
+    line.faults = WireFaults(late_every=2, late_s=late_s, units=frozenset({1}))
     assert ask(port, READ_1, 9)[0] == 1
     start_s = elapsed_s()
     port.write(READ_1)
     wait_until(lambda: line.statistics.requests == 2)
     assert ask(port, READ_2, 7)[0] == 2
-    assert elapsed_s() - start_s < 0.14
+    assert port.in_waiting == 0, "the late one comes after it"
     assert port.read(9)[0] == 1
-    assert elapsed_s() - start_s > 0.15
+    assert elapsed_s() - start_s > late_s
     line.faults = WireFaults()
     assert good(ask(port, READ_1, 9))
     assert (line.statistics.late, line.statistics.answers) == (1, 4)
@@ -374,12 +375,14 @@ def test_a_slave_that_needs_a_rest_ignores_who_gives_none(two_on_a_line: tuple[S
 def test_a_usb_adapter_hands_on_at_its_ticks(two_on_a_line: tuple[SerialLine, serial.Serial]) -> None:
     line, port = two_on_a_line
     line.faults = WireFaults(latency_s=0.05)
-    for _ in range(5):
-        assert good(ask(port, READ_1, 9))
-        assert elapsed_s() % 0.05 < 0.04, "an answer came between two ticks"
-    big = ask(port, read_request(1, 3, 0, count=36), 77)  # a full packet goes at once, the rest waits for a tick
-    assert good(big)
-    assert elapsed_s() % 0.05 < 0.04
+    # A full packet goes at once, the rest waits for a tick.
+    for request, length in ((READ_1, 9), (read_request(1, 3, 0, count=36), 77)):
+        answered_s = []
+        for _ in range(6):
+            assert good(ask(port, request, length))
+            answered_s.append(elapsed_s())
+        # Each at a tick of its own; whoever reads the first one late still sees four whole ones to the last.
+        assert answered_s[-1] - answered_s[0] > 4 * 0.05
 
 
 def test_bytes_that_nobody_asked_for(two_on_a_line: tuple[SerialLine, serial.Serial]) -> None:
