@@ -52,7 +52,7 @@ class Device:
         now_utc: site's clock.
         elapsed_s: stop-watch of the machine [s].
         memory: what it knew before the last restart.
-        may_write: asked before every write; False: not one frame leaves.
+        may_write: asked before every write; False: not one frame leaves. Without it none ever leaves.
         share: what it shares with the other units of its line; None: it is alone on it.
     """
 
@@ -67,7 +67,7 @@ class Device:
         now_utc: Callable[[], datetime],
         elapsed_s: Callable[[], float],
         memory: DeviceMemory | None = None,
-        may_write: Callable[[], bool] = lambda: True,
+        may_write: Callable[[], bool] = lambda: False,
         share: LineShare | None = None,
     ) -> None:
         self.name = name
@@ -253,6 +253,10 @@ class Device:
     def renew(self, point: str, value: float) -> bool:
         """Says that a command is still wanted; False if it must be written again. See `Writer.renew`."""
         return self._writer.renew(point.removeprefix(f"{self.name}."), value)
+
+    def room(self, point: str, *, frames: int) -> bool:
+        """Whether so many commands in a row are within the point's limits of this hour and day."""
+        return self._writer.room(point.removeprefix(f"{self.name}."), frames=frames)
 
     @property
     def serves(self) -> bool:

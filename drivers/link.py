@@ -44,7 +44,7 @@ class UnitLink:
         unit: its Modbus address.
         elapsed_s: stop-watch of the machine [s].
         share: shared with the other units of the line; None: alone on it.
-        may_write: asked before every frame that writes; False: it does not leave.
+        may_write: asked before every frame that writes; False: it does not leave. Without it none ever leaves.
         shy: it answers bad addresses with silence.
     """
 
@@ -55,7 +55,7 @@ class UnitLink:
         *,
         elapsed_s: Callable[[], float],
         share: LineShare | None = None,
-        may_write: Callable[[], bool] = lambda: True,
+        may_write: Callable[[], bool] = lambda: False,
         shy: bool = False,
     ) -> None:
         self.bus = bus

@@ -8,11 +8,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeGuard
 
 from drivers.profile import WriteRule
 
 KEEP_ALIVE_SHARE = 0.5
 """A watchdog is served when this share of its time has passed: one lost frame is no loss of the command."""
+MAYBE_MAX = 8
+"""Values of ours that may stand in one point; the oldest are given up."""
 JUMP_S_MAX = 120.0
 """The site's clock may be set forward; more than this between two looks is not believed to have passed."""
 
@@ -49,12 +52,25 @@ class Standing:
         renewed_s: when its owner last wanted it, in running time [s].
         written_s: when a frame with it was last sent, in running time [s].
         proven: whether the device is known to have taken it.
+        maybe: values that we wrote before and that may stand there instead, as long as this one is not proven.
     """
 
     value: float
     renewed_s: float
     written_s: float
     proven: bool
+    maybe: tuple[float, ...] = ()
+
+    @property
+    def ours(self) -> tuple[float, ...]:
+        """What the point shows if nobody else has changed it."""
+        return (self.value, *self.maybe)
+
+    def prove(self, *, proven: bool) -> None:
+        """Notes whether the device shows it."""
+        self.proven = proven
+        if proven:
+            self.maybe = ()
 
 
 class StandingCommands:
@@ -68,11 +84,17 @@ class StandingCommands:
 
     def __init__(self, kept: object, *, now_s: float, rules: Mapping[str, WriteRule]) -> None:
         self._commands: dict[str, Standing] = {}
-        for name, value in kept.items() if isinstance(kept, dict) else ():
+        for name, entry in kept.items() if isinstance(kept, dict) else ():
             known = name in rules and rules[name].expiry_s is not None
-            if known and type(value) in (int, float) and math.isfinite(value):
-                # When it was written is not known: its watchdog is served at once.
-                self._commands[name] = Standing(float(value), now_s, -math.inf, proven=True)
+            # A bare number tells nothing of whether the device took it.
+            fields = entry if isinstance(entry, dict) else {"value": entry}
+            value = fields.get("value")
+            if known and _is_number(value):
+                maybe = fields.get("maybe")
+                others = tuple(float(other) for other in maybe if _is_number(other)) if isinstance(maybe, list) else ()
+                # When it was written is not known: its watchdog is served at once, if it is known to stand there.
+                proven = fields.get("proven") is True
+                self._commands[name] = Standing(float(value), now_s, -math.inf, proven=proven, maybe=others)
 
     def get(self, name: str) -> Standing | None:
         """What stands in a point; None: nothing of ours."""
@@ -80,7 +102,9 @@ class StandingCommands:
 
     def put(self, name: str, value: float, *, now_s: float) -> None:
         """A frame with this value is about to be sent."""
-        self._commands[name] = Standing(value, now_s, now_s, proven=False)
+        before = self._commands.get(name)
+        maybe = () if before is None else tuple(other for other in before.ours if other != value)
+        self._commands[name] = Standing(value, now_s, now_s, proven=False, maybe=maybe[:MAYBE_MAX])
 
     def restore(self, name: str, before: Standing | None) -> None:
         """The frame changed nothing: what stood before still does."""
@@ -114,8 +138,15 @@ class StandingCommands:
         ]
 
     def state(self) -> dict[str, object]:
-        """All commands as JSON-like data; changes only when a value does."""
-        return {name: standing.value for name, standing in self._commands.items()}
+        """All commands as JSON-like data; changes only when a value or its proof does."""
+        return {
+            name: {"value": standing.value, "proven": standing.proven, "maybe": list(standing.maybe)}
+            for name, standing in self._commands.items()
+        }
 
     def __bool__(self) -> bool:
         return bool(self._commands)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]

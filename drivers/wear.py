@@ -60,9 +60,10 @@ class WriteCounts:
             now_utc: the present instant.
             needed: writes wanted, those that must be able to follow included.
         """
-        if rule.volatile or name not in self._counts:
+        if rule.volatile:
             return True
-        recent, now_s = self._counts[name].recent, now_utc.timestamp()
+        recent = self._counts[name].recent if name in self._counts else deque[float]()
+        now_s = now_utc.timestamp()
         # After a clock was set back, what lies ahead counts as happening now: blocked for one span, not for ever.
         for position, instant_s in enumerate(recent):
             recent[position] = min(instant_s, now_s)

@@ -28,6 +28,8 @@ TOLERANCE_FLOOR = 1e-6
 """Written and read back values are equal if they differ by less than this, whatever the rule says: float arithmetic."""
 AGAIN_S = 30.0
 """What could not be served (a pulse to be ended, a safe value) is tried again after this running time."""
+TAKEN_PERHAPS = (4, 5, 6)
+"""Exceptions (failure, accepted and still working, busy) that do not say that the value was not taken."""
 WRITES = "writes"
 """Section of the device's memory: counts of wear and commands in force."""
 PULSES = "pulses"
@@ -153,9 +155,7 @@ class Writer:
                 if seen is not None:
                     self._renewed(name)
                     return WriteOutcome(verified=True, wrote=wrote, read_back=seen, reason=Reason.NONE)
-                # What ends the command (a safe value, the end of a pulse) must be within the limits as well.
-                ends = rule.safe is not None or (rule.pulse is not None and rule.pulse.reset is not None)
-                self._check_room(name, rule, needed=2 if ends else 1)
+                self._check_room(name, rule, needed=1 + _ends(rule))
                 await self._unlock(rule)
                 outcome = await self._send(name, wrote, registers)
             except _Stop as stop:
@@ -180,6 +180,13 @@ class Writer:
             return False
         standing.renewed_s = self._time.passed_s()
         return True
+
+    def room(self, name: str, *, frames: int) -> bool:
+        """Whether so many commands in a row are within the limits of this hour and day."""
+        rule = self._rules.get(name)
+        if rule is None:
+            return False
+        return self._counts.room(name, rule, now_utc=self._now_utc(), needed=frames + _ends(rule))
 
     def _rule(self, name: str, value: float) -> WriteRule:
         """The rule of a point that may be written at all, and now."""
@@ -264,7 +271,7 @@ class Writer:
         standing = self._standing.get(name)
         if standing is not None:
             standing.renewed_s = self._time.passed_s()
-            standing.proven = True
+            standing.prove(proven=True)
 
     def _check_room(self, name: str, rule: WriteRule, *, needed: int) -> None:
         if not self._counts.room(name, rule, now_utc=self._now_utc(), needed=needed):
@@ -307,13 +314,13 @@ class Writer:
         except _Stop as stop:
             await self._not_sent(name, before)
             raise stop from None
-        except (NoAnswer, ProtocolFault) as error:
+        except DriverError as error:
+            if _not_taken(error):
+                await self._not_sent(name, before)
+                return replace(outcome, reason=_reason(error))
             outcome = await self._prove(rule, wrote)
             if not outcome.verified:
                 outcome = replace(outcome, reason=_reason(error))
-        except DriverError as error:
-            await self._not_sent(name, before)
-            return replace(outcome, reason=_reason(error))
         else:
             outcome = await self._prove(rule, wrote)
             if rule.pulse is not None and rule.state_point == name and self._silent(name, rule.pulse):
@@ -321,7 +328,9 @@ class Writer:
                 outcome = replace(outcome, verified=True, reason=Reason.NONE)
         standing = self._standing.get(name)
         if standing is not None:
-            standing.proven = outcome.verified
+            standing.prove(proven=outcome.verified)
+            if outcome.verified and rule.keep_alive_s is not None:
+                await self._keep()  # only what is known to stand there is fed after a restart
         return outcome
 
     def _silent(self, name: str, pulse: Pulse) -> bool:
@@ -429,19 +438,19 @@ class Writer:
         """Ends a command that its owner has given up: its safe value, unless somebody else has changed it."""
         rule, standing = self._rules[name], self._standing.get(name)
         assert standing is not None
-        if rule.safe is not None and not await self._settle(name, rule.safe, old=standing.value):
+        if rule.safe is not None and not await self._settle(name, rule.safe, ours=standing.ours):
             return
         log.warning("command expired point=%s value=%s safe=%s", name, standing.value, rule.safe)
         self._standing.drop(name)
         await self._keep()
 
-    async def _settle(self, name: str, value: float, *, old: float | None = None) -> bool:
+    async def _settle(self, name: str, value: float, *, ours: Sequence[float] = ()) -> bool:
         """Brings a register to a value that is owed to the device.
 
         Args:
             name: of the point.
             value: what it must show.
-            old: what it shows if it is still ours; anything else is left alone. None: whatever it shows.
+            ours: what it shows if it is still ours; anything else is left alone. Empty: whatever it shows.
 
         Returns:
             False if it has to be tried again later.
@@ -452,7 +461,7 @@ class Writer:
             shown = await self._see(name) if readable else None
             if readable and (shown is None or self._at(name, value, shown)):
                 settled = shown is not None
-            elif shown is not None and old is not None and not self._at(name, old, shown):
+            elif shown is not None and ours and not any(self._at(name, old, shown) for old in ours):
                 settled = True
             else:
                 self._check_room(name, self._rules[name], needed=1)
@@ -480,6 +489,18 @@ class Writer:
             log.warning("watchdog was not served point=%s reason=%s", name, error)
             return
         standing.written_s = self._time.passed_s()
+
+
+def _ends(rule: WriteRule) -> int:
+    """Frames that must be able to follow within the limits: what ends the command, a safe value or a pulse's rest."""
+    return int(rule.safe is not None or (rule.pulse is not None and rule.pulse.reset is not None))
+
+
+def _not_taken(error: DriverError) -> bool:
+    """Whether the device cannot have taken a write that failed so; of anything else only its state point tells."""
+    if isinstance(error, DeviceRefused):
+        return error.code not in TAKEN_PERHAPS
+    return isinstance(error, LineDown | WriteForbidden)
 
 
 def _within(value: float, lower: float, upper: float) -> bool:

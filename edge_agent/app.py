@@ -458,7 +458,13 @@ class Service:
             if any(device.serves for device in members):
                 yield (
                     f"serve {bus}",
-                    partial(serve_bus, members, clock=self.clock, progress=partial(progress.mark, f"serve {bus}")),
+                    partial(
+                        serve_bus,
+                        members,
+                        clock=self.clock,
+                        watch=self.watches[bus],
+                        progress=lambda device: progress.mark(f"serve {device}"),
+                    ),
                 )
         scanned = partial(progress.mark, "scan")
         yield "record", partial(self.recorder.run, clock=self.clock, period_s=self.scan_s, progress=scanned)
@@ -523,7 +529,7 @@ class Service:
                 for bus in {self._bus_of(name) for name in self.devices}
             },
             **{
-                f"serve {self._bus_of(name)}": SERVE_S + SERVE_STUCK_S
+                f"serve {name}": SERVE_S + SERVE_STUCK_S
                 for name, device in self.devices.items()
                 if device.serves
             },

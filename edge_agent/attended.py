@@ -5,11 +5,15 @@ it, because somebody stands at the machine; every other rule of the guard and of
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from types import FrameType
+from typing import TypeVar
 
 from drivers.commissioning.mbpoll import read_question
 from drivers.device import Device
@@ -31,10 +35,13 @@ from edge_agent.settings.model import Commissioning, SiteFile
 from edge_agent.store.rows import AuditEntry
 from edge_agent.store.store import Store
 
+Done = TypeVar("Done")
 WATCH_S = 2.0
 """Pause between two looks for an effect."""
 CHANGE_RATIO = 0.02
 """A value that moves by less is not called an effect."""
+FRAMES = 3
+"""The command, its restoration, and once more the restoration if a frame is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,43 @@ class Step:
     name: str
     ok: bool | None
     values: dict[str, float | str | None] = field(default_factory=dict)
+
+
+async def to_the_end(work: Coroutine[None, None, Done]) -> Done:
+    """Waits for work that must not be left half done; a cancellation takes effect after it."""
+    task = asyncio.create_task(work)  # noqa: TID251 - it is waited for below, whatever comes
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    done = task.result()
+    if cancelled:
+        raise asyncio.CancelledError
+    return done
+
+
+@contextmanager
+def interrupted_once() -> Iterator[None]:
+    """Passes the first Ctrl-C on and swallows the others: asyncio ends the loop at the second, whatever it is doing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    passed = False
+
+    def once(number: int, frame: FrameType | None) -> None:
+        nonlocal passed
+        if not passed and callable(before):
+            passed = True
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, once)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def commands_of(site: SiteFile, device: str, point: str) -> list[tuple[Kind, str]]:
@@ -143,6 +187,8 @@ class Attempt:
         old = self._restorable(before)
         value = self._value if self._value is not None else self._step_from(old)
         refusal = self._refusal(value, old, clock, memory)
+        if not refusal and not device.room(self.spec.name, frames=FRAMES):
+            refusal = "no_room_to_restore"
         self._tell(Step("judge", not refusal, {"value": value, "reason": refusal}))
         if refusal:
             return "refused", refusal
@@ -165,16 +211,17 @@ class Attempt:
         outcome = "unverified"
         reason = ""
         restored = False
-        try:
-            written = await device.write(self.spec.name, value)
-            await self._audit(store, clock, by, old=old, value=value, written=written)
-            self._tell(Step("write", written.verified, {"value": written.wrote, "read_back": written.read_back}))
-            reason = str(written.reason)
-            if written.verified:
-                outcome = "proven"
-                await self._watch(device)
-        finally:
-            restored = await asyncio.shield(self._restore(device, store, clock, by, old=old))
+        with interrupted_once():
+            try:
+                written = await device.write(self.spec.name, value)
+                await self._audit(store, clock, by, old=old, value=value, written=written)
+                self._tell(Step("write", written.verified, {"value": written.wrote, "read_back": written.read_back}))
+                reason = str(written.reason)
+                if written.verified:
+                    outcome = "proven"
+                    await self._watch(device)
+            finally:
+                restored = await to_the_end(self._restore(device, store, clock, by, old=old))
         return (outcome, reason) if restored else ("not_restored", "read_back_differs")
 
     # ------------------------------------------------------------------------------------------------- the steps

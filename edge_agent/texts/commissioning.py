@@ -70,6 +70,10 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "pulse_not_restorable": Text(
             "脉冲指令无法恢复,不能这样验证", "a pulse cannot be taken back, so it is not proven this way"
         ),
+        "no_room_to_restore": Text(
+            "剩余写入次数不够恢复原值(写入、恢复、再试一次),请稍后再试",
+            "too few writes are left in this hour or day to write, restore, and restore once more; try later",
+        ),
         "law_monotonic": Text("累计值只增不减", "totals only grow"),
     }
 )

@@ -132,6 +132,7 @@ class Bench:
             period_s=10,
             now_utc=lambda: self.now_utc,
             elapsed_s=lambda: self.wall_s,
+            may_write=lambda: True,
         )
         self.set(flow=200, supply=455, power=1234, ratio=60, setpoint=450)
         low, high = struct.unpack(">2H", struct.pack(">f", 1234.5))

@@ -75,6 +75,13 @@ async def test_no_point_of_any_shipped_model_can_be_written_in_monitor_mode(
     assert asked > 50
 
 
+async def test_without_somebody_who_allows_it_nothing_is_written() -> None:
+    bus = SilentWitness()
+    with pytest.raises(WriteForbidden):
+        await UnitLink(bus, 1, elapsed_s=lambda: 0.0).send(0, [1], function=6)
+    assert bus.writes == []
+
+
 async def test_the_gate_stands_before_the_wire_whoever_asks() -> None:
     bus, allowed = SilentWitness(), False
     link = UnitLink(bus, 1, elapsed_s=lambda: 0.0, may_write=lambda: allowed)

@@ -159,12 +159,17 @@ class Plant:
         self.check(name, value)
         self.frames.append((name, value, self.now_utc, self.wall_s))
         if self.answers == "refuses":
-            raise DeviceRefused("x", code=4)
+            raise DeviceRefused("x", code=2)
         if self.answers != "silent":
             self.registers[address] = min(values[0], self.clamp_at)
         self.die("after the frame")
         if self.answers in ("silent", "deaf"):
             raise NoAnswer("no echo")
+        if self.answers == "lost":  # with its connection: the next question finds no port
+            self.answers = "down"
+            raise NoAnswer("sent, and the connection was lost")
+        if self.answers == "working":
+            raise DeviceRefused("accepted, still working", code=5)
 
     def check(self, name: str, value: float) -> None:
         """What must be true of every frame."""
@@ -263,7 +268,7 @@ class Writing(RuleBasedStateMachine):
     def change_mode(self, *, allowed: bool) -> None:
         self.plant.allowed = allowed
 
-    @rule(answers=st.sampled_from(["well", "well", "silent", "deaf", "refuses", "down"]))
+    @rule(answers=st.sampled_from(["well", "well", "silent", "deaf", "lost", "working", "refuses", "down"]))
     def change_answers(self, answers: str) -> None:
         self.plant.answers = answers
 
@@ -453,6 +458,7 @@ async def test_no_pulse_while_the_one_before_stands(plant: Plant) -> None:
 
 async def test_a_watchdog_is_served_with_margin_while_its_command_is_in_force(plant: Plant) -> None:
     assert (await plant.write_point("capacity", 70)).verified
+    kept = plant.keeps
     for second in range(0, 600, 5):
         plant.pass_s(5)
         assert plant.device.renew("capacity", 70), second
@@ -461,7 +467,7 @@ async def test_a_watchdog_is_served_with_margin_while_its_command_is_in_force(pl
     gaps_s = [later - earlier for earlier, later in itertools.pairwise(instants_s)]
     assert max(gaps_s) <= 35
     assert len(instants_s) <= 1 + 600 / 30
-    assert plant.keeps == 1, "feeding a register that does not wear writes nothing to the disk"
+    assert plant.keeps == kept, "feeding a register that does not wear writes nothing to the disk"
 
 
 async def test_a_control_that_died_is_not_kept_alive(plant: Plant) -> None:
@@ -551,6 +557,95 @@ async def test_a_clock_set_forward_ends_no_command(plant: Plant) -> None:
     plant.now_utc += timedelta(hours=3)
     await plant.device.serve()
     assert plant.registers[2] == 400
+
+
+@pytest.mark.parametrize("answers", ["lost", "working"])
+async def test_a_pulse_whose_frame_left_is_ended_whatever_the_wire_says(plant: Plant, answers: str) -> None:
+    plant.answers = answers
+    await plant.write_point("reset", 1)
+    assert plant.sent("reset", 1) == 1
+    plant.answers = "well"
+    plant.pass_s(31)
+    await plant.device.serve()
+    assert plant.registers[4] == 0
+    assert plant.sent("reset", 1) == 1
+
+
+async def test_a_pulse_that_never_left_is_not_owed(plant: Plant) -> None:
+    plant.answers = "down"
+    assert (await plant.write_point("reset", 1)).reason is Reason.LINE_DOWN
+    assert plant.device._writer._pulses == []
+
+
+@pytest.mark.parametrize("answers", ["lost", "deaf", "working"])
+async def test_the_value_before_is_never_fed_over_one_that_may_have_been_taken(plant: Plant, answers: str) -> None:
+    assert (await plant.write_point("capacity", 40)).verified
+    plant.answers = answers
+    await plant.write_point("capacity", 90)
+    plant.answers = "well"
+    for _ in range(20):
+        plant.pass_s(5)
+        await plant.device.serve()
+    assert plant.registers[3] == 90
+    assert plant.sent("capacity", 40) == 1
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("restarts", [True, False])
+async def test_whichever_of_our_values_stands_is_replaced_by_the_safe_one(
+    plant: Plant, *, taken: bool, restarts: bool
+) -> None:
+    await ready(plant)
+    assert (await plant.write_point("setpoint", 30)).verified
+    plant.answers = "lost"
+    assert not (await plant.write_point("setpoint", 40)).verified
+    if not taken:
+        plant.registers[2] = 300
+    plant.answers = "well"
+    if restarts:
+        plant.start()
+    for _ in range(150):
+        plant.pass_s(30)
+        await plant.device.serve()
+    assert plant.registers[2] == 100
+
+
+@pytest.mark.parametrize("code", [4, 5, 6])
+async def test_an_exception_that_leaves_it_open_is_proven_by_the_state_point(plant: Plant, code: int) -> None:
+    await ready(plant)
+    send = plant.write
+
+    async def write(*words: Any, **more: Any) -> None:  # noqa: ANN401 - as the bus
+        await send(*words, **more)
+        raise DeviceRefused("x", code=code)
+
+    plant.write = write  # type: ignore[method-assign]
+    assert (await plant.write_point("setpoint", 40)).verified
+    assert plant.device.renew("setpoint", 40)
+
+
+async def test_what_was_never_proven_is_not_fed_after_a_restart(plant: Plant) -> None:
+    plant.clamp_at = 55
+    assert (await plant.write_point("capacity", 90)).reason is Reason.READ_BACK_DIFFERS
+    plant.start()
+    frames = len(plant.frames)
+    plant.pass_s(5)
+    await plant.device.serve()
+    assert len(plant.frames) == frames
+    assert (await plant.write_point("capacity", 50)).verified
+    plant.start()
+    plant.pass_s(5)
+    await plant.device.serve()
+    assert plant.frames[-1][:2] == ("capacity", 50), "what was proven is fed at once"
+    assert plant.sent("capacity", 50) == 2
+
+
+async def test_room_is_known_before_a_command_is_given(plant: Plant) -> None:
+    await ready(plant)
+    assert plant.device.room("setpoint", frames=HOURLY - 1), "and one more for the safe value"
+    assert not plant.device.room("setpoint", frames=HOURLY)
+    assert plant.device.room("u.capacity", frames=100)
+    assert not plant.device.room("nothing", frames=1)
 
 
 @pytest.mark.parametrize(

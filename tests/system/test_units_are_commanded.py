@@ -113,7 +113,14 @@ async def command(model: str, unit: Unit, waited: Callable[[float], None]) -> No
     try:
         await bus.open()
         device = Device(
-            "u", bus=bus, unit=1, profile=profile, period_s=10, now_utc=lambda: INSTANT_UTC, elapsed_s=elapsed_s
+            "u",
+            bus=bus,
+            unit=1,
+            profile=profile,
+            period_s=10,
+            now_utc=lambda: INSTANT_UTC,
+            elapsed_s=elapsed_s,
+            may_write=lambda: True,
         )
         device._writer._sleep = pause
         for point, value, reason in DAYS[model]:
