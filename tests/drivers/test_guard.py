@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.bus.guard import GUARD_MAX_S, TRIAL_FIRST, TRIAL_MAX, Guard
@@ -63,6 +63,7 @@ def test_a_need_of_60_ms_costs_four_misses() -> None:
     assert 0.06 <= slave.guard.rest_s < 0.07
 
 
+@settings(deadline=None)
 @given(floor_s=st.sampled_from([0.0, 0.02]), needs_s=st.floats(0.03, GUARD_MAX_S))
 def test_one_bad_evening_does_not_slow_a_line_for_ever(floor_s: float, needs_s: float) -> None:
     slave = Slave(Guard(floor_s), needs_s=needs_s)

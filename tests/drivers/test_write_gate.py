@@ -1,6 +1,6 @@
 """In monitor mode nothing reaches the wire, whichever point of whichever model is asked for, and whoever asks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -25,6 +25,7 @@ class SilentWitness:
     def __init__(self) -> None:
         self.counts = BusCounts()
         self.writes: list[tuple[int, tuple[int, ...], int]] = []
+        self.in_queue: Callable[[], object] = lambda: None
 
     def expect(self, unit: int, timing: UnitTiming) -> None:
         """Nothing to learn."""
@@ -43,8 +44,20 @@ class SilentWitness:
         assert unit
         return (0,) * span.count
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
+    async def write(
+        self,
+        address: int,
+        values: Sequence[int],
+        *,
+        unit: int,
+        function: int,
+        permit: Callable[[], bool] | None = None,
+    ) -> None:
         assert unit
+        assert permit is not None
+        self.in_queue()
+        if not permit():
+            raise WriteForbidden(self.name)
         self.writes.append((address, tuple(values), function))
 
 
@@ -91,3 +104,12 @@ async def test_the_gate_stands_before_the_wire_whoever_asks() -> None:
     allowed = True
     await link.send(0, [1], function=6)
     assert bus.writes == [(0, (1,), 6)]
+
+
+async def test_a_mode_that_changes_while_the_frame_waits_for_the_wire_stops_it() -> None:
+    bus, allowed = SilentWitness(), [True]
+    bus.in_queue = allowed.clear
+    link = UnitLink(bus, 1, elapsed_s=lambda: 0.0, may_write=lambda: bool(allowed))
+    with pytest.raises(WriteForbidden):
+        await link.send(0, [1], function=6)
+    assert bus.writes == []

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from drivers.bus.base import BusCounts, Span, UnitTiming
 from drivers.codec import PointCodec
 from drivers.device import Device
-from drivers.errors import DeviceRefused, LineDown, NoAnswer
+from drivers.errors import DeviceRefused, LineDown, NoAnswer, WriteForbidden
 from drivers.memory import DeviceMemory
 from drivers.profile import Profile
 from drivers.profile_file import parse_profile
@@ -89,6 +89,7 @@ class Plant:
         self.clamp_at = 10**6
         self.die_at: str | None = None
         self.name = "fake"
+        self.in_queue: Callable[[], object] = lambda: None
         self.cost = LineCost.serial(baud=9600, bits_per_character=10, turnaround_s=0.02)
         self.counts = BusCounts()
         self.start()
@@ -147,8 +148,20 @@ class Plant:
             raise LineDown("no port")
         return [self.registers[address] for address in range(span.address, span.end)]
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
+    async def write(
+        self,
+        address: int,
+        values: Sequence[int],
+        *,
+        unit: int,
+        function: int,
+        permit: Callable[[], bool] | None = None,
+    ) -> None:
         assert (unit, function) == (1, 6)
+        assert permit is not None
+        self.in_queue()
+        if not permit():
+            raise WriteForbidden(self.name)
         self.die("before the frame")
         if self.answers == "down":
             raise LineDown("no port")
@@ -508,6 +521,21 @@ async def test_a_mode_that_changes_while_the_disk_is_busy_stops_the_frame(plant:
     plant.device._memory._keep = keep
     assert (await plant.write_point(name, 1 if name == "reset" else 30)).reason is Reason.MONITOR_MODE
     assert plant.frames == []
+    plant.allowed = True
+    plant.pass_s(700)
+    await plant.device.serve()
+    assert plant.frames == [], "what was never sent is not owed"
+
+
+@pytest.mark.parametrize("name", ["setpoint", "reset"])
+async def test_a_mode_that_changes_while_the_frame_waits_stops_it(plant: Plant, name: str) -> None:
+    await ready(plant)
+
+    def forbid() -> None:
+        plant.allowed = False
+
+    plant.in_queue = forbid
+    assert (await plant.write_point(name, 1 if name == "reset" else 30)).reason is Reason.MONITOR_MODE
     plant.allowed = True
     plant.pass_s(700)
     await plant.device.serve()

@@ -181,6 +181,17 @@ async def test_interlocks_refuse_and_no_frame_leaves(
     assert bench.log.write_frames() == 0
 
 
+async def test_without_room_to_restore_nothing_is_written(bench: Bench) -> None:
+    devices = bench.folder / "devices.yaml"
+    limited = "points: {supply_setpoint: {write: {function: 6, min: 35, max: 58, per_hour: 2}}}"
+    text, count = re.subn(r"(?m)^(  hp1: .*)}$", rf"\1, {limited}}}", devices.read_text(encoding="utf-8"))
+    assert count == 1
+    devices.write_text(text, encoding="utf-8")
+    status, told, _ = await bench.ask("prove", "hp1", "--command", "supply_setpoint", "--value", "46", *ATTENDED)
+    assert (status, told["reason"]) == (5, "no_room_to_restore")
+    assert bench.log.write_frames() == 0
+
+
 async def test_nobody_at_a_terminal_and_no_name_is_refused(bench: Bench) -> None:
     status, told, _ = await bench.ask("prove", "hp1", "--command", "supply_setpoint", "--value", "46", "--effect", "0")
     assert (status, told["reason"]) == (5, "not_confirmed")
