@@ -528,11 +528,7 @@ class Service:
                 + max(device.period_s for name, device in self.devices.items() if self._bus_of(name) == bus)
                 for bus in {self._bus_of(name) for name in self.devices}
             },
-            **{
-                f"serve {name}": SERVE_S + SERVE_STUCK_S
-                for name, device in self.devices.items()
-                if device.serves
-            },
+            **{f"serve {name}": SERVE_S + SERVE_STUCK_S for name, device in self.devices.items() if device.serves},
             "control": self.site.control.cycle_s + STUCK_S,
         }
         for part in allowed_s:

@@ -39,7 +39,9 @@ async def serve_bus(
     async with asyncio.TaskGroup() as group:
         for device in devices:
             if device.serves:
-                group.create_task(_serve(device, clock=clock, watch=watch, progress=progress), name=f"serve {device.name}")
+                group.create_task(
+                    _serve(device, clock=clock, watch=watch, progress=progress), name=f"serve {device.name}"
+                )
 
 
 async def _serve(device: Device, *, clock: Clock, watch: Watch, progress: Callable[[str], None]) -> None:
