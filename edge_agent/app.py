@@ -14,24 +14,18 @@ from functools import partial
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from drivers.bus.base import UNIT_MAX, Bus, Span
-from drivers.bus.modbus_rtu import ModbusRtuBus
-from drivers.bus.modbus_tcp import ModbusTcpBus
-from drivers.bus.rtu_over_tcp import rtu_over_tcp
-from drivers.device import Device
+from drivers.bus.base import UNIT_MAX, Span
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer
-from drivers.link import LineShare
 from drivers.memory import DeviceMemory
 from drivers.profile import ADDRESS_MAX, BITS_PER_READ_MAX, REGISTERS_PER_READ_MAX
 from drivers.read_plan import READ_FUNCTION_BITS_LAST
 from drivers.sample import Sample
 from drivers.schedule import point_periods
-from drivers.turns import Turns
-from drivers.wire_budget import WireBudget, device_share
+from drivers.wire_budget import WireBudget
 from drivers.writing import WriteOutcome
 from edge_agent import local_api, status
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
-from edge_agent.clock import Clock, RealClock, SimulatedClock, elapsed_s, next_instant, sleep_until
+from edge_agent.clock import Clock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller, CycleReport
 from edge_agent.control.memory import Phase
@@ -51,6 +45,16 @@ from edge_agent.supervision import supervise
 from edge_agent.uplink.periods import PeriodCloser
 from edge_agent.uplink.sender import Sender
 from edge_agent.uplink.transports.mqtt_json import MqttJson
+from edge_agent.wiring import (
+    DEVICE_KEY,
+    MEMORY_KEY,
+    build_buses,
+    build_clock,
+    build_devices,
+    bus_budgets,
+    close_buses,
+    open_buses,
+)
 from scheduling.errors import SchedulingError
 from scheduling.plan import Plan, read_plan
 from scheduling.request import PlanRequest
@@ -59,10 +63,6 @@ from scheduling.timegrid import staged_grid
 LOG = logging.getLogger(__name__)
 
 TCP_UNIT_MAX = 255
-CONNECT_S_MAX = 5.0
-"""A bus that does not open within this wall time is left to reopen by itself while everything else goes on."""
-CLOSE_S_MAX = 5.0
-"""A bus that does not close within this wall time is left behind."""
 PLAN_RETRY_S = 60.0
 """While the plant is not known well enough to plan, try again after this time [s, site]."""
 PLAN_AGE_MAX = timedelta(hours=2)
@@ -73,116 +73,6 @@ SERVE_STUCK_S = 120.0
 """Likewise for serving, which may have to wait for a command that is being proven [s]."""
 READ_FUNCTIONS = (1, 2, 3, 4)
 MODE_KEY = "mode"
-MEMORY_KEY = "control"
-DEVICE_KEY = "device/"
-
-
-def build_clock(configuration: Configuration) -> Clock:
-    """The site's clock: the machine's, or the simulator's on a simulated site."""
-    site = configuration.site.site
-    if not site.simulated:
-        return RealClock()
-    if site.simulated_clock is None:
-        raise ConfigurationFault("仿真站点缺少 site.simulated_clock / a simulated site needs site.simulated_clock")
-    return SimulatedClock(site.simulated_clock)
-
-
-def build_buses(configuration: Configuration) -> dict[str, Bus]:
-    """One wire for each entry of devices.yaml; nothing is opened yet."""
-    buses: dict[str, Bus] = {}
-    for name, entry in configuration.devices.buses.items():
-        if entry.serial is not None:
-            buses[name] = ModbusRtuBus(
-                name, port=entry.serial, baud=entry.baud, framing=entry.framing, elapsed_s=elapsed_s
-            )
-        elif entry.tcp is not None:
-            host, _, port = entry.tcp.rpartition(":")
-            buses[name] = ModbusTcpBus(
-                name,
-                host=host,
-                port=int(port),
-                elapsed_s=elapsed_s,
-                depth=entry.depth,
-                lenient_ids=entry.lenient_ids,
-                connect_delay_s=entry.connect_delay_s,
-            )
-        elif entry.rtu_over_tcp is not None:
-            host, _, port = entry.rtu_over_tcp.rpartition(":")
-            buses[name] = rtu_over_tcp(
-                name, host=host, port=int(port), baud=entry.baud, framing=entry.framing, elapsed_s=elapsed_s
-            )
-    return buses
-
-
-def build_devices(
-    configuration: Configuration,
-    *,
-    buses: Mapping[str, Bus],
-    clock: Clock,
-    memory: Callable[[str], DeviceMemory] = DeviceMemory,
-    may_write: Callable[[], bool] = lambda: False,
-) -> dict[str, Device]:
-    """One device for each entry of devices.yaml.
-
-    Args:
-        configuration: all files, checked.
-        buses: by name.
-        clock: the site's clock.
-        memory: what each device still knows, by its name; without it each starts anew and keeps nothing.
-        may_write: asked before every frame that writes; without it none ever leaves.
-    """
-    shares = {name: LineShare(Turns(entry.depth)) for name, entry in configuration.devices.buses.items()}
-    return {
-        name: Device(
-            name,
-            bus=buses[entry.bus],
-            unit=entry.unit,
-            profile=configuration.profiles[name],
-            period_s=entry.period_s,
-            now_utc=clock.now_utc,
-            elapsed_s=elapsed_s,
-            memory=memory(name),
-            may_write=may_write,
-            share=shares[entry.bus],
-        )
-        for name, entry in configuration.devices.devices.items()
-    }
-
-
-def bus_budgets(configuration: Configuration, *, buses: Mapping[str, Bus]) -> dict[str, WireBudget]:
-    """What the devices of each bus want of it."""
-    shares: dict[str, dict[str, float]] = {name: {} for name in buses}
-    for name, entry in configuration.devices.devices.items():
-        profile = configuration.profiles[name]
-        shares[entry.bus][name] = device_share(profile, period_s=entry.period_s, cost=buses[entry.bus].cost)
-    return {name: WireBudget(members) for name, members in shares.items()}
-
-
-async def open_bus(name: str, bus: Bus) -> None:
-    """Opens a wire; one that is not there keeps reopening itself and never holds up the rest."""
-    try:
-        async with asyncio.timeout(CONNECT_S_MAX):
-            await bus.open()
-    except TimeoutError:
-        LOG.warning("bus does not open, it is tried again later bus=%s", name)
-
-
-async def open_buses(buses: Mapping[str, Bus]) -> None:
-    """Opens all wires side by side."""
-    await asyncio.gather(*(open_bus(name, bus) for name, bus in buses.items()))
-
-
-async def close_buses(buses: Mapping[str, Bus]) -> None:
-    """Closes all wires side by side; one that does not close in time is left to the end of the process."""
-
-    async def close(name: str, bus: Bus) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_S_MAX):
-                await bus.close()
-        except TimeoutError:
-            LOG.warning("bus does not close in time bus=%s", name)
-
-    await asyncio.gather(*(close(name, bus) for name, bus in buses.items()))
 
 
 class Service:

@@ -21,7 +21,6 @@ from drivers.errors import DriverError
 from drivers.memory import DeviceMemory
 from drivers.profile import PointSpec
 from drivers.writing import WriteOutcome
-from edge_agent.app import DEVICE_KEY, MEMORY_KEY, build_buses, build_clock, build_devices, open_bus
 from edge_agent.clock import Clock
 from edge_agent.control.command import Because, Command, Kind
 from edge_agent.control.guard import Refused, judge
@@ -34,6 +33,7 @@ from edge_agent.settings.load import Configuration
 from edge_agent.settings.model import Commissioning, SiteFile
 from edge_agent.store.rows import AuditEntry
 from edge_agent.store.store import Store
+from edge_agent.wiring import DEVICE_KEY, MEMORY_KEY, build_buses, build_clock, build_devices, open_bus
 
 Done = TypeVar("Done")
 WATCH_S = 2.0

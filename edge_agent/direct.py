@@ -9,9 +9,9 @@ from typing import Self
 
 from drivers.device import Device
 from drivers.sample import Sample
-from edge_agent.app import build_buses, build_clock, build_devices, open_bus
 from edge_agent.image import ProcessImage
 from edge_agent.settings.load import Configuration
+from edge_agent.wiring import build_buses, build_clock, build_devices, open_bus
 
 
 class DirectReader:

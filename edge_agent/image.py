@@ -37,3 +37,16 @@ class ProcessImage:
 
     def __len__(self) -> int:
         return len(self._samples)
+
+
+def sample_dict(sample: Sample, *, now_utc: datetime) -> dict[str, object]:
+    """A sample as the command line shows it."""
+    return {
+        "point": sample.point,
+        "value": sample.value,
+        "unit": sample.unit,
+        "quality": sample.quality.name,
+        "cause": str(sample.cause),
+        "correction": sample.correction,
+        "age_s": round(max(0.0, (now_utc - sample.instant_utc).total_seconds()), 3),
+    }

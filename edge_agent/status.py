@@ -11,6 +11,7 @@ from drivers.sample import Cause, Sample
 from drivers.wire_budget import WireBudget
 from edge_agent.acquisition import BusWatch
 from edge_agent.control.controller import CycleReport
+from edge_agent.image import sample_dict
 from edge_agent.planner import Planner
 from edge_agent.store.rows import OutboxStatus
 from scheduling.tariff.calendar import band_at, next_change
@@ -22,19 +23,6 @@ from scheduling.tariff.price import price_at
 def instant_text(instant_utc: datetime | None) -> str | None:
     """An instant as ISO 8601 with Z, or None."""
     return None if instant_utc is None else instant_utc.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def sample_dict(sample: Sample, *, now_utc: datetime) -> dict[str, object]:
-    """A sample as the command line shows it."""
-    return {
-        "point": sample.point,
-        "value": sample.value,
-        "unit": sample.unit,
-        "quality": sample.quality.name,
-        "cause": str(sample.cause),
-        "correction": sample.correction,
-        "age_s": round(max(0.0, (now_utc - sample.instant_utc).total_seconds()), 3),
-    }
 
 
 def uplink_dict(status: OutboxStatus, *, connected: bool, fault: str) -> dict[str, object]:

@@ -63,9 +63,9 @@ async def _survey(
     """One bus after the other, so that the processor time belongs to it."""
     from drivers.bus.base import Bus  # noqa: PLC0415 - heavy
     from drivers.commissioning.survey import LineShape, Stopwatch, figures  # noqa: PLC0415
-    from edge_agent.app import build_buses, build_devices, open_bus  # noqa: PLC0415
     from edge_agent.clock import cpu_s, elapsed_s  # noqa: PLC0415
     from edge_agent.field import ServiceBus, target_of  # noqa: PLC0415
+    from edge_agent.wiring import build_buses, build_devices, open_bus  # noqa: PLC0415
 
     clock = _LeapingClock()
     state_dir = configuration.site.storage_media.state_dir

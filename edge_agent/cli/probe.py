@@ -157,10 +157,10 @@ def _place(
 
 def _configured(common: Common, device: str, *, via_service: bool) -> Place:
     from drivers.commissioning.mbpoll import Line  # noqa: PLC0415 - heavy
-    from edge_agent.app import build_buses  # noqa: PLC0415
     from edge_agent.cli import wires  # noqa: PLC0415
     from edge_agent.field import ServiceBus, service_runs, target_of  # noqa: PLC0415
     from edge_agent.settings.load import load_configuration  # noqa: PLC0415
+    from edge_agent.wiring import build_buses  # noqa: PLC0415
 
     configuration = load_configuration(common.config)
     entry = configuration.devices.devices.get(device)

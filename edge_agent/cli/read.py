@@ -65,7 +65,7 @@ async def _from_devices(
 ) -> Samples:
     """Reads the devices that were asked for, and only those; with `watch` until Ctrl-C."""
     from edge_agent.direct import DirectReader  # noqa: PLC0415 - heavy: opens the buses
-    from edge_agent.status import sample_dict  # noqa: PLC0415
+    from edge_agent.image import sample_dict  # noqa: PLC0415
 
     screen = Screen(common, configuration, names, watch=watch)
     wanted = {name.partition(".")[0] for name in names} or set(configuration.profiles)

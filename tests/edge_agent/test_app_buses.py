@@ -10,13 +10,14 @@ import pytest
 
 from drivers.bus.base import Bus
 from drivers.writing import Reason
-from edge_agent import app
-from edge_agent.app import Service, bus_budgets, close_buses, open_buses
+from edge_agent import wiring
+from edge_agent.app import Service
 from edge_agent.clock import RealClock, elapsed_s
 from edge_agent.control.modes import Mode, ModeState
 from edge_agent.errors import StoreFault
 from edge_agent.settings.load import load_configuration
 from edge_agent.store.store import Store
+from edge_agent.wiring import bus_budgets, close_buses, open_buses
 
 NOON_UTC = datetime(2026, 1, 15, 4, tzinfo=UTC)
 
@@ -49,8 +50,8 @@ class Shelf:
 
 
 async def test_a_hundred_wires_that_hang_take_one_deadline_not_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "CONNECT_S_MAX", 0.2)
-    monkeypatch.setattr(app, "CLOSE_S_MAX", 0.2)
+    monkeypatch.setattr(wiring, "CONNECT_S_MAX", 0.2)
+    monkeypatch.setattr(wiring, "CLOSE_S_MAX", 0.2)
     wires = [StuckBus() for _ in range(100)]
     buses = {f"b{number}": cast("Bus", wire) for number, wire in enumerate(wires)}
     begin_s = elapsed_s()
@@ -97,6 +98,6 @@ async def test_only_mode_auto_lets_a_write_out(plant, mode: Mode) -> None:
 
 def test_the_example_plant_fits_its_wires(plant) -> None:
     configuration = load_configuration(plant.folder)
-    budgets = bus_budgets(configuration, buses=app.build_buses(configuration))
+    budgets = bus_budgets(configuration, buses=wiring.build_buses(configuration))
     assert budgets.keys() == configuration.devices.buses.keys()
     assert all(budget.fits and budget.share > 0 for budget in budgets.values())

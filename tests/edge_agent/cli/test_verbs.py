@@ -52,6 +52,17 @@ def test_help_and_check_load_nothing_heavy(arguments) -> None:
     assert done.stdout.rstrip().endswith("heavy: []")
 
 
+def test_verbs_that_reach_devices_load_neither_planner_nor_uplink() -> None:
+    program = (
+        "import sys\n"
+        "import edge_agent.attended, edge_agent.direct, edge_agent.cli.wires\n"
+        "heavy = {'ortools', 'numpy', 'aiomqtt', 'edge_agent.app', 'edge_agent.planner'} & set(sys.modules)\n"
+        "sys.exit(f'heavy: {sorted(heavy)}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_help_lists_the_verbs_that_are_there_and_imports_none(monkeypatch) -> None:
     monkeypatch.setattr(cli, "VERBS", {**VERBS, "bundle": ("支持包", "support archive")})
     result = run("--help")
