@@ -15,6 +15,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from drivers.bus.base import UNIT_MAX, Span
+from drivers.bus.modbus_tcp import ModbusTcpBus
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer
 from drivers.memory import DeviceMemory
 from drivers.profile import ADDRESS_MAX, BITS_PER_READ_MAX, REGISTERS_PER_READ_MAX

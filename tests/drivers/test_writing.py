@@ -323,7 +323,7 @@ class Writing(RuleBasedStateMachine):
 
 
 TestWriting = Writing.TestCase
-TestWriting.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestWriting.settings = settings(max_examples=settings().max_examples // 2, stateful_step_count=40, deadline=None)
 
 
 @pytest.fixture

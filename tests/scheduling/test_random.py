@@ -15,7 +15,7 @@ from scheduling.solve import solve
 START = datetime(2026, 1, 12, 14, 0, tzinfo=UTC)
 
 FEW = settings(
-    max_examples=25,
+    max_examples=settings().max_examples // 10,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

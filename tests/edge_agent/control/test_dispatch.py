@@ -370,7 +370,11 @@ PHASES = st.sampled_from([Phase.OFF, Phase.LEAD, Phase.STARTING, Phase.RUNNING, 
 TEMPERATURE = st.none() | st.floats(20.0, 60.0)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples // 2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_whatever_it_sees_its_wishes_stay_within_limits(kit: SimpleNamespace, data: st.DataObject) -> None:
     now_utc = kit.now_utc

@@ -418,6 +418,9 @@ class GuardMachine(RuleBasedStateMachine):
             assert all(35.0 <= degc <= 55.0 for _, degc in self.setpoints)
 
 
+FEW = settings(max_examples=settings().max_examples * 4 // 10, stateful_step_count=50, deadline=None)
+
+
 def test_no_sequence_of_commands_reaches_a_forbidden_state(kit: SimpleNamespace) -> None:
     machine = type("Machine", (GuardMachine,), {"kit": kit})
-    run_state_machine_as_test(machine, settings=settings(max_examples=120, stateful_step_count=50, deadline=None))
+    run_state_machine_as_test(machine, settings=FEW)
