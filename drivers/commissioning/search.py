@@ -22,6 +22,8 @@ POWER_MIN, POWER_MAX = -4, 3
 """Scales are the powers of ten between these."""
 RATIO_MIN, RATIO_MAX = 10 ** (POWER_MIN - 0.3), 10 ** (POWER_MAX + 0.3)
 """Quick sieve before anything is computed; also keeps negative numbers from fitting positive ones."""
+COARSE_RATIO_MAX = 0.1
+"""A register whose steps are more than this share of the number on the screen is not taken for it."""
 NEARLY = 1 - 1e-9
 """A whole digit away is another number."""
 CUT_OFF_BITS = 1.5
@@ -285,6 +287,8 @@ def _power(
         slack = ROUNDING_RATIO * abs(expected.value)
         below, above = 0.5 * expected.step, expected.step * NEARLY
         if encoding.type != "f32" and step > expected.step * (1 + ROUNDING_RATIO):
+            if step > COARSE_RATIO_MAX * abs(expected.value):
+                return None
             below = above = max(expected.step, 0.5 * step)
             lost_bits = max(lost_bits, math.log2(step / expected.step))
         elif beyond > 0.5 * expected.step + slack:

@@ -21,7 +21,7 @@ def command() -> None:
     """Groups the two kinds of wire."""
 
 
-@command.command(help="串口 / a serial line, e.g. /dev/ttyUSB0.")
+@command.command(help="串口 / a serial line.")
 @click.argument("port")
 @click.option("--baud", default="auto", show_default=True, help="波特率,可多个 / speeds: 9600 or 9600,19200.")
 @click.option("--framing", default="auto", show_default=True, help="8N1 8E1 8O1 8N2.")

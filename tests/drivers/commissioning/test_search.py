@@ -194,3 +194,8 @@ def test_what_people_type(text: str, value: float, step: float, unit: str) -> No
 def test_what_is_no_number_is_refused_in_both_languages(text: str) -> None:
     with pytest.raises(GiveUpPoint, match="--expect"):
         parse_expected(text)
+
+
+def test_a_register_of_coarse_steps_is_not_taken_for_a_precise_number() -> None:
+    """5 x 10 degC lies within half a step of 46.73 degC, as every small register would."""
+    assert search([Look({(3, 25): 5}, parse_expected("46.73degC"))]).candidates == ()
