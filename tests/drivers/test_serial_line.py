@@ -309,7 +309,11 @@ def test_any_bytes_of_a_slave_give_an_error_or_the_value(slaves: Slaves, babble:
                 pass
             else:
                 assert sealed(1, 3, 2, *value.to_bytes(2, "big")) in sent
-            assert await bus.read(ONE, unit=1) == (5,)
+            for _ in range(50):  # a busy machine lets the slave be late
+                with contextlib.suppress(NoAnswer):
+                    assert await bus.read(ONE, unit=1) == (5,)
+                    return
+            raise AssertionError("the line does not recover")
 
     asyncio.run(scenario())
 
