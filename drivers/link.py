@@ -7,9 +7,7 @@ A unit that does not answer costs its neighbours their turn; how often it may be
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
 from statistics import median
-from typing import Any
 
 from drivers.bus.base import Bus, Span
 from drivers.errors import DeviceRefused, NoAnswer, ProtocolFault, WriteForbidden
@@ -65,9 +63,6 @@ class UnitLink:
         self.share = share or LineShare()
         self._elapsed_s = elapsed_s
         self._may_write = may_write
-        # A frame may wait for its wire: one that queues asks again before the first byte leaves.
-        queues = "permit" in signature(bus.write).parameters
-        self._permit: dict[str, Any] = {"permit": may_write} if queues else {}
         self._dead_after = DEAD_AFTER_SHY if shy else DEAD_AFTER
         self._missed = 0
         self._paces_s: deque[float] = deque(maxlen=PACES_KEPT)
@@ -152,7 +147,7 @@ class UnitLink:
         if not self._may_write():
             raise WriteForbidden(f"{self.bus.name}: unit {self.unit}: no write leaves in this mode")
         try:
-            await self.bus.write(address, values, unit=self.unit, function=function, **self._permit)
+            await self.bus.write(address, values, unit=self.unit, function=function, permit=self._may_write)
         except (NoAnswer, ProtocolFault):
             self._miss()
             raise

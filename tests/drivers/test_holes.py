@@ -63,7 +63,7 @@ class HollowBus:
             raise DeviceRefused("no such address", code=2)
         return tuple(range(span.address, span.end))
 
-    async def write(self, address: int, values: object, *, unit: int, function: int) -> None:
+    async def write(self, address: int, values: object, *, unit: int, function: int, **_: object) -> None:
         raise AssertionError((address, values, unit, function))
 
 

@@ -95,7 +95,7 @@ class Line:
         self.answers.setdefault(unit, []).append(self.time.now_s)
         return (1,) * span.count
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
+    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int, **_: object) -> None:
         raise AssertionError((address, values, unit, function))
 
 

@@ -100,7 +100,7 @@ class Bus:
             raise DeviceRefused("no", code=wire.answers[unit])
         return (1,) * span.count
 
-    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int) -> None:
+    async def write(self, address: int, values: Sequence[int], *, unit: int, function: int, **_: object) -> None:
         self._wire.reads_only = False
         pytest.fail(f"a scan wrote {values} to {unit}, {address}, {function}")
 
