@@ -45,6 +45,8 @@ LATEST_MARGIN_RATIO = 1.5
 PATIENCE_S_MAX = 5.0
 """A unit whose answers come late is given more time, at most so much."""
 PATIENCE_MARGIN_RATIO = 1.5
+PATIENCE_MISS_RATIO = 0.5
+"""Patience that was not rewarded shrinks at once: a host that was behind, not slow, shall not be probed so seldom."""
 PATIENCE_DECAY_RATIO = 0.95
 """A unit that is in time again is slowly given less, never less than its answers take."""
 TURNAROUND_TYPICAL_S = 0.005
@@ -399,6 +401,8 @@ class ModbusTcpBus:
         self.counts.silent += 1
         self._silent += 1
         self._silent_units.add(job.unit)
+        if job.unit in self._patience_s:
+            self._patience_s[job.unit] *= PATIENCE_MISS_RATIO
         self._say_up()
         if self._lenient_ids and job.opening:
             # The next request to this unit opens a connection as well: a host that loses those must get its delay now.

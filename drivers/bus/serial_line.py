@@ -102,6 +102,7 @@ def _settle(future: "asyncio.Future[Any]", result: object, error: DriverError | 
         return
     if error is not None:
         future.set_exception(error)
+        future.exception()  # a caller that has gone fetches it no more
     else:
         future.set_result(result)
 

@@ -317,6 +317,18 @@ async def test_4_a_host_that_falls_behind_is_asked_more_slowly() -> None:
             assert bus.miss_s(1) > 0.1
 
 
+async def test_patience_that_is_not_rewarded_shrinks() -> None:
+    """A host that was behind, not slow: what its late answers taught must not make its probes seldom."""
+    with port_with() as server:
+        async with bus_to(server, timeout_s=0.05) as bus:
+            await until(lambda: answers(bus))
+            bus._patience_s[1] = 0.4
+            server.faults.queue_s = 60.0
+            for expected_s in (0.2, 0.1, 0.05, 0.05):
+                assert not await answers(bus)
+                assert bus.miss_s(1) == pytest.approx(expected_s)
+
+
 async def test_a_keeper_that_fails_is_started_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import logging
 import os
@@ -100,6 +101,23 @@ async def test_a_cancelled_caller_leaves_nothing_behind(slaves: Slaves) -> None:
         assert first.cancelled()
         assert await bus.read(ONE, unit=1) == (222,)
         assert bus.line.counts.requests == 2
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_is_no_error_of_the_loop(slaves: Slaves) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["message"]))
+    slave = slaves(lambda number, request: [] if number == 0 else [(0, answer(request, 5))])
+    async with bus_on(slave.path) as bus:
+        async with asyncio.TaskGroup() as group:
+            gone = group.create_task(bus.read(ONE, unit=1))
+            assert await asyncio.to_thread(slave.asked.wait, 5)
+            gone.cancel()
+        del gone, group  # their traceback holds the future
+        assert await bus.read(ONE, unit=2) == (5,), "the line goes on, and has forgotten the first request"
+        assert bus.counts.silent == 1
+    gc.collect()
+    await asyncio.sleep(0)
+    assert told == []
 
 
 async def test_after_silence_the_line_rests_until_no_answer_can_come(slaves: Slaves) -> None:
