@@ -65,7 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=0, help="only the first so many scenarios")
     parser.add_argument("--seed", type=int, default=None, help="instead of each scenario's own")
     parser.add_argument("--only", default="", help="only scenarios with this in their name")
-    parser.add_argument("--parallel", type=int, choices=(1, 2), default=PARALLEL_DEFAULT)
+    parser.add_argument("--parallel", type=int, choices=(1, 2, 3), default=PARALLEL_DEFAULT)
     return parser.parse_args()
 
 
