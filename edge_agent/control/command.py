@@ -22,6 +22,8 @@ class Because(StrEnum):
     """Why a command is given. Layers only narrow: protection > operator > limit > comfort > plan > rule."""
 
     PROTECTION = "protection"
+    OPERATOR = "operator"
+    LIMIT = "limit"
     COMFORT = "comfort"
     PLAN = "plan"
     RULE = "rule"
