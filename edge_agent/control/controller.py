@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from edge_agent.control.command import Alarm, Because, Command, Kind, Outcome, Verdict
-from edge_agent.control.dispatch import Capacities, Dispatched, dispatch, storage_of_loop
+from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.executor import Audit, Executor, Renew, Write
 from edge_agent.control.intent import BandOutlook
+from edge_agent.control.loop.case import Capacities, storage_of_loop
 from edge_agent.control.memory import (
     ASKED,
     PREPARING,

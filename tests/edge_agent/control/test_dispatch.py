@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.control.command import Because
-from edge_agent.control.dispatch import BAND_K, Dispatched, dispatch
+from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.intent import BandOutlook, plan_intent, plan_step, plan_usable
+from edge_agent.control.loop.case import BAND_K
 from edge_agent.control.memory import ControlMemory, LoopMemory, Phase, UnitMemory
 from edge_agent.control.regulate import curve_degc, leaving_degc, tank_lasts_s, valve_ratio
 from edge_agent.control.view import PlantView, UnitState, UnitView

@@ -1,0 +1,113 @@
+"""Load off the plan: one more unit when tank and units are too few, one less when their heat finds no use. Pure.
+
+The order is that of least cost: the tank first, then a charging unit that turns to the loop, then a start.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from edge_agent.control.command import Because
+from edge_agent.control.loop.case import USED_RATIO, Case, Duty
+from edge_agent.control.memory import Phase
+from edge_agent.control.regulate import LOAD_RATIO_MIN
+from edge_agent.control.sequence import run_long_enough, start_obstacles
+
+TOO_WARM_K = 0.4
+"""A supply this far above its set-point with all units at their lowest load: their heat finds no use. Well before
+their own thermostats stop them. Ours."""
+TANK_ENDS_S = 900.0
+"""A tank that lasts less than this is followed by a unit's start: the time a start takes, and some."""
+SHORT_S = 60.0
+"""An imminent lack must be seen this long before a unit is started for it: one reading is none. Ours."""
+NEAR_MIN_K = 1.5
+"""This close to the lower limit nothing waits. Ours."""
+REST = timedelta(minutes=30)
+"""A unit that was stopped because its heat found no use rests this long, whatever the plan says. Ours."""
+
+
+def meet_lack(case: Case, *, discharging: bool) -> None:
+    """Turns a charging unit to the loop, or starts one more, when tank and running units cannot hold the supply."""
+    supply_degc = case.loop.supply_degc
+    extra = {name: until for name, until in case.before.extra_until_utc.items() if case.available(name)}
+    balance = case.balance
+    if supply_degc is not None:
+        near_min = supply_degc < case.config.supply_degc_min + NEAR_MIN_K
+        cold = supply_degc < case.floor_degc()
+        imminent = _imminent(case)
+        lack_since_utc = (case.before.lack_since_utc or case.now_utc) if cold or imminent else None
+        lack_s = 0.0 if lack_since_utc is None else (case.now_utc - lack_since_utc).total_seconds()
+        case.state = replace(case.state, lack_since_utc=lack_since_utc)
+        tank_works = balance.tank_kw > 0.0 and (case.before.discharge_ratio or 0.0) < USED_RATIO
+        urgent = lack_s >= SHORT_S and (imminent or (near_min and cold))
+        patient = lack_s >= case.site.control.stage_up_s and not tank_works
+        starting = any(case.in_direct(name) and not case.settled(name) for name in case.units)
+        if urgent or (patient and not starting):
+            name = _one_more(case, urgent=urgent)
+            if name is not None:
+                hold = timedelta(seconds=case.site.units[name].min_on_s)
+                extra[name] = case.now_utc + hold
+                case.state = replace(case.state, lack_since_utc=None)
+    # An extra unit stays for its minimum run, then as long as the others cannot carry the load (see release.py).
+    extra = {name: until for name, until in extra.items() if until > case.now_utc}
+    for name in extra:
+        duty = case.duties[name]
+        if duty.mode != "direct":
+            case.duties[name] = Duty("direct", case.capacity_kw(name, "direct"), Because.COMFORT)
+            balance.notes.append("unit_extra")
+    case.state = replace(case.state, extra_until_utc=extra)
+    if discharging and balance.lasts_s < TANK_ENDS_S:
+        balance.notes.append("tank_ends")
+
+
+def _imminent(case: Case) -> bool:
+    """Whether the units are too few for the load and the tank will not bridge the start of another."""
+    return case.balance.short_kw > case.notable_kw() and case.balance.lasts_s < TANK_ENDS_S
+
+
+def _one_more(case: Case, *, urgent: bool) -> str | None:
+    """The unit that helps soonest: one that charges now, else one that may be started."""
+    for name in case.units:
+        memory = case.memories[name]
+        if case.duties[name].mode == "direct" or "direct" not in case.site.units[name].modes:
+            continue
+        if memory.phase is Phase.RUNNING and memory.mode == "charge" and memory.idle_since_utc is None:
+            return name
+    candidates = [
+        name
+        for name in case.units
+        if case.duties[name].mode is None
+        and case.memories[name].phase is Phase.OFF
+        and not start_obstacles(name, case.memories[name], mode="direct", view=case.view, site=case.site)
+    ]
+    # A planned stop that has not begun costs no start at all.
+    staying = [name for name in case.units if case.duties[name].mode is None and case.in_direct(name)]
+    if staying and urgent:
+        return staying[0]
+    return min(candidates, key=lambda name: len(case.memories[name].starts_utc), default=None)
+
+
+def meet_surplus(case: Case) -> None:
+    """Lets a unit rest whose heat finds no use, after the valve has closed and all units are at their lowest."""
+    supply_degc = case.loop.supply_degc
+    direct = [name for name in case.units if case.in_direct(name)]
+    low = [case.view.units[name].load_ratio for name in direct]
+    too_warm = (
+        supply_degc is not None
+        and supply_degc > case.setpoint_degc + TOO_WARM_K
+        and (case.before.discharge_ratio or 0.0) <= 1.0 - USED_RATIO
+        and len(direct) > 1
+        and all(ratio is not None and ratio <= LOAD_RATIO_MIN + 0.1 for ratio in low)
+    )
+    since_utc = (case.before.surplus_since_utc or case.now_utc) if too_warm else None
+    case.state = replace(case.state, surplus_since_utc=since_utc)
+    if since_utc is None or (case.now_utc - since_utc).total_seconds() < case.site.control.stage_up_s:
+        return
+    for name in reversed(direct):
+        unit, memory = case.site.units[name], case.memories[name]
+        if run_long_enough(unit, memory, case.now_utc):
+            case.duties[name].mode = None
+            rested = {**case.state.rested_until_utc, name: case.now_utc + REST}
+            extra = {key: until for key, until in case.state.extra_until_utc.items() if key != name}
+            case.state = replace(case.state, rested_until_utc=rested, extra_until_utc=extra, surplus_since_utc=None)
+            case.balance.notes.append("unit_rests")
+            return
