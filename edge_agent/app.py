@@ -28,9 +28,10 @@ from edge_agent import local_api, status
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
 from edge_agent.clock import Clock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
-from edge_agent.control.controller import Controller, CycleReport
+from edge_agent.control.controller import Controller
 from edge_agent.control.memory import Phase
 from edge_agent.control.modes import Mode, ModeRefused, ModeState, request_mode, start_mode, write_mode
+from edge_agent.control.report import CycleReport
 from edge_agent.errors import ConfigurationFault, EdgeAgentError, RefusedByInterlock, StoreFault
 from edge_agent.expectation import Expectation, bands_at
 from edge_agent.health import Progress, notify, watchdog_interval_s

@@ -10,7 +10,7 @@ from drivers.device import Device
 from drivers.sample import Cause, Sample
 from drivers.wire_budget import WireBudget
 from edge_agent.acquisition import BusWatch
-from edge_agent.control.controller import CycleReport
+from edge_agent.control.report import CycleReport
 from edge_agent.image import sample_dict
 from edge_agent.planner import Planner
 from edge_agent.store.rows import OutboxStatus

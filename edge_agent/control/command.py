@@ -23,7 +23,7 @@ class Because(StrEnum):
 
     PROTECTION = "protection"
     OPERATOR = "operator"
-    LIMIT = "limit"
+    LIMIT = "limit"  # of the grid connection, of the demand window, of an event of the tariff
     COMFORT = "comfort"
     PLAN = "plan"
     RULE = "rule"

@@ -2,12 +2,15 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
-from edge_agent.control.command import Alarm, Because, Command, Kind, Outcome, Verdict
+from edge_agent.control.adopt import adopt
+from edge_agent.control.arrange import arrange
+from edge_agent.control.command import Alarm, Because, Kind, Outcome, Verdict
 from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.executor import Audit, Executor, Renew, Write
+from edge_agent.control.hydraulics import operating_mode
 from edge_agent.control.intent import BandOutlook
 from edge_agent.control.loop.case import Capacities, storage_of_loop
 from edge_agent.control.memory import (
@@ -22,9 +25,11 @@ from edge_agent.control.memory import (
     write_memory,
 )
 from edge_agent.control.modes import Mode
-from edge_agent.control.sequence import Step, Want, adopt, step
-from edge_agent.control.station import CLOSED_RATIO, TANK_REST, pump_alarms, pump_commands, tank_needed
+from edge_agent.control.report import CycleReport, unit_words
+from edge_agent.control.sequence import step
+from edge_agent.control.station import pump_alarms
 from edge_agent.control.view import PlantView, build_view
+from edge_agent.control.want import Step, Want
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import UnitNow
 from edge_agent.settings.model import SiteFile
@@ -34,73 +39,6 @@ HOLD_AFTER_CYCLES = 5
 """Without a supply temperature or any unit for more than this many cycles nothing new is commanded."""
 MEMORY_EVERY_S = 300.0
 """Regulators are kept at least this often; starts and stops at once, before they are commanded."""
-
-PHASE_WORDS: Mapping[Phase, tuple[str, str]] = {
-    Phase.UNKNOWN: ("等待反馈", "waiting for feedback"),
-    Phase.LOCAL: ("就地", "local"),
-    Phase.TRIPPED: ("故障", "tripped"),
-    Phase.OFF: ("停", "off"),
-    Phase.PATH: ("阀门到位中", "valves moving"),
-    Phase.SOURCE_PUMP: ("启源侧泵", "source pump starting"),
-    Phase.USER_PUMP: ("启用户侧泵", "user pump starting"),
-    Phase.FLOW: ("等待水流", "waiting for flow"),
-    Phase.LEAD: ("水泵预运行", "pumps running ahead"),
-    Phase.STARTING: ("启动中", "starting"),
-    Phase.RUNNING: ("运行", "running"),
-    Phase.STOPPING: ("停机中", "stopping"),
-    Phase.OVERRUN: ("水泵延时", "pumps overrunning"),
-}
-MODE_WORDS: Mapping[str, tuple[str, str]] = {"direct": ("直供", "direct"), "charge": ("蓄热", "charge")}
-OPERATING_WORDS: Mapping[str, tuple[str, str]] = {
-    "standby": ("待机", "standby"),
-    "direct": ("直供", "direct"),
-    "charge": ("蓄热", "charge"),
-    "charge_and_supply": ("边蓄边供", "charge and supply"),
-    "discharge": ("放热", "discharge"),
-    "combined": ("联供", "combined"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class UnitReport:
-    """A unit in words: its phase, its mode while it has one, and what a wished start waits for."""
-
-    phase: Phase
-    mode: str | None
-    zh: str
-    en: str
-    waiting: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CycleReport:
-    """What a cycle saw, wanted and did.
-
-    Attributes:
-        instant_utc: when.
-        outcomes: commands of this cycle that were written, advised or refused.
-        units: each unit in words.
-        operating_mode: code of the hydraulic mode of the (first) loop: standby, direct, charge, charge_and_supply ...
-        setpoints_degc: supply temperature aimed at, by loop.
-        wants: what dispatch wants of each unit; empty in monitor.
-        because: plan or rule, by loop.
-        notes: codes of what is done beyond the plan.
-        alarms: what is wrong.
-        storage_kwh: usable heat of each tank; None if not known.
-        holding: nothing new is commanded, because too much is unknown.
-    """
-
-    instant_utc: datetime
-    outcomes: tuple[Outcome, ...] = ()
-    units: Mapping[str, UnitReport] = field(default_factory=dict)
-    operating_mode: str = "standby"
-    setpoints_degc: Mapping[str, float] = field(default_factory=dict)
-    wants: Mapping[str, Want] = field(default_factory=dict)
-    because: Mapping[str, Because] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    alarms: tuple[Alarm, ...] = ()
-    storage_kwh: Mapping[str, float | None] = field(default_factory=dict)
-    holding: bool = False
 
 
 class Controller:
@@ -201,7 +139,14 @@ class Controller:
             memory = memory.with_loop(name, result.memory)
         for name, taken in steps.items():
             memory = memory.with_unit(name, taken.memory)
-        commands = self._commands(steps, results, wants, memory=memory, view=view, holding=holding)
+        commands = arrange(
+            [command for taken in steps.values() for command in taken.commands],
+            results,
+            wants=wants,
+            memory=memory,
+            view=view,
+            site=self._site,
+        )
         if mode is Mode.AUTO:
             self._memory = memory
             await self._keep(now_utc)  # a start must be remembered even if we die while commanding it
@@ -293,75 +238,6 @@ class Controller:
 
     # ------------------------------------------------------------------------------------------------------ commands
 
-    def _commands(
-        self,
-        steps: Mapping[str, Step],
-        results: Mapping[str, Dispatched],
-        wants: Mapping[str, Want],
-        *,
-        memory: ControlMemory,
-        view: PlantView,
-        holding: bool,
-    ) -> list[Command]:
-        """In the order of writing: ways open, pumps on, units, pumps off, ways closed."""
-        pumps = pump_commands(memory.units, view=view, site=self._site)
-        valves = [] if holding else self._valve_commands(results, wants, memory=memory, view=view)
-        opening = [command for command in valves if command.kind is Kind.ISOLATING_VALVE and command.value == 1.0]
-        moving = [command for command in valves if command.kind is Kind.DISCHARGE_VALVE]
-        closing = [command for command in valves if command.kind is Kind.ISOLATING_VALVE and command.value == 0.0]
-        units = [command for taken in steps.values() for command in taken.commands]
-        return [
-            *opening,
-            *(command for command in pumps if command.value == 1.0),
-            *moving,
-            *units,
-            *(command for command in pumps if command.value == 0.0),
-            *closing,
-        ]
-
-    def _valve_commands(
-        self,
-        results: Mapping[str, Dispatched],
-        wants: Mapping[str, Want],
-        *,
-        memory: ControlMemory,
-        view: PlantView,
-    ) -> list[Command]:
-        commands: list[Command] = []
-        for loop_name, result in results.items():
-            storage_name = storage_of_loop(self._site, loop_name)
-            if storage_name is None:
-                continue
-            storage = self._site.storages[storage_name]
-            isolating = self._site.valves[storage.isolating_valve]
-            point = f"{isolating.device}.{isolating.point}"
-            used_utc = result.memory.tank_used_utc
-            lingering = used_utc is not None and view.instant_utc - used_utc < TANK_REST
-            needed = tank_needed(
-                storage_name,
-                memories=memory.units,
-                wants=wants,
-                tank_used=result.tank_used or lingering,
-                site=self._site,
-            )
-            position = view.valves[storage.discharge_valve].position_ratio
-            emptying = position is None or position > CLOSED_RATIO
-            if needed or not emptying:
-                because = result.because if needed else Because.SEQUENCE
-                commands.append(Command(point, float(needed), Kind.ISOLATING_VALVE, storage.isolating_valve, because))
-            if result.discharge_ratio is not None:
-                discharge = self._site.valves[storage.discharge_valve]
-                commands.append(
-                    Command(
-                        f"{discharge.device}.{discharge.point}",
-                        result.discharge_ratio,
-                        Kind.DISCHARGE_VALVE,
-                        storage.discharge_valve,
-                        result.because,
-                    )
-                )
-        return commands
-
     def _take_back(self, before: ControlMemory, outcomes: Sequence[Outcome]) -> None:
         """A refused start, stop or change of mode did not happen: the unit is where it was."""
         for outcome in outcomes:
@@ -411,7 +287,7 @@ class Controller:
         return CycleReport(
             instant_utc=view.instant_utc,
             outcomes=tuple(outcomes),
-            units={name: self._words(name, steps.get(name)) for name in self._site.units},
+            units={name: unit_words(self._memory.unit(name), steps.get(name)) for name in self._site.units},
             operating_mode=operating_mode(self._site, self._memory, view),
             setpoints_degc={name: result.setpoint_degc for name, result in results.items()},
             wants=dict(wants or {}),
@@ -431,18 +307,6 @@ class Controller:
             now[key] = alarm if known is None else replace(alarm, since_utc=min(known.since_utc, alarm.since_utc))
         self._alarms = now
         return tuple(now.values())
-
-    def _words(self, name: str, taken: Step | None) -> UnitReport:
-        memory = self._memory.unit(name)
-        zh, en = PHASE_WORDS[memory.phase]
-        mode_zh, mode_en = MODE_WORDS.get(memory.mode or "", ("", ""))
-        return UnitReport(
-            phase=memory.phase,
-            mode=memory.mode,
-            zh=f"{zh} {mode_zh}".strip(),
-            en=f"{en} {mode_en}".strip(),
-            waiting=taken.waiting if taken is not None else (),
-        )
 
     # ------------------------------------------------------------------------------------------------ for the planner
 
@@ -487,18 +351,3 @@ class Controller:
     def memory(self) -> ControlMemory:
         """What is remembered now."""
         return self._memory
-
-
-def operating_mode(site: SiteFile, memory: ControlMemory, view: PlantView) -> str:
-    """Code of the hydraulic mode in which the plant is now: by what units do and where valves stand."""
-    modes = {unit.mode for unit in memory.units.values() if unit.phase in ASKED and unit.idle_since_utc is None}
-    discharging = False
-    for storage in site.storages.values():
-        isolating = view.valves[storage.isolating_valve].position_ratio or 0.0
-        outlet = view.valves[storage.discharge_valve].position_ratio or 0.0
-        discharging = discharging or (isolating > CLOSED_RATIO and outlet > CLOSED_RATIO)
-    if "charge" in modes:
-        return "charge_and_supply" if "direct" in modes or discharging else "charge"
-    if "direct" in modes:
-        return "combined" if discharging else "direct"
-    return "discharge" if discharging else "standby"

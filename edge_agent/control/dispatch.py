@@ -17,8 +17,8 @@ from edge_agent.control.intent import BandOutlook
 from edge_agent.control.loop import duties, release, setpoints, staging, valve, watch
 from edge_agent.control.loop.case import Capacities, Case
 from edge_agent.control.memory import ControlMemory, LoopMemory
-from edge_agent.control.sequence import Want
 from edge_agent.control.view import PlantView
+from edge_agent.control.want import Want
 from edge_agent.settings.model import SiteFile
 from scheduling.plan import Plan
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from edge_agent.control.command import Because, Command, Kind
 from edge_agent.control.memory import ControlMemory, Phase
 from edge_agent.control.modes import Mode, signed
-from edge_agent.control.sequence import (
+from edge_agent.control.permissives import (
     PATH_OPEN_RATIO,
     compressor_stands,
     path_open,

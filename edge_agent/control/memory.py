@@ -156,6 +156,11 @@ class ControlMemory:
         return replace(self, loops={**self.loops, name: loop})
 
 
+def enter(memory: UnitMemory, phase: Phase, now_utc: datetime) -> UnitMemory:
+    """The same unit in another phase, since now."""
+    return replace(memory, phase=phase, since_utc=now_utc)
+
+
 def civil_midnight_utc(now_utc: datetime, timezone: str) -> datetime:
     """Begin of the civil day."""
     local = now_utc.astimezone(ZoneInfo(timezone))

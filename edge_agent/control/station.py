@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from edge_agent.control.command import Alarm, Because, Command, Kind
 from edge_agent.control.memory import NEEDS_SOURCE_PUMP, NEEDS_USER_PUMP, PREPARING, Phase, UnitMemory
-from edge_agent.control.sequence import Want, compressor_stands
+from edge_agent.control.permissives import compressor_stands
 from edge_agent.control.view import PlantView
+from edge_agent.control.want import Want
 from edge_agent.settings.model import SiteFile
 
 TANK_REST = timedelta(minutes=10)

@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from drivers.sample import Cause, bad, good
 from drivers.writing import WriteOutcome
 from edge_agent.control.command import Outcome, Verdict
-from edge_agent.control.controller import Controller, CycleReport
+from edge_agent.control.controller import Controller
 from edge_agent.control.intent import BandOutlook
 from edge_agent.control.modes import Mode
+from edge_agent.control.report import CycleReport
 from edge_agent.image import ProcessImage
 from edge_agent.settings.model import SiteFile
 from hil_sim.plant.office import GroundOffice

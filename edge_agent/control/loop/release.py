@@ -6,8 +6,8 @@ from datetime import datetime
 from edge_agent.control.command import Because
 from edge_agent.control.loop.case import BAND_K, USED_RATIO, Case
 from edge_agent.control.memory import Phase
+from edge_agent.control.permissives import path_open, run_long_enough
 from edge_agent.control.regulate import LOAD_RATIO_MIN
-from edge_agent.control.sequence import path_open, run_long_enough
 
 TANK_COVERS_S = 1800.0
 """A unit is let go on the tank's account only if the tank lasts at least this long."""

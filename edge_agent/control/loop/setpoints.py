@@ -3,7 +3,7 @@
 from edge_agent.control.command import Because
 from edge_agent.control.loop.case import BAND_K, USED_RATIO, Case, Duty
 from edge_agent.control.regulate import LOAD_RATIO_MIN, UNIT_RISE_K, leaving_degc, unit_flow_kg_per_s
-from edge_agent.control.sequence import Want
+from edge_agent.control.want import Want
 
 OFFSET_K = 0.3
 """Units are asked for a little more than the mixing demands: pipes and sensors lose some. Ours."""

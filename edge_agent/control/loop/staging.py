@@ -9,8 +9,8 @@ from datetime import timedelta
 from edge_agent.control.command import Because
 from edge_agent.control.loop.case import USED_RATIO, Case, Duty
 from edge_agent.control.memory import Phase
+from edge_agent.control.permissives import run_long_enough, start_obstacles
 from edge_agent.control.regulate import LOAD_RATIO_MIN
-from edge_agent.control.sequence import run_long_enough, start_obstacles
 
 TOO_WARM_K = 0.4
 """A supply this far above its set-point with all units at their lowest load: their heat finds no use. Well before

@@ -5,8 +5,8 @@ from dataclasses import replace
 from edge_agent.control.intent import Intent
 from edge_agent.control.loop.case import BAND_K, USED_RATIO, Case
 from edge_agent.control.memory import PREPARING, Phase
+from edge_agent.control.permissives import path_open
 from edge_agent.control.regulate import VALVE_CLOSE_PER_S, valve_ratio
-from edge_agent.control.sequence import path_open
 
 WANTED_KW = 20.0
 """A planned discharge below this is none."""

@@ -11,11 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from edge_agent.control.adopt import adopt
 from edge_agent.control.command import Because, Command, Kind
 from edge_agent.control.guard import Allowed, Refused, judge
 from edge_agent.control.memory import ControlMemory, Phase
 from edge_agent.control.modes import Mode
-from edge_agent.control.sequence import adopt
 from edge_agent.control.view import PlantView, UnitState, UnitView
 from edge_agent.settings.model import SiteFile
 
