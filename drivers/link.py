@@ -4,6 +4,7 @@ A unit that does not answer costs its neighbours their turn; how often it may be
 `drivers.schedule`. What the registers mean is the business of `drivers.device`.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ DEAD_AFTER = 3
 """Unanswered requests in a row after which a unit is taken for dead ..."""
 DEAD_AFTER_SHY = 4
 """... and of one that answers bad addresses with silence: the read, then three single points."""
+SLOW_S = 0.25
+"""An answer that is waited for longer than this [wall s] keeps the line from the others."""
 PACES_KEPT = 9
 PACES_MIN = 3
 """Answers timed before a unit's own turnaround is believed; the median of the last ones counts."""
@@ -30,10 +33,13 @@ class LineShare:
     Attributes:
         turns: whose request goes next.
         silence: what silent units may take.
+        gives_way_s: after which time a request to a unit lets others pass that are still waiting [wall s]; None: the
+            wire carries one request at a time, to its end.
     """
 
     turns: Turns = field(default_factory=Turns)
     silence: SilenceBudget = field(default_factory=SilenceBudget)
+    gives_way_s: Callable[[int], float | None] = lambda _unit: None
 
 
 class UnitLink:
@@ -65,12 +71,23 @@ class UnitLink:
         self._may_write = may_write
         self._dead_after = DEAD_AFTER_SHY if shy else DEAD_AFTER
         self._missed = 0
+        self._silent = self._slow = False
         self._paces_s: deque[float] = deque(maxlen=PACES_KEPT)
 
     @property
     def answering(self) -> bool:
         """Whether its last request was answered (or there was none yet)."""
         return self._missed == 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether its last request was in vain, whatever that says of the unit."""
+        return self._silent
+
+    @property
+    def slow(self) -> bool:
+        """Whether its last answer kept the others waiting."""
+        return self._slow
 
     @property
     def dead(self) -> bool:
@@ -119,12 +136,13 @@ class UnitLink:
         self._hear()
         cost = self.bus.cost
         pace_s = self._elapsed_s() - begin_s - (cost.price_s(span) - cost.turnaround_s)
+        self._slow = pace_s > SLOW_S
         if pace_s > 0.0:  # faster than the wire allows is no measurement
             self._paces_s.append(pace_s)
         return registers
 
     async def ask_in_turn(self, span: Span, *, due_s: float, trial: bool = False) -> Sequence[int]:
-        """One read on the wire, when it is this request's turn.
+        """One read on the wire, when it is this request's turn; an overdue one lets others pass where the wire can.
 
         Args:
             span: what to read.
@@ -134,8 +152,15 @@ class UnitLink:
         Raises:
             DriverError: as `Bus.read`.
         """
-        async with self.share.turns.turn(due_s):
-            return await self.ask(span, trial=trial)
+        async with self.share.turns.turn(due_s) as give_way:
+            gives_way_s = self.share.gives_way_s(self.unit)
+            if gives_way_s is None:
+                return await self.ask(span, trial=trial)
+            overdue = asyncio.get_running_loop().call_later(gives_way_s, give_way)
+            try:
+                return await self.ask(span, trial=trial)
+            finally:
+                overdue.cancel()
 
     async def send(self, address: int, values: Sequence[int], *, function: int) -> None:
         """One write on the wire, sent once.
@@ -154,9 +179,11 @@ class UnitLink:
         self._hear()
 
     def _miss(self, *, trial: bool = False) -> None:
+        self._silent = True
         self._missed += not trial
         self.share.silence.missed(self.unit, cost_s=self.bus.miss_s(self.unit), now_s=self._elapsed_s(), dead=self.dead)
 
     def _hear(self) -> None:
+        self._silent = False
         self._missed = 0
         self.share.silence.heard(self.unit, now_s=self._elapsed_s())

@@ -95,6 +95,7 @@ class Reader:
         self._refusals: dict[Span, int] = {}
         self._again_at_s: dict[Span, float] = {}
         self._probe_place = 0
+        self._due_s = 0.0
         self._plans: dict[tuple[str, ...], list[Read]] = {}
         self._cost = link.bus.cost
         self._turnaround_s = 0.0
@@ -113,16 +114,16 @@ class Reader:
         Returns:
             One entry per name; a hunt for a hole may add points that nobody asked for.
         """
-        due_s = self._now_utc().timestamp()
+        self._due_s = self._now_utc().timestamp()
         got: dict[str, Fetched] = {}
-        if self._link.dead and not await self._probe(got, due_s=due_s):
+        if self._link.dead and not await self._probe(got):
             now_utc = self._now_utc()
             return {name: got.get(name) or Fetched(now_utc, None, Cause.NO_ANSWER) for name in names}
-        tests = await self._hunt(got, due_s=due_s, tests=self._tests_per_poll())
+        tests = await self._hunt(got, tests=self._tests_per_poll())
         suspects = {name: why for hunt, why in self._hunts for want in hunt.suspects for name in want.names}
         for read in self._plan(tuple(name for name in self.names if name in names and name not in suspects)):
-            await self._regular(read, got, due_s=due_s)
-        await self._hunt(got, due_s=due_s, tests=tests)
+            await self._regular(read, got)
+        await self._hunt(got, tests=tests)
         now_utc = self._now_utc()
         for name in names:  # points under suspicion whose turn did not come
             why = Cause.NO_ANSWER if self._link.dead else suspects.get(name, Cause.NO_ANSWER)
@@ -140,43 +141,42 @@ class Reader:
 
     # ------------------------------------------------------------------------------------------------ regular reads
 
-    async def _regular(self, read: Read, got: dict[str, Fetched], *, due_s: float) -> None:
+    async def _regular(self, read: Read, got: dict[str, Fetched]) -> None:
         """One read of the plan."""
         alone = read.span if read.span in self._want_at else None
         if alone is not None and self._book.refuses(alone) and self._elapsed_s() < self._again_at_s.get(alone, 0.0):
             self._put(got, read.names, span=read.span, registers=None, cause=Cause.REFUSED)
             return
         if self._link.last_chance and self._life is not None and self._life.span != read.span:
-            await self._alive(got, due_s=due_s)  # before it is taken for dead: it may be silent about addresses only
-        registers, cause, doubtful = await self._fetch(read.span, due_s=due_s)
+            await self._alive(got)  # before it is taken for dead: it may be silent about addresses only
+        registers, cause, doubtful = await self._fetch(read.span)
         self._put(got, read.names, span=read.span, registers=registers, cause=cause)
         if alone is not None:
-            await self._note_alone(alone, got, cause=cause if doubtful or registers is not None else None, due_s=due_s)
+            await self._note_alone(alone, got, cause=cause if doubtful or registers is not None else None)
             return
         inside = [want for want in self._wants if _within(want.span, read.span)] if doubtful else []
         if inside and not self._link.dead:
             self._hunts.append((Hunt(inside, silent=cause is Cause.NO_ANSWER, life=self._life), cause))
             self._plans.clear()
 
-    async def _alive(self, got: dict[str, Fetched], *, due_s: float) -> bool:
+    async def _alive(self, got: dict[str, Fetched]) -> bool:
         """Asks for a point that was answered before; whether the unit lives."""
         if self._life is None or self._link.resting:
             return False
         try:
-            registers = await self._link.ask_in_turn(self._life.span, due_s=due_s)
+            registers = await self._ask(self._life.span)
         except DriverError:
             return False
         self._put(got, self._life.names, span=self._life.span, registers=registers, cause=Cause.NONE)
         return True
 
-    async def _note_alone(self, span: Span, got: dict[str, Fetched], *, cause: Cause | None, due_s: float) -> None:
+    async def _note_alone(self, span: Span, got: dict[str, Fetched], *, cause: Cause | None) -> None:
         """Follows a point that is read alone: refused repeatedly, it gets its own slow pace; answered, it is forgiven.
 
         Args:
             span: its place.
             got: results of this poll.
             cause: what came of it; None: nothing that speaks of its address.
-            due_s: as in `fetch`.
         """
         if cause is Cause.NONE:
             self._life = self._want_at[span]
@@ -187,20 +187,20 @@ class Reader:
             self._refusals[span] = self._refusals.get(span, 0) + 1
             believed = self._refusals[span] >= REFUSALS_TO_BELIEVE
             if cause is Cause.NO_ANSWER and not self._book.refuses(span):
-                believed = self._refusals[span] >= SILENCES_TO_BELIEVE and await self._alive(got, due_s=due_s)
+                believed = self._refusals[span] >= SILENCES_TO_BELIEVE and await self._alive(got)
             if believed:
                 self._again_at_s[span] = self._elapsed_s() + REFUSED_PACE_S
                 if self._book.learn(Finding(hole=span)):
                     await self._found("device refuses a point, it is asked seldom", span)
 
-    async def _probe(self, got: dict[str, Fetched], *, due_s: float) -> bool:
+    async def _probe(self, got: dict[str, Fetched]) -> bool:
         """Tries a dead unit with one point, another one each time; False: still dead, or its time has not come."""
         if self._link.resting or not self._wants:
             return False
         want = self._wants[self._probe_place % len(self._wants)]
         self._probe_place += 1
         try:
-            registers = await self._link.ask_in_turn(want.span, due_s=due_s)
+            registers = await self._ask(want.span)
         except DeviceRefused:
             return True
         except DriverError as error:
@@ -212,7 +212,7 @@ class Reader:
         self._life = want
         return True
 
-    async def _fetch(self, span: Span, *, due_s: float) -> tuple[Sequence[int] | None, Cause, bool]:
+    async def _fetch(self, span: Span) -> tuple[Sequence[int] | None, Cause, bool]:
         """One request, repeated once if the unit was answering until now and the line has time for it.
 
         Returns:
@@ -223,7 +223,7 @@ class Reader:
         again = self._link.answering and not self._shy and not self._book.refuses(span)
         while True:
             try:
-                return await self._link.ask_in_turn(span, due_s=due_s), Cause.NONE, False
+                return await self._ask(span), Cause.NONE, False
             except (NoAnswer, ProtocolFault) as error:
                 log.debug("no reading device=%s span=%s error=%s", self._name, span, error)
                 if not again or self._link.resting:
@@ -232,6 +232,20 @@ class Reader:
             except DriverError as error:
                 log.debug("no reading device=%s span=%s error=%s", self._name, span, error)
                 return None, _cause(error), isinstance(error, DeviceRefused) and error.code in DOUBTFUL_CODES
+
+    async def _ask(self, span: Span, *, trial: bool = False) -> Sequence[int]:
+        """One request, in its turn: due since the poll began, unless this unit has just kept the others waiting.
+
+        Then whoever is due already goes first; and after a request in vain also whoever comes due within a period, so
+        that nobody waits for more than one of them.
+
+        Raises:
+            DriverError: as `UnitLink.ask`.
+        """
+        due_s = self._due_s
+        if self._link.silent or self._link.slow:
+            due_s = self._now_utc().timestamp() + self._link.silent * self._period_s
+        return await self._link.ask_in_turn(span, due_s=due_s, trial=trial)
 
     def _put(
         self,
@@ -286,12 +300,11 @@ class Reader:
 
     # -------------------------------------------------------------------------------------------------------- holes
 
-    async def _hunt(self, got: dict[str, Fetched], *, due_s: float, tests: int) -> int:
+    async def _hunt(self, got: dict[str, Fetched], *, tests: int) -> int:
         """Goes on with what is in doubt; each read of a hunt fetches points that are wanted anyway.
 
         Args:
             got: results of this poll.
-            due_s: as in `fetch`.
             tests: reads that may be added.
 
         Returns:
@@ -310,7 +323,7 @@ class Reader:
                 break  # enough for this poll
             else:
                 tests -= 1
-                await self._test(hunt, why, got, due_s=due_s)
+                await self._test(hunt, why, got)
         return tests
 
     def _tests_per_poll(self) -> int:
@@ -325,11 +338,11 @@ class Reader:
         if self._book.learn(finding):
             await self._found("device refuses registers, they are read round", finding)
 
-    async def _test(self, hunt: Hunt, why: Cause, got: dict[str, Fetched], *, due_s: float) -> None:
+    async def _test(self, hunt: Hunt, why: Cause, got: dict[str, Fetched]) -> None:
         """One read of a hunt."""
         span, wants = hunt.group_span, hunt.group
         try:
-            registers = await self._link.ask_in_turn(span, due_s=due_s, trial=hunt.trial)
+            registers = await self._ask(span, trial=hunt.trial)
         except (NoAnswer, DeviceRefused) as error:
             cause = _cause(error)
             for want in wants:

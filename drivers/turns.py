@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 
@@ -20,8 +20,11 @@ class Turns:
         self._numbers = count()
 
     @asynccontextmanager
-    async def turn(self, due_s: float) -> AsyncIterator[None]:
+    async def turn(self, due_s: float) -> AsyncIterator[Callable[[], None]]:
         """Waits for a turn and holds it.
+
+        Yields a function by which the holder gives its turn away before its request has ended, where the wire allows
+        others to go on beside it; called again it does nothing.
 
         Args:
             due_s: since when the request is due; the smallest goes first [s].
@@ -37,10 +40,19 @@ class Turns:
                 if future.done() and not future.cancelled():
                     self._pass_on()  # the turn came just as the caller went
                 raise
+        held = True
+
+        def give_way() -> None:
+            nonlocal held
+            if held:
+                held = False
+                # Not at once: whoever held it shall first say whether his next request has been due for longer.
+                asyncio.get_running_loop().call_soon(self._pass_on)
+
         try:
-            yield
+            yield give_way
         finally:
-            self._pass_on()
+            give_way()
 
     def _pass_on(self) -> None:
         while self._waiting:

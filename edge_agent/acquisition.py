@@ -53,8 +53,9 @@ class Pending:
 LOAD_WINDOW_S = 60.0
 """Wall time over which the load of a bus is told [s]."""
 LOAD_STEP_S = 1.0
-LATE_RATIO_MAX = 0.5
-"""A poll that could not begin on its instant is made up within this share of the period, later ones are left out."""
+LATE_RATIO_MAX = 0.8
+"""A poll that could not begin on its instant is made up at once within this share of the period; a later one is left
+out, for the next instant has nearly come."""
 AHEAD_RATIO_MAX = 1.5
 """An instant more periods ahead than this means that the clock was set back."""
 

@@ -86,7 +86,7 @@ def build_devices(
         memory: what each device still knows, by its name; without it each starts anew and keeps nothing.
         may_write: asked before every frame that writes; without it none ever leaves.
     """
-    shares = {name: LineShare(Turns(entry.depth)) for name, entry in configuration.devices.buses.items()}
+    shares = {name: _share(buses[name], depth=entry.depth) for name, entry in configuration.devices.buses.items()}
     return {
         name: Device(
             name,
@@ -102,6 +102,13 @@ def build_devices(
         )
         for name, entry in configuration.devices.devices.items()
     }
+
+
+def _share(bus: Bus, *, depth: int) -> LineShare:
+    """What the units of a wire share; over TCP one that is overdue lets the others pass."""
+    if isinstance(bus, ModbusTcpBus):
+        return LineShare(Turns(depth), gives_way_s=bus.gives_way_s)
+    return LineShare(Turns(depth))
 
 
 def bus_budgets(configuration: Configuration, *, buses: Mapping[str, Bus]) -> dict[str, WireBudget]:

@@ -64,6 +64,18 @@ AT_ONCE_S = 1.0
 """A connection that the host ends within this time without an answer was not wanted."""
 CONNECT_DELAY_FIRST_S = 0.25
 CONNECT_DELAY_MAX_S = 4.0
+GIVES_WAY_RATIO = 3.0
+"""A request that takes this many times as long as its unit's slow answers no longer holds up the other units ..."""
+GIVES_WAY_MIN_S = 0.1
+"""... but not sooner than this."""
+SLOW_DECAY = 0.01
+"""Share by which each answer lets the slow answer time of a unit sink."""
+OVERDUE_MAX = 8
+"""Requests that may be overdue on one connection; beyond that the others wait."""
+OTHERS_HEARD_S = 30.0
+"""A host of which another unit was heard within this time is not taken for broken because of one that is not."""
+PASSED_IN_VAIN_MAX = 2
+"""Requests in a row that were lost while they passed an overdue one, and answered when they were alone."""
 GIVEN_UP_MAX = 512
 """Unanswered requests remembered, so that their late answers are known for what they are."""
 WAITING_MAX = 256
@@ -93,15 +105,23 @@ class _Job:
     number: int = 0
     sent_s: float = 0.0
     opening: bool = False  # the first one on its connection
+    overdue: bool = False  # it has taken so long that others may pass
+    passed: bool = False  # it was sent while another one was overdue
+    alone: bool = False  # it may pass nobody
+    overdue_timer: asyncio.TimerHandle | None = None
     timer: asyncio.TimerHandle | None = None
 
     @property
     def unit(self) -> int:
         return self.request.dev_id
 
+    def end_timers(self) -> None:
+        for timer in (self.timer, self.overdue_timer):
+            if timer is not None:
+                timer.cancel()
+
     def settle(self, response: ModbusPDU | None, error: DriverError | None = None) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
+        self.end_timers()
         if self.future.done():  # the caller has gone; the transaction ended all the same
             return
         if error is not None:
@@ -170,6 +190,10 @@ class ModbusTcpBus:
         self._in_flight: dict[int, _Job] = {}
         self._given_up: dict[int, _Missed] = {}
         self._latest_s: dict[int, float] = {}  # learned, of units whose answers cannot be told by their numbers
+        self._slow_s: dict[int, float] = {}  # learned: how long the answers of a unit take at most
+        self._passing = True
+        self._passed_in_vain = 0
+        self._heard_at_s: dict[int, float] = {}
         self._openings_lost = 0
         # Goes on over reconnects, and begins anywhere: some gateways answer old requests on a new one.
         self._number = self._dice.randint(1, NUMBER_MAX)
@@ -199,6 +223,19 @@ class ModbusTcpBus:
         """What an unanswered request to a unit costs: its time-out, and where numbers cannot be trusted a rest [s]."""
         timeout_s = self._patience(unit)
         return max(timeout_s, self._latest_answer(unit)) if self._lenient_ids else timeout_s
+
+    def gives_way_s(self, unit: int) -> float | None:
+        """After which time a request to a unit lets requests to others pass on the same connection [s].
+
+        A gateway that waits for a dead meter need not keep the others waiting. Each unit has one request under way all
+        the same, and answers are told apart by their numbers.
+
+        Returns:
+            None: never; numbers cannot be trusted here, or the host was seen to lose what passes.
+        """
+        if self._lenient_ids or not self._passing or not self._slow_s:
+            return None
+        return max(GIVES_WAY_MIN_S, GIVES_WAY_RATIO * self._slow_s.get(unit, max(self._slow_s.values())))
 
     async def open(self) -> None:
         """Makes the connection; a host that is not there is tried again in the background, with growing pauses."""
@@ -305,7 +342,7 @@ class ModbusTcpBus:
             return
         now_s = self._elapsed_s()
         wake_s = self._rest_until_s
-        while len(self._in_flight) < self._depth and wake_s <= now_s:
+        while self._may_send() and wake_s <= now_s:
             job, wake_s = self._next(now_s)
             if job is None:
                 break
@@ -323,6 +360,15 @@ class ModbusTcpBus:
         if now_s < wake_s < float("inf"):
             self._wake_after(wake_s - now_s)
 
+    def _may_send(self) -> bool:
+        """Whether one more request may be under way; who is overdue does not count, within limits."""
+        overdue = sum(job.overdue for job in self._in_flight.values())
+        return overdue <= OVERDUE_MAX and len(self._in_flight) - overdue < self._depth
+
+    def _grow_overdue(self, job: _Job) -> None:
+        job.overdue = True
+        self._pump()
+
     def _wake_after(self, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
         if self._wake_up is not None:
@@ -338,10 +384,13 @@ class ModbusTcpBus:
     def _next(self, now_s: float) -> tuple[_Job | None, float]:
         """The next request whose unit has had its rest, or when the first one will have had it [s]."""
         soonest_s = float("inf")
+        overdue = {job.unit for job in self._in_flight.values() if job.overdue}
         for queue in (self._writes, self._reads):
             for job in tuple(queue):
                 if job.future.done():  # its caller has gone before anything was sent
                     queue.remove(job)
+                    continue
+                if overdue and (job.alone or job.unit in overdue):
                     continue
                 free_s = self._free_at_s.get(job.unit, now_s)
                 if free_s <= now_s:
@@ -355,6 +404,7 @@ class ModbusTcpBus:
         if not self._in_flight:
             self._busy_since_s = self._elapsed_s()
         job.number, job.sent_s, job.opening = number, self._elapsed_s(), connection.sent_count == 0
+        job.overdue, job.passed = False, any(other.overdue for other in self._in_flight.values())
         self._in_flight[number] = job
         self._given_up.pop(number, None)
         self.counts.requests += 1
@@ -362,13 +412,16 @@ class ModbusTcpBus:
         connection.send(number, unit=job.unit, pdu=job.pdu)
         # Hosts answer one after the other: the last of several requests waits for those before it.
         timeout_s = self._patience(job.unit) * len(self._in_flight)
-        job.timer = asyncio.get_running_loop().call_later(timeout_s, self._miss, job)
+        loop = asyncio.get_running_loop()
+        job.timer = loop.call_later(timeout_s, self._miss, job)
+        gives_way_s = self.gives_way_s(job.unit)
+        if gives_way_s is not None and gives_way_s < timeout_s:
+            job.overdue_timer = loop.call_later(gives_way_s, self._grow_overdue, job)
 
     def _take(self, job: _Job) -> None:
         """Ends a request's time in flight."""
         del self._in_flight[job.number]
-        if job.timer is not None:
-            job.timer.cancel()
+        job.end_timers()
         if not self._in_flight:
             self.counts.busy_s += self._elapsed_s() - self._busy_since_s
 
@@ -409,7 +462,12 @@ class ModbusTcpBus:
             self._openings_lost += 1
             if self._openings_lost > 1:
                 self._learn_delay()
-        if job.opening and job.repeats and not self._lenient_ids:
+        if job.passed and job.repeats:
+            # The host may take one request at a time: this one is asked again when it has the host for itself.
+            job.repeats -= 1
+            job.alone = True
+            self._reads.appendleft(job)
+        elif job.opening and job.repeats and not self._lenient_ids:
             # Some hosts lose what comes first on a connection; a read may be asked again.
             job.repeats -= 1
             self._reads.appendleft(job)
@@ -447,9 +505,12 @@ class ModbusTcpBus:
         self._pump()
 
     def _note_answer(self, connection: Connection, job: _Job) -> None:
-        now_s = self._elapsed_s()
+        now_s = self._heard_at_s[job.unit] = self._elapsed_s()
         self.counts.answers += 1
         connection.answer_count += 1
+        took_s, slow_s = now_s - job.sent_s, self._slow_s.get(job.unit, 0.0)
+        self._slow_s[job.unit] = max(took_s, slow_s + SLOW_DECAY * (took_s - slow_s))
+        self._note_passing(job)
         self._fruitless = 0
         self._late_row = 0
         self._answered_units.add(job.unit)
@@ -467,6 +528,20 @@ class ModbusTcpBus:
         if lost and connection.answer_count == 1 and self._connect_delay_s is None:
             self._learn_delay()
         self._say_up()
+
+    def _note_passing(self, job: _Job) -> None:
+        """Learns from an answer whether this host takes a request while another one is overdue."""
+        if job.alone and self._passing:
+            self._passed_in_vain += 1
+            self._passing = self._passed_in_vain < PASSED_IN_VAIN_MAX
+            if not self._passing:
+                log.warning(
+                    "host loses requests that come while it waits for a silent unit: its units wait for each other "
+                    "bus=%s",
+                    self.name,
+                )
+        elif job.passed:
+            self._passed_in_vain = 0
 
     def _learn_delay(self) -> None:
         self._learned_delay_s = min(CONNECT_DELAY_MAX_S, max(CONNECT_DELAY_FIRST_S, 2 * self._learned_delay_s))
@@ -528,9 +603,19 @@ class ModbusTcpBus:
         self._take(job)
         self._give_up(job)
         job.settle(None, ProtocolFault(f"{self.name}: {fault}"))
-        self._fruitless += self._connection is not None and self._connection.answer_count == 0
+        if self._connection is not None and self._connection.answer_count == 0 and not self._others_heard(job.unit):
+            self._fruitless += 1
         self._drop(fault, repeat=True)
         self._pump()
+
+    def _others_heard(self, unit: int) -> bool:
+        """Whether somebody else answers on this host.
+
+        Then it is one unit that talks nonsense. It is left to rest by itself, and nobody waits for a connection on its
+        account.
+        """
+        since_s = self._elapsed_s() - OTHERS_HEARD_S
+        return any(heard_s > since_s for other, heard_s in self._heard_at_s.items() if other != unit)
 
     def _on_babble(self, connection: Connection, received: bytes) -> None:
         if connection is not self._connection:

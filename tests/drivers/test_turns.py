@@ -46,6 +46,23 @@ async def test_a_deeper_line_carries_several_at_once() -> None:
                 pytest.fail("a third turn on a line of two")
 
 
+async def test_who_gives_way_lets_the_next_one_go_and_leaves_no_turn_behind() -> None:
+    turns = Turns()
+    async with asyncio.timeout(1):
+        async with turns.turn(1.0) as give_way:
+            give_way()
+            give_way()
+            async with turns.turn(2.0):
+                waiting = asyncio.ensure_future(_hold(turns, 3.0))  # noqa: TID251 - awaited below
+                await asyncio.sleep(0)
+                assert not waiting.done(), "one turn was given away, not two"
+            assert await waiting == 3.0
+        async with turns.turn(4.0):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01), turns.turn(5.0):
+                    pytest.fail("the end of the first one's request gave a second turn away")
+
+
 async def _hold(turns: Turns, due_s: float) -> float:
     async with turns.turn(due_s):
         return due_s

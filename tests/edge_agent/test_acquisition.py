@@ -185,7 +185,7 @@ async def test_a_poll_that_breaks_costs_one_device_one_poll_and_is_said_once(
 
 async def test_a_slow_device_skips_its_own_polls_and_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = JumpingClock()
-    slow, well = Unit("slow", clock, takes_s=27.0), Unit("well", clock)
+    slow, well = Unit("slow", clock, takes_s=29.0), Unit("well", clock)
     watch, _, _ = await poll_for([slow, well], clock, duration_s=100, monkeypatch=monkeypatch)
     assert slow.polled[:4] == [0, 30, 60, 90]
     assert well.polled[:6] == [0, 5, 15, 25, 35, 45]
