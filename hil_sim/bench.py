@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
+from hil_sim.bus_periods import NO_HOLDS, LineHolds
 from hil_sim.devices.catalogue import asked_of_the_plant, quantity_names
 from hil_sim.devices.serial_server import SerialServer
 from hil_sim.devices.server import DeviceServer
@@ -30,6 +31,8 @@ TURNAROUND_S: Final = 0.020
 SERIAL_MISS_S: Final = 1.5
 """What an unanswered request costs the agent on a serial line by its defaults: until the latest answer has passed."""
 TCP_MISS_S: Final = 1.0
+FRAME_BYTES: Final = 8 + 255
+"""A request and the longest answer."""
 CROWD_HOSTS: Final = 24
 CROWD_UNITS: Final = 4
 CROWD_ON_LINE: Final = 8
@@ -188,7 +191,7 @@ class Bench:
 
     def _net(self, bus: str) -> TcpServer:
         lasting: dict[str, Any] = {**self.scenario.wires.get(bus, {})}
-        net = TcpServer([self.devices[name] for name in self.members(bus)])
+        net = TcpServer([self.devices[name] for name in self.members(bus)], log=self.log, now_s=self.clock.now_s)
         net.faults = TcpFaults(**lasting)
         return net
 
@@ -232,6 +235,21 @@ class Bench:
         return max(
             (float(str(settings[key])) for key in ("timeout_s", "latest_answer_s") if key in settings),
             default=default_s,
+        )
+
+    def holds(self, device: str) -> LineHolds:
+        """What kept the line of a device waiting: requests to its other members that were not answered as they should.
+
+        Each may hold it until its latest answer has passed, and for a frame; behind a TCP port nobody must wait.
+        """
+        bus = self.bus_of(device)
+        if bus not in self.lines:
+            return NO_HOLDS
+        line = self.lines[bus]
+        others = [name for name in self.members(bus) if name != device]
+        return LineHolds(
+            hold_s=self.miss_s(bus) + FRAME_BYTES * line.char_s,
+            marks=sorted((instant_s, name) for name in others for instant_s in self.log.held_s[name]),
         )
 
     # ----------------------------------------------------------------------------------------------- configuration

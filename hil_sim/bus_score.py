@@ -7,18 +7,17 @@ the agent's own counters. Times are the site's; a bench runs at 1x, so they are 
 import statistics
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from hil_sim.bus_periods import INTERVALS_MIN, NO_HOLDS, LineHolds, UnitPeriods, unit_periods
 from hil_sim.score import ExportedSample
 from hil_sim.wire_log import WireLog
 
-HELD_RATIO: Final = 0.10
-"""A period counts as held within this share of it."""
-STALE_S: Final = 2.5
-"""A GOOD value must have been served at most this long before its stamp: an answer, not a memory [s]."""
+STALE_S: Final = 1.5
+"""A GOOD value must have left its device at most this long before its stamp: an answer, not a memory [s]."""
 OUTCOME_PERIODS_MAX: Final = 4.0
 """Every point that is due gets a sample, GOOD or not, at the latest after so many of its periods."""
 PROBE_S_MIN: Final = 10.0
@@ -28,7 +27,6 @@ SLACK_S: Final = 1.0
 """For the answer itself and a busy machine [s]."""
 SELDOM_RATIO: Final = 0.5
 """A point with less than this share of its device's samples has a slow period of its own."""
-INTERVALS_MIN: Final = 3
 REGULAR_SERVES_MIN: Final = 3
 """Served so often since the end of its fault, a unit counts as polled again."""
 
@@ -42,32 +40,13 @@ class FaultWindow:
     touched: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class UnitPeriods:
-    """How regularly one unit was read.
-
-    Attributes:
-        interval_count: how many intervals.
-        mean_s: mean interval.
-        worst_s: the one farthest from the period.
-        held_ratio: share of the intervals within HELD_RATIO of the period.
-        off_ratio: distance of the mean from the period, as a share of it.
-    """
-
-    interval_count: int
-    mean_s: float
-    median_s: float
-    worst_s: float
-    held_ratio: float
-    off_ratio: float
-
-
 @dataclass(slots=True)
 class BusVerdict:
     """What `judge_bus` found; the score carries it under these names."""
 
     stale_values: int = 0
     stale_first: list[str] = field(default_factory=list)
+    age_s_max: float = 0.0
     outcome_gaps: list[str] = field(default_factory=list)
     periods: dict[str, UnitPeriods] = field(default_factory=dict)
     recovery_s: dict[str, float | None] = field(default_factory=dict)
@@ -87,23 +66,6 @@ def regular_instants(log: WireLog, device: str) -> list[float]:
     return list(longest)
 
 
-def unit_periods(instants_s: Sequence[float], *, period_s: float) -> UnitPeriods | None:
-    """How regular a series of answers is; None if it is too short to say."""
-    intervals_s = [later - earlier for earlier, later in pairwise(instants_s)]
-    if len(intervals_s) < INTERVALS_MIN:
-        return None
-    mean_s = statistics.fmean(intervals_s)
-    return UnitPeriods(
-        interval_count=len(intervals_s),
-        mean_s=mean_s,
-        median_s=statistics.median(intervals_s),
-        worst_s=max(intervals_s, key=lambda interval_s: abs(interval_s - period_s)),
-        held_ratio=sum(abs(interval_s - period_s) <= HELD_RATIO * period_s for interval_s in intervals_s)
-        / len(intervals_s),
-        off_ratio=abs(mean_s - period_s) / period_s,
-    )
-
-
 def polled_again(log: WireLog, devices: Iterable[str], *, since_s: float) -> bool:
     """True once each device has answered several polls since an instant."""
     return all(
@@ -120,6 +82,7 @@ def judge_bus(
     faults: Sequence[FaultWindow],
     first_s: float,
     last_s: float,
+    holds: Callable[[str], LineHolds] = lambda _device: NO_HOLDS,
 ) -> BusVerdict:
     """Judges a run.
 
@@ -130,10 +93,12 @@ def judge_bus(
         faults: what was wrong when.
         first_s: begin of the judged time: the agent was up, every device had been asked.
         last_s: its end.
+        holds: what kept the line of a device waiting; nothing on TCP.
     """
     verdict = BusVerdict()
     touched = frozenset[str]().union(*(fault.touched for fault in faults))
-    begin_s = min((fault.begin_s for fault in faults), default=first_s)
+    # Nobody is on its own grid before its second reading: the first round is done at once.
+    begin_s = max(min((fault.begin_s for fault in faults), default=first_s), first_s + max(periods_s.values()))
     by_point: dict[str, list[ExportedSample]] = defaultdict(list)
     for sample in samples:
         by_point[sample.point].append(sample)
@@ -141,7 +106,7 @@ def judge_bus(
         if device in touched:
             continue
         instants_s = [instant_s for instant_s in regular_instants(log, device) if begin_s <= instant_s <= last_s]
-        regular = unit_periods(instants_s, period_s=period_s)
+        regular = unit_periods(instants_s, period_s=period_s, holds=holds(device))
         if regular is not None:
             verdict.periods[device] = regular
         else:
@@ -175,9 +140,12 @@ def _judge_point(
     for sample in series:
         if sample.good:
             place = bisect_right(instants_s, sample.instant_s + 0.001)
-            if place and sample.instant_s - instants_s[place - 1] > STALE_S:
-                verdict.stale_values += 1
-                verdict.stale_first.append(f"{point}: served {sample.instant_s - instants_s[place - 1]:.1f} s before")
+            if place:
+                verdict.age_s_max = max(verdict.age_s_max, sample.instant_s - instants_s[place - 1])
+                gone_s = sample.instant_s - log.left_s(device, instants_s[place - 1])
+                if gone_s > STALE_S:
+                    verdict.stale_values += 1
+                    verdict.stale_first.append(f"{point}: left its device {gone_s:.1f} s before")
             if device in touched:
                 during = any(
                     fault.begin_s <= sample.instant_s < fault.end_s for fault in faults if device in fault.touched
@@ -284,10 +252,14 @@ def figures(verdict: BusVerdict, *, bounds_s: Mapping[str, float]) -> dict[str, 
         for device, seconds in verdict.recovery_s.items()
         if seconds is None or seconds > bounds_s[device]
     }
+    units = list(verdict.periods.values())
+    count = max(1, sum(len(unit.intervals) for unit in units))
+    far = max(units, key=lambda unit: (unit.worst.broken, abs(unit.worst.length_s - unit.period_s)), default=None)
     worst = max(verdict.periods, key=lambda device: verdict.periods[device].off_ratio, default=None)
     return {
         "stale_values": verdict.stale_values,
         "stale_values_first": verdict.stale_first[:20],
+        "value_age_s_max": round(verdict.age_s_max, 2),
         "outcome_gaps": verdict.outcome_gaps,
         "bad_elsewhere": verdict.bad_elsewhere,
         "bad_touched": verdict.bad_touched,
@@ -295,23 +267,16 @@ def figures(verdict: BusVerdict, *, bounds_s: Mapping[str, float]) -> dict[str, 
         "good_touched_during": verdict.good_touched_during,
         "good_touched_after": verdict.good_touched_after,
         "periods_off_ratio_max": None if worst is None else round(verdict.periods[worst].off_ratio, 4),
-        "periods_held_ratio": round(
-            sum(unit.held_ratio * unit.interval_count for unit in verdict.periods.values())
-            / max(1, sum(unit.interval_count for unit in verdict.periods.values())),
-            4,
-        )
-        if verdict.periods
-        else None,
-        "periods": {
-            device: {
-                "intervals": unit.interval_count,
-                "mean_s": round(unit.mean_s, 3),
-                "median_s": round(unit.median_s, 3),
-                "worst_s": round(unit.worst_s, 3),
-                "held_ratio": round(unit.held_ratio, 3),
-            }
+        "periods_held_ratio": round(sum(unit.held_count for unit in units) / count, 4) if units else None,
+        "periods_excused": sum(not (interval.held or interval.broken) for unit in units for interval in unit.intervals),
+        "periods_broken": [
+            f"{device}: {interval.length_s:.2f} s from {interval.begin_s:.1f}, bound {interval.bound_s:.2f} s"
             for device, unit in sorted(verdict.periods.items())
-        },
+            for interval in unit.broken
+        ],
+        "period_worst_s": None if far is None else round(far.worst.length_s, 3),
+        "period_worst_bound_s": None if far is None else round(far.worst.bound_s, 3),
+        "periods": {device: unit.as_score() for device, unit in sorted(verdict.periods.items())},
         "recovery_s": {
             device: None if seconds is None else round(seconds, 2) for device, seconds in verdict.recovery_s.items()
         },

@@ -152,6 +152,7 @@ class SerialLine:
         name: name of the line.
         path: the terminal that a master opens; set by `start`.
         baud: speed that the line charges for.
+        char_s: time of a character at it [s].
         statistics: what happened on it.
         disturbance: what the wire does to answers, as a function; None: nothing.
     """
@@ -195,10 +196,10 @@ class SerialLine:
         self._devices = {device.unit: device for device in devices}
         if len(self._devices) != len(devices):
             raise ValueError(f"line {name}: unit numbers {sorted(device.unit for device in devices)} are not different")
-        self._char_s = bits_per_char / baud
-        self._gap_s = GAP_CHARS * self._char_s if baud <= GAP_BAUD_MAX else GAP_ABOVE_19200_S
+        self.char_s = bits_per_char / baud
+        self._gap_s = GAP_CHARS * self.char_s if baud <= GAP_BAUD_MAX else GAP_ABOVE_19200_S
         self._turnaround_s = max(turnaround_s, self._gap_s)
-        self._portion = max(PORTION_BYTES, round(PORTION_S / self._char_s))
+        self._portion = max(PORTION_BYTES, round(PORTION_S / self.char_s))
         self._now_s = now_s
         self._wall_s = wall_s
         self._log = log
@@ -312,6 +313,8 @@ class SerialLine:
         too_soon = rested_s < wire.faults.min_gap_s and wire.concerns(unit)
         if too_soon or (wire.faults.strict and not gap_kept):
             statistics.ignored += 1
+            if unit in self._devices:
+                self._log.hold(self._devices[unit].name, instant_s=self._now_s())
             return
         if len(frame) < FRAME_BYTES_MIN or with_crc(frame[:-2]) != frame:
             statistics.crc_errors += 1
@@ -325,8 +328,10 @@ class SerialLine:
         answer_s = end_s + self._turnaround_s
         self._send_late(until_s=answer_s)
         self._sleep_until(answer_s)
+        taken_s = self._now_s()
         content = device.answer(frame[1:-2])
         if content is None:
+            self._log.hold(device.name, instant_s=taken_s)
             return
         meant = answer = with_crc(frame[:1] + content)
         if self.disturbance is not None:
@@ -336,10 +341,13 @@ class SerialLine:
             answer, late_s = wire.answer(unit, answer)
         statistics.damaged += answer != meant
         statistics.late += late_s > 0
+        late_s += device.late_s
+        if answer != meant or late_s > 0:
+            self._log.hold(device.name, instant_s=taken_s)
         if not answer:
             return
-        late_s += device.late_s
         if late_s > 0:
+            self._log.postpone(device.name, taken_s=taken_s, now_s=self._now_s(), late_s=late_s)
             heapq.heappush(self._late, (answer_s + late_s, unit, answer))
             return
         self._put(answer, answer_s)
@@ -364,7 +372,7 @@ class SerialLine:
         frame = os.read(self._line, READ_BYTES_MAX)
         gap_kept = arrived_s - self._quiet_since_s > self._gap_s - GAP_SLACK_S
         begin_s = max(arrived_s, self._quiet_since_s)
-        end_s = begin_s + len(frame) * self._char_s
+        end_s = begin_s + len(frame) * self.char_s
         while len(frame) < READ_BYTES_MAX:
             expected = request_bytes(frame)
             if expected is not None and len(frame) >= expected:
@@ -373,7 +381,7 @@ class SerialLine:
             if not self._line_poll.poll(max(0, math.ceil(silence_s * 1e3))):
                 break
             more = os.read(self._line, READ_BYTES_MAX)
-            end_s = max(end_s, self._wall_s()) + len(more) * self._char_s
+            end_s = max(end_s, self._wall_s()) + len(more) * self.char_s
             frame += more
         return frame, begin_s, end_s, gap_kept
 
@@ -389,14 +397,14 @@ class SerialLine:
         while start < len(data):
             if latency_s > 0:
                 portion = data[start : start + USB_PACKET_BYTES]
-                full_s = begin_s + (start + len(portion)) * self._char_s
-                tick_s = math.ceil((begin_s + (start + 1) * self._char_s) / latency_s) * latency_s
+                full_s = begin_s + (start + len(portion)) * self.char_s
+                tick_s = math.ceil((begin_s + (start + 1) * self.char_s) / latency_s) * latency_s
                 if tick_s < full_s:  # the tick comes before the packet is full: it takes what is there
-                    portion = portion[: max(1, int((tick_s - begin_s) / self._char_s) - start)]
+                    portion = portion[: max(1, int((tick_s - begin_s) / self.char_s) - start)]
                 ready_s = tick_s if len(portion) < USB_PACKET_BYTES else min(tick_s, full_s)
             else:
                 portion = data[start : start + self._portion]
-                ready_s = begin_s + (start + len(portion)) * self._char_s
+                ready_s = begin_s + (start + len(portion)) * self.char_s
             self._sleep_until(ready_s)
             end_s = self._wall_s()  # before the write: from then on the master may count its silence
             with contextlib.suppress(
@@ -404,7 +412,7 @@ class SerialLine:
             ):  # nobody reads and the terminal is full: a real line loses it too
                 os.write(self._line, portion)
             start += len(portion)
-        return max(end_s, begin_s + len(data) * self._char_s)
+        return max(end_s, begin_s + len(data) * self.char_s)
 
     def _sleep_until(self, instant_s: float) -> None:
         wait_s = instant_s - self._wall_s()

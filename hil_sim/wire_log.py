@@ -19,6 +19,10 @@ class WireLog:
         frames: number of requests per (device, function code).
         last_request_s: when each device was last asked [simulated s since 1970].
         asked_s: when each device was asked, every time [simulated s since 1970].
+        held_s: when a device on a serial line was asked and kept the line waiting: it answered late, wrongly or not at
+            all [simulated s since 1970].
+        late: per device, the answers that left late: from and until when it took their values, and when they left, all
+            [simulated s since 1970].
     """
 
     served: dict[tuple[str, str], tuple[list[float], list[float | None]]] = field(
@@ -28,6 +32,8 @@ class WireLog:
     last_request_s: dict[str, float] = field(default_factory=dict)
     keeps_values: bool = True
     asked_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    held_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    late: dict[str, list[tuple[float, float, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def request(self, device: str, *, function: int, instant_s: float) -> None:
         """Notes a request frame that reached a device."""
@@ -42,6 +48,18 @@ class WireLog:
         instants_s, values = self.served[device, quantity]
         values.append(value)  # first the value: the line writes in its own thread, and a reader looks instants up
         instants_s.append(instant_s)
+
+    def hold(self, device: str, *, instant_s: float) -> None:
+        """Notes that a request keeps the line waiting."""
+        self.held_s[device].append(instant_s)
+
+    def postpone(self, device: str, *, taken_s: float, now_s: float, late_s: float) -> None:
+        """Notes that the answer made between two instants [simulated s] leaves late [s]."""
+        self.late[device].append((taken_s, now_s, now_s + late_s))
+
+    def left_s(self, device: str, taken_s: float) -> float:
+        """When the answer left that carried what a device took at an instant [simulated s]; if it was late."""
+        return next((left_s for begin_s, end_s, left_s in self.late[device] if begin_s <= taken_s <= end_s), taken_s)
 
     def latest(self, device: str, quantity: str, *, until_s: float) -> tuple[bool, float | None]:
         """(True, value) of the last answer served at or before an instant; (False, None) if there was none."""

@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from hil_sim.devices.pdu import GATEWAY_TARGET_SILENT, exception_answer
 from hil_sim.line import Attached
+from hil_sim.wire_log import WireLog
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +143,11 @@ def with_header(request: bytes, pdu: bytes) -> bytes:
 class TcpServer:
     """A running server; made by `serve_tcp`.
 
+    Args:
+        devices: behind the port.
+        log: where late answers are noted; None: nowhere.
+        now_s: simulated time [s since 1970].
+
     Attributes:
         port: where it listens.
         disturbance: what the wire does to answers; None: nothing.
@@ -149,8 +155,16 @@ class TcpServer:
         statistics: what happened at it.
     """
 
-    def __init__(self, devices: Sequence[Attached]) -> None:
+    def __init__(
+        self,
+        devices: Sequence[Attached],
+        *,
+        log: WireLog | None = None,
+        now_s: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.port = 0
+        self._log = log
+        self._now_s = now_s
         self.disturbance: Disturbance | None = None
         self.faults = TcpFaults()
         self.statistics = TcpStatistics()
@@ -276,8 +290,9 @@ class TcpServer:
             return b"", 0.0
         if device is None or unit in faults.gateway_codes:
             code = faults.gateway_codes.get(unit, GATEWAY_TARGET_SILENT)
-            return self._numbered(with_header(request, exception_answer(pdu[0], code))), 0.0
+            return self._numbered(with_header(request, exception_answer(pdu[0], code))), faults.late_s
         device.requested(pdu[0])
+        taken_s = self._now_s()
         try:
             content = device.answer(pdu)
         except Exception:  # one request that breaks a device must not end the port for the rest of the run
@@ -288,7 +303,10 @@ class TcpServer:
         frame = with_header(request, content)
         if self.disturbance is not None:
             frame = self.disturbance(device.name, frame)
-        return self._numbered(frame), device.late_s
+        late_s = device.late_s + faults.late_s
+        if late_s and self._log is not None:
+            self._log.postpone(device.name, taken_s=taken_s, now_s=self._now_s(), late_s=late_s)
+        return self._numbered(frame), late_s
 
     def _numbered(self, frame: bytes) -> bytes:
         change = self.faults.change_id
@@ -382,7 +400,6 @@ class _Client(asyncio.Protocol):
             if len(self._kept) <= faults.behind:
                 return
             frame = self._kept.popleft()
-        late_s += faults.late_s
         if late_s > 0:
             self._loop.call_later(late_s, self._send, frame)
         else:
