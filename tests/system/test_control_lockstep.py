@@ -77,10 +77,10 @@ def run(
     return day
 
 
-def assert_safe(day: lockstep.Lockstep, *, supply_min_degc: float = SUPPLY_MIN_DEGC) -> None:
+def assert_safe(day: lockstep.Lockstep) -> None:
     assert day.plant.checker.violations == []
     assert day.truth().protection_trips == 0
-    assert day.trace.supply_min_degc >= supply_min_degc, f"seed and kills: {day.trace.kills}"
+    assert day.trace.supply_min_degc >= SUPPLY_MIN_DEGC, f"seed and kills: {day.trace.kills}"
 
 
 @pytest.mark.slow
@@ -175,8 +175,8 @@ def test_blind_it_holds_and_the_units_take_over() -> None:
     day.run(1.5)
     assert not day.trace.reports[-1].holding
     assert not any(local.active for local in day.plant.local)
-    # Seeds 12 to 16 go down to 39.1 ... 40.0 degC for minutes: the hand-over to the panels, seen by nobody.
-    assert_safe(day, supply_min_degc=SUPPLY_MIN_DEGC - 1.0)
+    # Seeds 12 to 16: 41.5 ... 41.8 degC, when the panels have closed the tank and their first unit is starting.
+    assert_safe(day)
 
 
 def test_a_locked_out_unit_needs_a_person() -> None:

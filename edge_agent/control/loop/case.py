@@ -158,6 +158,10 @@ class Case:
             full = False
         self.state = replace(self.state, tank_full=full)
 
+    def tank_seen(self) -> bool:
+        """Whether enough of the tank's temperatures are known."""
+        return bool(self.tank.layers_degc)
+
     def tank_helps(self) -> bool:
         """Whether the tank's top is warm enough to be of use for the loop."""
         top_degc, supply_degc = self.tank.top_degc, self.loop.supply_degc

@@ -23,7 +23,7 @@ def planned_kw(case: Case, intent: Intent) -> float:
 
 def wants_tank(case: Case, now: Intent) -> bool:
     """Whether the tank shall hold the supply at its set-point: planned, or until units have taken over."""
-    if case.storage_name is None or not case.tank_helps():
+    if case.storage_name is None or not (case.tank_helps() or (case.before.discharging and not case.tank_seen())):
         return False
     if planned_kw(case, now) > WANTED_KW:
         return True
@@ -38,6 +38,8 @@ def wants_tank(case: Case, now: Intent) -> bool:
 def regulate(case: Case, *, discharging: bool) -> float | None:
     """New opening of the valve: holds the set-point when the tank is wanted, else the band's lower edge.
 
+    A lost reading closes nothing: the heat that is being given goes on. A tank that is not seen is opened no further.
+
     Returns:
         0 closed .. 1 open; None: what stands stays.
     """
@@ -50,8 +52,11 @@ def regulate(case: Case, *, discharging: bool) -> float | None:
         before_ratio = valve.commanded_ratio
     case.state = replace(case.state, regulated_utc=case.now_utc)
     if supply_degc is None or before_ratio is None:
-        return None  # blind
-    if not path_open(case.site, case.view, case.storage_name) or not (discharging or case.tank_helps()):
+        return None
+    if case.view.valves[case.storage.isolating_valve].position_ratio is None:
+        return None
+    useless = case.tank_seen() and not (discharging or case.tank_helps())
+    if useless or not path_open(case.site, case.view, case.storage_name):
         case.state = replace(case.state, discharge_ratio=0.0, error_k=None)
         return 0.0
     target_degc = case.setpoint_degc if discharging else case.floor_degc()
@@ -66,6 +71,8 @@ def regulate(case: Case, *, discharging: bool) -> float | None:
         ratio = min(1.0, ratio + HAND_OVER_RATIO * case.balance.handed_kw / case.balance.tank_kw)
     if not discharging and error_k < 0.0:
         ratio = min(ratio, max(0.0, before_ratio - VALVE_CLOSE_PER_S * step_s))
+    if not case.tank_seen():
+        ratio = min(ratio, before_ratio)
     case.state = replace(case.state, discharge_ratio=ratio, error_k=error_k)
     return round(ratio, 3)
 

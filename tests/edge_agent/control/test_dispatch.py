@@ -338,6 +338,28 @@ class TestSetpoints:
         assert result.discharge_ratio is None
         assert "reading_missing" in [alarm.code for alarm in result.alarms]
 
+    def test_a_lost_reading_of_the_way_moves_no_valve(self, kit: SimpleNamespace) -> None:
+        loop = LoopMemory(discharge_ratio=0.4, discharging=True)
+        plan = make_plan(kit.now_utc, TANK_ONLY)
+        result = decide(kit, kit.memory(), plan=plan, loop=loop, charge_ratio=None, discharge_ratio=0.4)
+        assert result.discharge_ratio is None
+        assert result.memory.discharge_ratio == 0.4
+        closed = decide(kit, kit.memory(), plan=plan, loop=loop, charge_ratio=0.5, discharge_ratio=0.4)
+        assert closed.discharge_ratio == 0.0, "seen to be closed, which is something else"
+
+    @pytest.mark.parametrize(("supply_degc", "least", "most"), [(43.0, 0.4, 0.4), (44.5, 0.1, 0.399)])
+    def test_a_tank_that_is_not_seen_gives_on_and_opens_no_further(
+        self, kit: SimpleNamespace, supply_degc: float, least: float, most: float
+    ) -> None:
+        regulated_utc = kit.now_utc - timedelta(seconds=30)
+        loop = LoopMemory(discharge_ratio=0.4, discharging=True, error_k=0.0, regulated_utc=regulated_utc)
+        plan = make_plan(kit.now_utc, TANK_ONLY)
+        view = {"layers_degc": (), "charge_ratio": 1.0, "discharge_ratio": 0.4, "supply_degc": supply_degc}
+        result = decide(kit, kit.memory(), plan=plan, loop=loop, **view)
+        assert result.discharge_ratio is not None
+        assert least <= result.discharge_ratio <= most
+        assert "tank_sensors_missing" in [alarm.code for alarm in result.alarms]
+
 
 class TestRegulator:
     def test_curve(self) -> None:
