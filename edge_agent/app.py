@@ -30,7 +30,8 @@ from edge_agent.clock import Clock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller
 from edge_agent.control.memory import Phase
-from edge_agent.control.modes import Mode, ModeRefused, ModeState, request_mode, start_mode, write_mode
+from edge_agent.control.modes import Mode
+from edge_agent.control.operation import Operation
 from edge_agent.control.report import CycleReport
 from edge_agent.errors import ConfigurationFault, EdgeAgentError, RefusedByInterlock, StoreFault
 from edge_agent.expectation import Expectation, bands_at
@@ -74,7 +75,6 @@ STUCK_S = 20.0
 SERVE_STUCK_S = 120.0
 """Likewise for serving, which may have to wait for a command that is being proven [s]."""
 READ_FUNCTIONS = (1, 2, 3, 4)
-MODE_KEY = "mode"
 
 
 class Service:
@@ -125,7 +125,8 @@ class Service:
         self._promise_fd = promise_fd
         self._journal_failing = False
         self._lost: frozenset[str] = frozenset()
-        self._cycle = asyncio.Lock()  # a person's order waits for the cycle in progress: once answered, it holds
+        self._cycle = asyncio.Lock()
+        self.operation = Operation(site, store=store, now_utc=clock.now_utc, cycle=self._cycle)
         self.recorder = Recorder(
             pending=self.pending,
             append_frame=self._append_frame,
@@ -145,7 +146,6 @@ class Service:
         }
         self.controller: Controller
         self.planner: Planner
-        self.mode = ModeState(Mode.MONITOR, self.started_utc, "edge-agent", "start")  # until `prepare` knows better
         self.budgets: dict[str, WireBudget] = {}
         self.report: CycleReport | None = None
 
@@ -181,7 +181,7 @@ class Service:
 
     def _may_write(self) -> bool:
         """Whether frames that write may leave at all."""
-        return self.mode.mode is Mode.AUTO
+        return self.operation.mode.mode is Mode.AUTO
 
     async def _keep_device(self, name: str, text: str) -> None:
         """Keeps what a device must still know after a restart. A refusing disk stops no polling."""
@@ -234,7 +234,7 @@ class Service:
         command = outcome.command
         return AuditEntry(
             instant_utc=outcome.instant_utc,
-            actor=f"{self.mode.mode}: {self.mode.by}",
+            actor=f"{self.operation.mode.mode}: {self.operation.mode.by}",
             cause=command.because,
             point=command.point,
             old=outcome.before,
@@ -268,7 +268,6 @@ class Service:
     async def prepare(self) -> None:
         """Takes up what the run before left behind: mode, control memory, plan."""
         now_utc = self.clock.now_utc()
-        self.mode = start_mode(self.site, kept=await self.store.get_state(MODE_KEY), now_utc=now_utc)
         self.controller = Controller(
             self.site,
             image=self.image,
@@ -283,6 +282,7 @@ class Service:
                 for name, performance in self.configuration.performance.items()
             },
         )
+        await self.operation.prepare(self.controller)
         self.planner = Planner(
             solver=self.solver,
             build=self._build_request,
@@ -320,7 +320,7 @@ class Service:
                 ]
                 server = await local_api.serve(self.site.storage_media.state_dir, self._verbs())
                 notify("READY=1")
-                LOG.info("service runs site=%s mode=%s", self.site.site.id, self.mode.mode)
+                LOG.info("service runs site=%s mode=%s", self.site.site.id, self.operation.mode.mode)
                 await stop.wait()
                 notify("STOPPING=1")
                 LOG.info("service stops")
@@ -389,10 +389,12 @@ class Service:
         while True:
             async with self._cycle:
                 now_utc = self.clock.now_utc()
+                await self.operation.end_orders(now_utc)
                 self.report = await self.controller.cycle(
                     now_utc,
                     plan=self.planner.plan,
-                    mode=self.mode.mode,
+                    mode=self.operation.mode.mode,
+                    orders=self.operation.standing(now_utc),
                     bands=bands_at(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts),
                 )
             self._plan_without_lost_units(now_utc)
@@ -439,9 +441,10 @@ class Service:
             "status": self._answer_status,
             "read": self._answer_read,
             "upload": self._answer_upload,
-            "mode": self._answer_mode,
+            "mode": self.operation.answer_mode,
+            "override": self.operation.answer_override,
             "plan": self._answer_plan,
-            "release": self._answer_release,
+            "release": self.operation.answer_release,
             "ping": self._answer_ping,
             "bus_read": self._answer_bus_read,
         }
@@ -480,10 +483,7 @@ class Service:
                 "speed": self.clock.speed_ratio(),
                 "simulated": self.site.site.simulated,
             },
-            "mode": self.mode.mode,
-            "mode_since": status.instant_text(self.mode.since_utc),
-            "mode_by": self.mode.by,
-            "mode_reason": self.mode.reason,
+            **self.operation.shown(now_utc),
             **status.tariff_dict(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts),
             **status.planner_dict(self.planner),
             **status.control_dict(self.report),
@@ -522,53 +522,6 @@ class Service:
                 for name, sender in self.senders.items()
             }
         }
-
-    async def _answer_mode(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        answer = request_mode(
-            self.site,
-            self.mode,
-            wanted=str(arguments.get("mode", "")),
-            by=str(arguments.get("by", "")),
-            reason=str(arguments.get("reason", "")),
-            now_utc=self.clock.now_utc(),
-        )
-        if isinstance(answer, ModeRefused):
-            raise RefusedByInterlock(f"{answer.zh} / {answer.en}")
-        async with self._cycle:
-            await self._order(actor=answer.by, cause=answer.reason, point="mode", wanted=answer.mode, outcome="changed")
-            await self.store.put_state(MODE_KEY, write_mode(answer))
-            self.mode = answer
-        LOG.warning("mode changed mode=%s by=%s reason=%s", answer.mode, answer.by, answer.reason)
-        return {"mode": self.mode.mode, "by": self.mode.by, "reason": self.mode.reason}
-
-    async def _answer_release(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        unit, by, reason = (str(arguments.get(key, "")).strip() for key in ("unit", "by", "reason"))
-        if unit not in self.site.units:
-            raise RefusedByInterlock(f"没有机组 {unit} / there is no unit {unit}")
-        if not by or not reason:
-            raise RefusedByInterlock("须写明人员和原因 / a name and a reason are needed")
-        async with self._cycle:
-            await self._order(actor=by, cause=reason, point=unit, wanted="release", outcome="released")
-            self.controller.release(unit)
-        LOG.warning("unit released unit=%s by=%s reason=%s", unit, by, reason)
-        return {"unit": unit, "by": by, "reason": reason}
-
-    async def _order(self, *, actor: str, cause: str, point: str, wanted: str, outcome: str) -> None:
-        """Chains a person's order to the audit, before it takes effect."""
-        await self.store.audit(
-            AuditEntry(
-                instant_utc=self.clock.now_utc(),
-                actor=actor,
-                cause=cause,
-                point=point,
-                old=None,
-                wanted=wanted,
-                read_back=None,
-                outcome=outcome,
-                reason="",
-                latency_s=None,
-            )
-        )
 
     async def _answer_plan(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
         if self.planner.plan is None:

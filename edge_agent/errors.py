@@ -34,4 +34,15 @@ class RetryUplink(EdgeAgentError):
 
 
 class RefusedByInterlock(EdgeAgentError):
-    """Not allowed now; the message gives the reason in words."""
+    """Not allowed now; the message gives the reason in words.
+
+    Attributes:
+        code: of `edge_agent/texts`; empty if there is none.
+        zh, en: the reason and what to do, in each language; the whole message if nobody has worded it.
+    """
+
+    def __init__(self, message: str, *, code: str = "", zh: str = "", en: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.zh = zh or message
+        self.en = en or message

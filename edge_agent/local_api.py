@@ -83,7 +83,13 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
             try:
                 answer = await verb(question.get("arguments", {}))
             except RefusedByInterlock as refusal:
-                answer = {"error": "refused", "message": str(refusal)}
+                answer = {
+                    "error": "refused",
+                    "message": str(refusal),
+                    "code": refusal.code,
+                    "zh": refusal.zh,
+                    "en": refusal.en,
+                }
             except EdgeAgentError as error:
                 answer = {"error": "failed", "message": str(error)}
         writer.write(json.dumps(answer, ensure_ascii=False, allow_nan=False).encode() + b"\n")
@@ -126,5 +132,6 @@ def _unwrap(answer: dict[str, object]) -> dict[str, object]:
         return answer
     message = str(answer.get("message", ""))
     if answer["error"] == "refused":
-        raise RefusedByInterlock(message)
+        code, zh, en = (str(answer.get(key, "")) for key in ("code", "zh", "en"))
+        raise RefusedByInterlock(message, code=code, zh=zh, en=en)
     raise EdgeAgentError(message)

@@ -70,6 +70,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "monitor": ("只读", "monitor"),
     "advise": ("建议", "advise"),
     "auto": ("自动", "auto"),
+    "manual": ("手动", "manual"),
     "up": ("运行", "running"),
     "starting_up": ("启动中", "starting"),
     "down": ("停止", "down"),

@@ -20,7 +20,8 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "run": ("运行服务 (systemd 启动的就是它)", "run the service (what systemd starts)"),
         "status": ("正在运行的服务在做什么", "what the running service is doing"),
         "mode": ("切换运行方式: monitor / advise / auto", "change the mode: monitor / advise / auto"),
-        "release": ("解除停用的机组", "let a locked-out unit be tried again"),
+        "override": ("人工指令: 蓄热、不蓄不放、停机、解除", "an operator's order: charge, hold, stop, release"),
+        "release": ("停用的机组查明原因后再用", "let a locked-out unit be tried again"),
         "init": ("写出一套带注释的配置", "write a commented configuration"),
         "check": ("检查全部配置文件", "check all configuration files"),
         "schema": ("输出配置文件的 JSON Schema", "print the JSON Schema of a file"),
@@ -83,5 +84,5 @@ class LazyGroup(click.Group):
 def main() -> None:
     """热泵机房边缘控制器 / edge controller for heat-pump plants.
 
-    只有 run 和 prove 会向设备写入 / only `run` and `prove` may write to a device.
+    只有 run、prove 和 override 会使设备被写入 / only `run`, `prove` and `override` may lead to a write on a device.
     """

@@ -107,15 +107,22 @@ def fail(common: Common, fault: EdgeAgentError | DriverError) -> NoReturn:
             click.echo(render(finding, common.language), err=True)
         errors = [finding.as_dict(common.language) for finding in known]
     else:
-        click.echo(f"{common.pick('错误', 'error')}: {_worded(common, fault)}", err=True)
+        refused = isinstance(fault, RefusedByInterlock)
+        head = common.pick("拒绝", "refused") if refused else common.pick("错误", "error")
+        click.echo(f"{head}: {_worded(common, fault)}", err=True)
         errors = []
     if common.as_json:
-        emit(f"{_verb()}/1", {"ok": False, "error": type(fault).__name__, "message": str(fault), "errors": errors})
+        body = {"ok": False, "error": type(fault).__name__, "message": str(fault), "errors": errors}
+        if isinstance(fault, RefusedByInterlock):
+            body |= {"message": common.pick(fault.zh, fault.en), "code": fault.code or None}
+        emit(f"{_verb()}/1", body)
     sys.exit(exit_status(fault))
 
 
 def _worded(common: Common, fault: EdgeAgentError | DriverError) -> str:
     """The fault's own text; one of a device with what it means and what to do in front."""
+    if isinstance(fault, RefusedByInterlock):
+        return common.pick(fault.zh, fault.en)
     kinds = {LineDown: "line_down", NoAnswer: "no_answer", ProtocolFault: "protocol", DeviceRefused: "refused"}
     code = kinds.get(type(fault)) if isinstance(fault, DriverError) else None
     if code is None:

@@ -1,5 +1,7 @@
 """`edge-agent mode`: asks the running service to change its mode."""
 
+from typing import Any
+
 import click
 
 from edge_agent.cli.common import Common, emit, shared_options
@@ -13,8 +15,14 @@ from edge_agent.cli.common import Common, emit, shared_options
 def command(common: Common, mode: str, by: str, reason: str) -> None:
     """Prints the mode now in force; a refusal ends with exit status 5 and the reason."""
     from edge_agent.cli.service import ask  # noqa: PLC0415 - heavy: reads the configuration
+    from edge_agent.texts.catalogue import text  # noqa: PLC0415 - only for people
 
-    answer = ask(common, "mode", mode=mode, by=by, reason=reason)
+    answer: dict[str, Any] = ask(common, "mode", mode=mode, by=by, reason=reason)
     if common.as_json:
         emit("mode/1", answer)
-    common.say(f"运行方式: {answer['mode']}", f"mode: {answer['mode']}")
+        return
+    words = text(f"mode_{answer['mode']}")
+    common.say(f"运行方式: {words.zh}({words.hint_zh})", f"mode: {words.en} ({words.hint_en})")
+    for note in answer["notes"]:
+        words = text(note)
+        common.say(f"注意 {words.zh}", f"note: {words.en}")

@@ -10,6 +10,7 @@ import click
 
 from edge_agent import local_api
 from edge_agent.cli.common import Common, Exit, emit, shared_options
+from edge_agent.cli.override import order_words
 
 
 @click.command(help="正在运行的服务在做什么 / what the running service is doing.")
@@ -70,10 +71,14 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
     speed = answer["clock"]["speed"]
     simulated = pick(f"  (仿真 {speed:g}x)", f"  (simulated {speed:g}x)") if answer["clock"]["simulated"] else ""
     yield f"{answer['name']}  {answer['clock']['local'][:16].replace('T', ' ')}{simulated}"
+    mode = text(f"mode_{answer['mode']}")
     yield pick(
-        f"方式 {answer['mode']},{local(answer['mode_since'])} 起,{answer['mode_by']}: {answer['mode_reason']}",
-        f"mode {answer['mode']} since {local(answer['mode_since'])}, {answer['mode_by']}: {answer['mode_reason']}",
+        f"方式 {mode.zh},{local(answer['mode_since'])} 起,{answer['mode_by']}: {answer['mode_reason']}",
+        f"mode {mode.en} since {local(answer['mode_since'])}, {answer['mode_by']}: {answer['mode_reason']}",
     )
+    for order in answer["orders"]:
+        line = order_words(common, order, zone=zone)
+        yield pick(f"人工指令 {line}", f"order {line}")
     change, price_cny = local(answer["next_change"]), f"{answer['cny_per_kwh']:.4f}"
     band, next_band = (pick(BAND_ZH[answer[key]], answer[key]) if answer[key] else "-" for key in ("band", "next_band"))
     yield pick(

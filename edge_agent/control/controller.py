@@ -12,6 +12,7 @@ from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.executor import Audit, Executor, Renew, Write
 from edge_agent.control.hydraulics import operating_mode
 from edge_agent.control.intent import BandOutlook
+from edge_agent.control.layers import narrow
 from edge_agent.control.loop.case import Capacities, storage_of_loop
 from edge_agent.control.memory import (
     ASKED,
@@ -25,6 +26,7 @@ from edge_agent.control.memory import (
     write_memory,
 )
 from edge_agent.control.modes import Mode
+from edge_agent.control.orders import Order
 from edge_agent.control.report import CycleReport, unit_words
 from edge_agent.control.sequence import step
 from edge_agent.control.station import pump_alarms
@@ -90,7 +92,9 @@ class Controller:
 
     # --------------------------------------------------------------------------------------------------------- cycle
 
-    async def cycle(self, now_utc: datetime, *, plan: Plan | None, mode: Mode, bands: BandOutlook) -> CycleReport:
+    async def cycle(
+        self, now_utc: datetime, *, plan: Plan | None, mode: Mode, bands: BandOutlook, orders: Sequence[Order] = ()
+    ) -> CycleReport:
         """One cycle.
 
         Args:
@@ -98,6 +102,7 @@ class Controller:
             plan: the last plan.
             mode: monitor: only looks; advise: also decides; auto: also commands.
             bands: the tariff around now.
+            orders: an operator's orders in force.
         """
         if self._begun_utc is None:
             self._begun_utc = now_utc
@@ -110,9 +115,11 @@ class Controller:
             self._follow_valves(view)
             await self._keep(now_utc)
             return self._report(view, alarms=self._unit_alarms(view))
-        return await self._decide(view, plan=plan, mode=mode, bands=bands)
+        return await self._decide(view, plan=plan, mode=mode, bands=bands, orders=orders)
 
-    async def _decide(self, view: PlantView, *, plan: Plan | None, mode: Mode, bands: BandOutlook) -> CycleReport:
+    async def _decide(
+        self, view: PlantView, *, plan: Plan | None, mode: Mode, bands: BandOutlook, orders: Sequence[Order]
+    ) -> CycleReport:
         now_utc = view.instant_utc
         before = self._memory
         if mode is Mode.AUTO:
@@ -132,7 +139,7 @@ class Controller:
                 )
                 for name in self._loops
             }
-        wants = self._wants(results, view)
+        wants = narrow(self._wants(results, view), orders=orders, site=self._site)
         steps = self._step(wants, view)
         memory = before
         for name, result in results.items():
@@ -346,6 +353,11 @@ class Controller:
         memory = self._memory.unit(name)
         released = replace(memory, locked_out=False, failures=0, retry_utc=None, fault="", fault_utc=None)
         self._memory = self._memory.with_unit(name, released)
+
+    @property
+    def view(self) -> PlantView | None:
+        """The plant as last seen; None before the first cycle."""
+        return self._view
 
     @property
     def memory(self) -> ControlMemory:

@@ -1,7 +1,12 @@
-"""Modes of the service: monitor reads only, advise computes and shows, auto commands. Who asked, why, since when."""
+"""Modes of the service: monitor reads only, advise computes and shows, auto commands. Who asked, why, since when.
+
+Manual is no mode of its own: it is auto while an operator's orders stand (`orders.py`). What takes the service out of
+auto by itself is in `step_down.py`.
+"""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -27,12 +32,11 @@ class ModeState:
 
 
 @dataclass(frozen=True, slots=True)
-class ModeRefused:
-    """Why a mode is not taken; code of `edge_agent/texts`, worded for the command line in both languages."""
+class Refusal:
+    """Why a person's wish is not granted: a stable code of `edge_agent/texts`, and its values."""
 
     code: str
-    zh: str
-    en: str
+    values: Mapping[str, float | str] = field(default_factory=dict)
 
 
 def start_mode(site: SiteFile, *, kept: str | None, now_utc: datetime) -> ModeState:
@@ -57,8 +61,8 @@ def signed(site: SiteFile) -> bool:
 
 
 def request_mode(
-    site: SiteFile, state: ModeState, *, wanted: str, by: str, reason: str, now_utc: datetime
-) -> ModeState | ModeRefused:
+    site: SiteFile, state: ModeState, *, wanted: str, by: str, reason: str, now_utc: datetime, seeing: bool
+) -> ModeState | Refusal:
     """Changes the mode, or says why not.
 
     Args:
@@ -68,27 +72,22 @@ def request_mode(
         by: who asks.
         reason: why.
         now_utc: the present instant.
+        seeing: supply temperature and at least one unit are known; without them nothing could be commanded.
     """
     if wanted not in tuple(Mode):
-        return ModeRefused("mode_unknown", f"没有运行方式 {wanted}", f"there is no mode {wanted}")
+        return Refusal("mode_unknown", {"mode": wanted})
     if not by.strip() or not reason.strip():
-        return ModeRefused(
-            "mode_needs_name", "切换运行方式须写明人员和原因", "a change of mode needs a name and a reason"
-        )
-    if wanted == Mode.AUTO and not signed(site):
-        return ModeRefused(
-            "not_commissioned",
-            "调试尚未签字(site.yaml 的 commissioning),不能投入自动",
-            "commissioning is not signed in site.yaml, so nothing may be commanded",
-        )
+        return Refusal("needs_name_and_reason")
+    if wanted == Mode.AUTO:
+        if not signed(site):
+            return Refusal("not_commissioned")
+        if not site.units:
+            return Refusal("nothing_to_command")
+        if not seeing and state.mode is not Mode.AUTO:
+            return Refusal("mode_blind")
     if wanted == state.mode:
         return state
     return ModeState(Mode(wanted), now_utc, by.strip(), reason.strip())
-
-
-def step_down(state: ModeState, *, reason: str, now_utc: datetime) -> ModeState:
-    """Leaves auto by itself: the plant's own controls take over when their watchdogs run out."""
-    return state if state.mode is Mode.MONITOR else ModeState(Mode.MONITOR, now_utc, "edge-agent", reason)
 
 
 def write_mode(state: ModeState) -> str:

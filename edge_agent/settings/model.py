@@ -310,6 +310,8 @@ class Control(Entry):
     """After a planned restart the units are held as they are for at most this long [s]."""
     heartbeat_s: float = Field(default=60.0, gt=0)
     """The units' watchdogs are refreshed this often [s]."""
+    order_h_max: float = Field(default=24.0, gt=0, le=72)
+    """An operator's order stands for at most this long [h]."""
 
 
 class StorageMedia(Entry):

@@ -15,7 +15,6 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "运行方式不是自动", "the mode is not auto", "用 edge-agent mode 切换", "change it with edge-agent mode"
         ),
         "mode_unknown": Text("没有这种运行方式", "there is no such mode"),
-        "mode_needs_name": Text("切换运行方式须写明人员和原因", "a change of mode needs a name and a reason"),
         "not_commissioned": Text(
             "调试尚未签字",
             "commissioning is not signed",

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge_agent.control.modes import Mode, ModeRefused, ModeState, request_mode, start_mode, step_down, write_mode
+from edge_agent.control.modes import Mode, ModeState, Refusal, request_mode, start_mode, write_mode
 
 UNSIGNED = {"commissioning": {"start_mode": "auto"}}
 
@@ -20,11 +20,8 @@ def test_nothing_is_auto_without_a_signature(kit: SimpleNamespace) -> None:
     kept = write_mode(ModeState(Mode.AUTO, kit.now_utc, "a person", "test"))
     assert start_mode(site, kept=kept, now_utc=kit.now_utc).reason == "not_commissioned"
     monitor = ModeState(Mode.MONITOR, kit.now_utc, "a person", "test")
-    refused = request_mode(site, monitor, wanted="auto", by="a person", reason="test", now_utc=kit.now_utc)
-    assert isinstance(refused, ModeRefused)
-    assert refused.code == "not_commissioned"
-    assert refused.zh
-    assert refused.en
+    refused = request_mode(site, monitor, wanted="auto", by="a person", reason="test", now_utc=kit.now_utc, seeing=True)
+    assert refused == Refusal("not_commissioned")
 
 
 def test_the_last_mode_is_kept(kit: SimpleNamespace) -> None:
@@ -39,18 +36,31 @@ def test_a_damaged_mode_is_the_start_mode(kit: SimpleNamespace, kept: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("wanted", "by", "reason", "code"),
-    [("manual", "a", "b", "mode_unknown"), ("auto", " ", "b", "mode_needs_name"), ("auto", "a", "", "mode_needs_name")],
+    ("wanted", "by", "reason", "seeing", "code"),
+    [
+        ("manual", "a", "b", True, "mode_unknown"),
+        ("auto", " ", "b", True, "needs_name_and_reason"),
+        ("auto", "a", "", True, "needs_name_and_reason"),
+        ("auto", "a", "b", False, "mode_blind"),
+    ],
 )
-def test_refusals(kit: SimpleNamespace, wanted: str, by: str, reason: str, code: str) -> None:
+def test_refusals(kit: SimpleNamespace, *, wanted: str, by: str, reason: str, seeing: bool, code: str) -> None:
     state = ModeState(Mode.MONITOR, kit.now_utc, "a", "b")
-    refused = request_mode(kit.site(), state, wanted=wanted, by=by, reason=reason, now_utc=kit.now_utc)
-    assert isinstance(refused, ModeRefused)
+    refused = request_mode(kit.site(), state, wanted=wanted, by=by, reason=reason, now_utc=kit.now_utc, seeing=seeing)
+    assert isinstance(refused, Refusal)
     assert refused.code == code
 
 
-def test_stepping_down_says_why(kit: SimpleNamespace) -> None:
+def test_leaving_auto_is_never_refused_to_somebody_who_gives_a_name(kit: SimpleNamespace) -> None:
     state = ModeState(Mode.AUTO, kit.now_utc, "a", "b")
-    down = step_down(state, reason="reading_stale", now_utc=kit.now_utc)
-    assert (down.mode, down.reason) == (Mode.MONITOR, "reading_stale")
-    assert step_down(down, reason="other", now_utc=kit.now_utc) == down
+    for wanted in ("monitor", "advise"):
+        left = request_mode(kit.site(), state, wanted=wanted, by="c", reason="d", now_utc=kit.now_utc, seeing=False)
+        assert isinstance(left, ModeState)
+        assert (left.mode, left.by) == (wanted, "c")
+
+
+def test_a_site_without_units_has_nothing_to_command(kit: SimpleNamespace) -> None:
+    state = ModeState(Mode.MONITOR, kit.now_utc, "a", "b")
+    site = kit.site(units={})
+    refused = request_mode(site, state, wanted="auto", by="a", reason="b", now_utc=kit.now_utc, seeing=True)
+    assert refused == Refusal("nothing_to_command")

@@ -12,7 +12,7 @@ import drivers
 import edge_agent
 from drivers.sample import Cause, Quality
 from drivers.writing import Reason
-from edge_agent.texts import alarms, commissioning, quality, refusals, settings, tariff
+from edge_agent.texts import alarms, commissioning, operation, quality, refusals, settings, tariff
 from edge_agent.texts.catalogue import TEXTS, text
 
 
@@ -33,7 +33,7 @@ def test_text_is_complete(code) -> None:
 
 
 def test_codes_are_unique() -> None:
-    parts = (settings, quality, refusals, alarms, commissioning, tariff)
+    parts = (settings, quality, refusals, alarms, commissioning, operation, tariff)
     assert len(TEXTS) == sum(len(part.TEXTS) for part in parts)
 
 
@@ -94,7 +94,7 @@ def test_every_alarm_and_refusal_of_control_has_a_text() -> None:
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 listed = ast.unparse(node.func) in {"obstacles.append", "codes.append"}
-                if listed or name in {"Alarm", "Refused", "ModeRefused", "_fail"}:
+                if listed or name in {"Alarm", "Refused", "Refusal", "_fail"}:
                     used.add(node.args[0].value)
     assert len(used) > 30  # the search itself works
     assert used - set(TEXTS) == set()
