@@ -6,7 +6,8 @@ A unit that does not answer costs its neighbours their turn; how often it may be
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -40,6 +41,25 @@ class LineShare:
     turns: Turns = field(default_factory=Turns)
     silence: SilenceBudget = field(default_factory=SilenceBudget)
     gives_way_s: Callable[[int], float | None] = lambda _unit: None
+
+    @asynccontextmanager
+    async def turn(self, unit: int, *, due_s: float) -> AsyncIterator[None]:
+        """Waits for the turn of a request to a unit and holds it; an overdue one lets others pass where the wire can.
+
+        Args:
+            unit: whom it goes to.
+            due_s: since when it is due [s].
+        """
+        async with self.turns.turn(due_s) as give_way:
+            gives_way_s = self.gives_way_s(unit)
+            if gives_way_s is None:
+                yield
+                return
+            overdue = asyncio.get_running_loop().call_later(gives_way_s, give_way)
+            try:
+                yield
+            finally:
+                overdue.cancel()
 
 
 class UnitLink:
@@ -152,15 +172,8 @@ class UnitLink:
         Raises:
             DriverError: as `Bus.read`.
         """
-        async with self.share.turns.turn(due_s) as give_way:
-            gives_way_s = self.share.gives_way_s(self.unit)
-            if gives_way_s is None:
-                return await self.ask(span, trial=trial)
-            overdue = asyncio.get_running_loop().call_later(gives_way_s, give_way)
-            try:
-                return await self.ask(span, trial=trial)
-            finally:
-                overdue.cancel()
+        async with self.share.turn(self.unit, due_s=due_s):
+            return await self.ask(span, trial=trial)
 
     async def send(self, address: int, values: Sequence[int], *, function: int) -> None:
         """One write on the wire, sent once.

@@ -106,6 +106,8 @@ class SilenceBudget:
         self._lost_s = 0.0
         self._lost_at_s = float("-inf")
         self._miss_s = 0.0
+        self._lent_misses = 0
+        self._lent_slot_s = float("-inf")
 
     @property
     def dead_units(self) -> Collection[int]:
@@ -135,7 +137,8 @@ class SilenceBudget:
         if dead:
             pause_s = cost_s / DEAD_SHARE_MAX
             others_s = [slot_s for other, slot_s in self._slots_s.items() if other != unit]
-            self._slots_s[unit] = max(now_s + max(PROBE_MIN_S, pause_s), max(others_s, default=float("-inf")) + pause_s)
+            last_s = max([*others_s, self._lent_slot_s])
+            self._slots_s[unit] = max(now_s + max(PROBE_MIN_S, pause_s), last_s + pause_s)
             self._costs_s[unit] = cost_s
             self._tried_s[unit] = now_s
 
@@ -161,6 +164,23 @@ class SilenceBudget:
         if unit in self._slots_s:
             return now_s >= self._slots_s[unit]
         return self._account_s(now_s) < BURST_MISSES * self._miss_s or not self._miss_s
+
+    def lent_in_vain(self, *, cost_s: float, now_s: float) -> None:
+        """Notes that a read lent to somebody else than the line's own units met silence.
+
+        A first burst is forgiven; then such reads queue for slots among the dead units, as if they went to one more.
+        """
+        pause_s = cost_s / DEAD_SHARE_MAX
+        if now_s > self._lent_slot_s + BURST_MISSES * pause_s:
+            self._lent_misses = 0  # it has been quiet long enough to pay for another burst
+        self._lent_misses += 1
+        self._lent_slot_s = max(self._lent_slot_s, now_s)
+        if self._lent_misses >= BURST_MISSES:
+            self._lent_slot_s = max([now_s, *self._slots_s.values()]) + pause_s
+
+    def lent_at_s(self, now_s: float) -> float:
+        """From when on a read may be lent that perhaps meets silence [s]."""
+        return max(now_s, self._lent_slot_s)
 
     def _account_s(self, now_s: float) -> float:
         """What is still owed for unanswered requests [s]."""

@@ -8,24 +8,20 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from drivers.bus.base import UNIT_MAX, Span
-from drivers.bus.modbus_tcp import ModbusTcpBus
-from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer
 from drivers.memory import DeviceMemory
-from drivers.profile import ADDRESS_MAX, BITS_PER_READ_MAX, REGISTERS_PER_READ_MAX
-from drivers.read_plan import READ_FUNCTION_BITS_LAST
 from drivers.sample import Sample
 from drivers.schedule import point_periods
 from drivers.wire_budget import WireBudget
 from drivers.writing import WriteOutcome
-from edge_agent import local_api, status
+from edge_agent import local_api
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
+from edge_agent.answers import Answers
 from edge_agent.clock import Clock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller
@@ -33,16 +29,17 @@ from edge_agent.control.memory import Phase
 from edge_agent.control.modes import Mode
 from edge_agent.control.operation import Operation
 from edge_agent.control.report import CycleReport
-from edge_agent.errors import ConfigurationFault, EdgeAgentError, RefusedByInterlock, StoreFault
+from edge_agent.errors import ConfigurationFault
 from edge_agent.expectation import Expectation, bands_at
-from edge_agent.health import Progress, notify, watchdog_interval_s
+from edge_agent.health import Progress, feed_watchdog, notify
 from edge_agent.image import ProcessImage
+from edge_agent.journal import Journal
+from edge_agent.lending import Lender
 from edge_agent.plan_case import build_request
 from edge_agent.planner import Planner, SolverProcess
 from edge_agent.serving import SERVE_S, serve_bus
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.model import Uplink
-from edge_agent.store.rows import AuditEntry
 from edge_agent.store.store import Store
 from edge_agent.supervision import supervise
 from edge_agent.uplink.periods import PeriodCloser
@@ -56,6 +53,7 @@ from edge_agent.wiring import (
     build_devices,
     bus_budgets,
     close_buses,
+    line_shares,
     open_buses,
 )
 from scheduling.errors import SchedulingError
@@ -65,7 +63,6 @@ from scheduling.timegrid import staged_grid
 
 LOG = logging.getLogger(__name__)
 
-TCP_UNIT_MAX = 255
 PLAN_RETRY_S = 60.0
 """While the plant is not known well enough to plan, try again after this time [s, site]."""
 PLAN_AGE_MAX = timedelta(hours=2)
@@ -74,7 +71,6 @@ STUCK_S = 20.0
 """A part without progress for its own period and this time more keeps the watchdog from being fed [s]."""
 SERVE_STUCK_S = 120.0
 """Likewise for serving, which may have to wait for a command that is being proven [s]."""
-READ_FUNCTIONS = (1, 2, 3, 4)
 
 
 class Service:
@@ -108,25 +104,27 @@ class Service:
         self.progress = Progress(elapsed_s)
         self.image = ProcessImage()
         self.pending = Pending()
+        self.journal = Journal(store, clock)
+        self._cycle = asyncio.Lock()
+        self.operation = Operation(site, store=store, now_utc=clock.now_utc, cycle=self._cycle)
         self.buses = build_buses(configuration)
+        self.shares = line_shares(configuration, self.buses)
         self.devices = build_devices(
             configuration,
             buses=self.buses,
             clock=clock,
             memory=lambda name: DeviceMemory(
-                name, kept=device_memories.get(name), keep=partial(self._keep_device, name)
+                name, kept=device_memories.get(name), keep=partial(self.journal.keep_device, name)
             ),
             may_write=self._may_write,
+            shares=self.shares,
         )
         self.watches = {name: BusWatch() for name in self.buses}
         self.scan_s = min(entry.period_s for entry in configuration.devices.devices.values())
         self.expectation = Expectation(configuration, store=store, image=self.image)
         self.solver = SolverProcess()
         self._promise_fd = promise_fd
-        self._journal_failing = False
         self._lost: frozenset[str] = frozenset()
-        self._cycle = asyncio.Lock()
-        self.operation = Operation(site, store=store, now_utc=clock.now_utc, cycle=self._cycle)
         self.recorder = Recorder(
             pending=self.pending,
             append_frame=self._append_frame,
@@ -183,11 +181,6 @@ class Service:
         """Whether frames that write may leave at all."""
         return self.operation.mode.mode is Mode.AUTO
 
-    async def _keep_device(self, name: str, text: str) -> None:
-        """Keeps what a device must still know after a restart. A refusing disk stops no polling."""
-        with self._disk_may_refuse():
-            await self.store.put_state(f"{DEVICE_KEY}{name}", text)
-
     def _name_overloaded_buses(self) -> None:
         """Says once at start which bus cannot keep the periods asked of it, and by how much."""
         self.budgets = bus_budgets(self.configuration, buses=self.buses)
@@ -206,44 +199,9 @@ class Service:
         device, _, name = point.partition(".")
         return self.devices[device].renew(name, value)
 
-    async def _save_memory(self, memory_json: str) -> None:
-        """Keeps the control memory. A refusing disk does not stop control: heat comes before records."""
-        with self._disk_may_refuse():
-            await self.store.put_state(MEMORY_KEY, memory_json)
-
     async def _audit(self, outcome: Outcome) -> None:
-        """Chains a command and its outcome to all before it; a refusing disk does not stop control."""
-        with self._disk_may_refuse():
-            await self.store.audit(self._audit_entry(outcome))
-
-    @contextmanager
-    def _disk_may_refuse(self) -> Iterator[None]:
-        """Lets control go on without its journal while the store refuses; said once at begin and end."""
-        try:
-            yield
-        except StoreFault as fault:
-            if not self._journal_failing:
-                LOG.error("control goes on without its journal: %s", fault)  # noqa: TRY400 - said once, no trace
-            self._journal_failing = True
-        else:
-            if self._journal_failing:
-                LOG.warning("control's journal is kept again")
-            self._journal_failing = False
-
-    def _audit_entry(self, outcome: Outcome) -> AuditEntry:
-        command = outcome.command
-        return AuditEntry(
-            instant_utc=outcome.instant_utc,
-            actor=f"{self.operation.mode.mode}: {self.operation.mode.by}",
-            cause=command.because,
-            point=command.point,
-            old=outcome.before,
-            wanted=command.value,
-            read_back=outcome.read_back,
-            outcome=outcome.verdict,
-            reason=outcome.reason,
-            latency_s=(self.clock.now_utc() - outcome.instant_utc).total_seconds(),
-        )
+        """Chains a command and its outcome to the audit."""
+        await self.journal.command(outcome, actor=f"{self.operation.mode.mode}: {self.operation.mode.by}")
 
     async def _keep_plan(self, plan: Plan) -> None:
         await self.store.put_plan(self.clock.now_utc(), plan.to_json())
@@ -274,7 +232,7 @@ class Service:
             write=self._write,
             audit=self._audit,
             renew=self._renew,
-            save_memory=self._save_memory,
+            save_memory=self.journal.keep_control,
             memory=await self.store.get_state(MEMORY_KEY),
             now_utc=self.clock.now_utc,
             capacities={
@@ -411,10 +369,7 @@ class Service:
         self._lost = lost
 
     async def _watchdog(self) -> None:
-        """Feeds the manager's watchdog while scan, polling and control make progress."""
-        interval_s = watchdog_interval_s()
-        if interval_s is None:
-            return
+        """Feeds the manager's watchdog while scan, polling, serving and control make progress."""
         allowed_s = {
             "scan": self.scan_s + STUCK_S,
             **{
@@ -425,108 +380,38 @@ class Service:
             **{f"serve {name}": SERVE_S + SERVE_STUCK_S for name, device in self.devices.items() if device.serves},
             "control": self.site.control.cycle_s + STUCK_S,
         }
-        for part in allowed_s:
-            self.progress.mark(part)  # a part that never begins is stuck as well
-        while True:
-            await asyncio.sleep(interval_s)
-            stuck = list(self.progress.stuck(allowed_s))
-            if stuck:
-                LOG.error("no progress, the watchdog is not fed: %s", ", ".join(stuck))
-            else:
-                notify("WATCHDOG=1")
+        await feed_watchdog(self.progress, allowed_s)
 
     # ------------------------------------------------------------------------------------------------- local socket
     def _verbs(self) -> Mapping[str, local_api.Verb]:
+        answers = Answers(
+            configuration=self.configuration,
+            clock=self.clock,
+            image=self.image,
+            buses=self.buses,
+            watches=self.watches,
+            budgets=self.budgets,
+            devices=self.devices,
+            recorder=self.recorder,
+            pending=self.pending,
+            senders=self.senders,
+            expectation=self.expectation,
+            planner=self.planner,
+            operation=self.operation,
+            report=lambda: self.report,
+        )
+        lender = Lender(self.buses, shares=self.shares, elapsed_s=elapsed_s)
         return {
-            "status": self._answer_status,
-            "read": self._answer_read,
-            "upload": self._answer_upload,
+            "ping": answers.ping,
+            "status": answers.status,
+            "read": answers.read,
+            "upload": answers.upload,
+            "plan": answers.plan,
             "mode": self.operation.answer_mode,
             "override": self.operation.answer_override,
-            "plan": self._answer_plan,
             "release": self.operation.answer_release,
-            "ping": self._answer_ping,
-            "bus_read": self._answer_bus_read,
+            "bus_read": lender.read,
         }
-
-    async def _answer_ping(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
-        return {"site": self.site.site.id}
-
-    async def _answer_bus_read(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        """Lends a bus for one read; it waits in the bus's own queue. There is no verb that lends one for a write."""
-        numbers = [arguments.get(key) for key in ("unit", "function", "address", "count")]
-        bus = self.buses.get(str(arguments.get("bus")))
-        if bus is None or not all(isinstance(number, int) for number in numbers):
-            raise EdgeAgentError("bus_read: 参数不对 / bad arguments")
-        unit, function, address, count = (int(str(number)) for number in numbers)
-        # Unit 0 is a broadcast on a serial line; on TCP, 0 and 255 mean the device that has the connection.
-        units = range(TCP_UNIT_MAX + 1) if isinstance(bus, ModbusTcpBus) else range(1, UNIT_MAX + 1)
-        legal = unit in units and function in READ_FUNCTIONS and 0 <= address <= address + count - 1 <= ADDRESS_MAX
-        if not legal or count > (BITS_PER_READ_MAX if function <= READ_FUNCTION_BITS_LAST else REGISTERS_PER_READ_MAX):
-            raise EdgeAgentError("bus_read: 参数超出范围 / arguments out of range")
-        try:
-            return {"registers": list(await bus.read(Span(function, address, count), unit=unit))}
-        except DeviceRefused as error:
-            return {"fault": "refused", "code": error.code, "message": str(error)}
-        except DriverError as error:
-            kinds: dict[type[DriverError], str] = {NoAnswer: "no_answer", LineDown: "line_down"}
-            return {"fault": kinds.get(type(error), "protocol"), "message": str(error)}
-
-    async def _answer_status(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
-        now_utc = self.clock.now_utc()
-        return {
-            "site": self.site.site.id,
-            "name": self.site.site.name,
-            "clock": {
-                "utc": status.instant_text(now_utc),
-                "local": now_utc.astimezone(self.zone).isoformat(timespec="seconds"),
-                "speed": self.clock.speed_ratio(),
-                "simulated": self.site.site.simulated,
-            },
-            **self.operation.shown(now_utc),
-            **status.tariff_dict(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts),
-            **status.planner_dict(self.planner),
-            **status.control_dict(self.report),
-            "forecast": {
-                name: {"method": forecast.method, "error_ratio": forecast.error_ratio}
-                for name, forecast in self.expectation.load_forecast.items()
-            },
-            "devices": {
-                name: {"dead": device.dead, "fault": str(device.fault)} for name, device in self.devices.items()
-            },
-            "buses": {
-                name: status.bus_dict(
-                    bus.counts,
-                    [device for device in self.devices.values() if self._bus_of(device.name) == name],
-                    watch=self.watches[name],
-                    budget=self.budgets.get(name),
-                    speed_ratio=self.clock.speed_ratio(),
-                )
-                for name, bus in self.buses.items()
-            },
-            "frames": self.recorder.frame_count,
-            "recorder": {
-                "failing_since": status.instant_text(self.recorder.failing_since_utc),
-                "samples_dropped": self.pending.dropped_count,
-            },
-            **(await self._answer_upload({})),
-        }
-
-    async def _answer_read(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
-        return status.read_dict(list(self.image), now_utc=self.clock.now_utc())
-
-    async def _answer_upload(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
-        return {
-            "uplinks": {
-                name: status.uplink_dict(await sender.status(), connected=sender.connected, fault=sender.fault)
-                for name, sender in self.senders.items()
-            }
-        }
-
-    async def _answer_plan(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
-        if self.planner.plan is None:
-            raise RefusedByInterlock("还没有计划 / there is no plan yet")
-        return {"plan": self.planner.plan.model_dump(mode="json", by_alias=True)}
 
 
 def build_transport(name: str, uplink: Uplink, *, plant: str) -> MqttJson:

@@ -28,6 +28,9 @@ TCP_PORT = 502
 ASKED_LATEST_ANSWER_S = 1.5
 """After silence a wire rests so long before the next question: no late answer is taken for another one's."""
 
+LENT_S_MAX = 60.0
+"""A lent read waits for its turn on a busy line so long [s]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -153,19 +156,28 @@ class ServiceBus:
             DriverError: what the wire said; `LineDown` also when the service does not answer.
         """
         self.counts.requests += 1
-        try:
-            answer = await asyncio.to_thread(
-                local_api.ask,
-                self._state_dir,
-                "bus_read",
-                bus=self.name,
-                unit=unit,
-                function=span.function,
-                address=span.address,
-                count=span.count,
-            )
-        except ServiceUnreachable as error:
-            raise LineDown(str(error)) from error
+        arguments = {
+            "bus": self.name,
+            "unit": unit,
+            "function": span.function,
+            "address": span.address,
+            "count": span.count,
+        }
+        while True:
+            try:
+                answer = await asyncio.to_thread(
+                    local_api.ask_patiently,
+                    self._state_dir,
+                    "bus_read",
+                    arguments,
+                    patience_s=LENT_S_MAX,
+                )
+            except ServiceUnreachable as error:
+                raise LineDown(str(error)) from error
+            wait_s = answer.get("wait_s")
+            if not isinstance(wait_s, float | int):
+                break
+            await asyncio.sleep(wait_s)  # the line's time for silent units is spent
         registers = answer.get("registers")
         if isinstance(registers, list):
             self.counts.answers += 1

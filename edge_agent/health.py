@@ -3,10 +3,14 @@
 Source: sd_notify(3): datagrams of KEY=VALUE lines to the Unix socket named in $NOTIFY_SOCKET.
 """
 
+import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+
+LOG = logging.getLogger(__name__)
 
 
 def notify(message: str) -> bool:
@@ -49,3 +53,24 @@ class Progress:
         return [
             part for part, limit_s in allowed_s.items() if part in self.last_s and now_s - self.last_s[part] > limit_s
         ]
+
+
+async def feed_watchdog(progress: Progress, allowed_s: dict[str, float]) -> None:
+    """Feeds the manager's watchdog for ever while all parts make progress; ends at once where there is none.
+
+    Args:
+        progress: of the parts.
+        allowed_s: how long each may go without [s, wall].
+    """
+    interval_s = watchdog_interval_s()
+    if interval_s is None:
+        return
+    for part in allowed_s:
+        progress.mark(part)  # a part that never begins is stuck as well
+    while True:
+        await asyncio.sleep(interval_s)
+        stuck = list(progress.stuck(allowed_s))
+        if stuck:
+            LOG.error("no progress, the watchdog is not fed: %s", ", ".join(stuck))
+        else:
+            notify("WATCHDOG=1")

@@ -103,13 +103,20 @@ def ask(state_dir: Path, verb: str, **arguments: object) -> dict[str, object]:
         ServiceUnreachable: no service answers on its socket.
         RefusedByInterlock: the service refused; the message gives the reason.
     """
+    return ask_patiently(state_dir, verb, arguments, patience_s=ANSWER_S_MAX)
+
+
+def ask_patiently(
+    state_dir: Path, verb: str, arguments: Mapping[str, object], *, patience_s: float
+) -> dict[str, object]:
+    """As `ask`, and says how long to wait for the answer [s, wall]."""
     question = json.dumps({"verb": verb, "arguments": arguments}, ensure_ascii=False).encode() + b"\n"
     folders = (SYSTEM_RUNTIME_DIR, state_dir) if state_dir == SYSTEM_STATE_DIR else (state_dir,)
     for folder in folders:
         path = folder / SOCKET_NAME
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
-                channel.settimeout(ANSWER_S_MAX)
+                channel.settimeout(patience_s)
                 channel.connect(str(path))
                 channel.sendall(question)
                 with channel.makefile("rb") as stream:

@@ -69,6 +69,17 @@ def build_buses(configuration: Configuration) -> dict[str, Bus]:
     return buses
 
 
+def line_shares(configuration: Configuration, buses: Mapping[str, Bus]) -> dict[str, LineShare]:
+    """What the units of each line share, by the name of the bus; over TCP one that is overdue lets the others pass."""
+    return {name: _share(buses[name], depth=entry.depth) for name, entry in configuration.devices.buses.items()}
+
+
+def _share(bus: Bus, *, depth: int) -> LineShare:
+    if isinstance(bus, ModbusTcpBus):
+        return LineShare(Turns(depth), gives_way_s=bus.gives_way_s)
+    return LineShare(Turns(depth))
+
+
 def build_devices(
     configuration: Configuration,
     *,
@@ -76,6 +87,7 @@ def build_devices(
     clock: Clock,
     memory: Callable[[str], DeviceMemory] = DeviceMemory,
     may_write: Callable[[], bool] = lambda: False,
+    shares: Mapping[str, LineShare] | None = None,
 ) -> dict[str, Device]:
     """One device for each entry of devices.yaml.
 
@@ -85,8 +97,9 @@ def build_devices(
         clock: the site's clock.
         memory: what each device still knows, by its name; without it each starts anew and keeps nothing.
         may_write: asked before every frame that writes; without it none ever leaves.
+        shares: what the units of each line share; None: nobody else shares it.
     """
-    shares = {name: _share(buses[name], depth=entry.depth) for name, entry in configuration.devices.buses.items()}
+    shares = shares or line_shares(configuration, buses)
     return {
         name: Device(
             name,
@@ -102,13 +115,6 @@ def build_devices(
         )
         for name, entry in configuration.devices.devices.items()
     }
-
-
-def _share(bus: Bus, *, depth: int) -> LineShare:
-    """What the units of a wire share; over TCP one that is overdue lets the others pass."""
-    if isinstance(bus, ModbusTcpBus):
-        return LineShare(Turns(depth), gives_way_s=bus.gives_way_s)
-    return LineShare(Turns(depth))
 
 
 def bus_budgets(configuration: Configuration, *, buses: Mapping[str, Bus]) -> dict[str, WireBudget]:

@@ -90,7 +90,7 @@ async def test_only_mode_auto_lets_a_write_out(plant, mode: Mode) -> None:
         if spec.write is not None and spec.write.pulse is None and not spec.write.unlock
     )
     assert (await part._write(point, 0.0)).reason == Reason.MONITOR_MODE, "before anybody has said which mode"
-    part.mode = ModeState(mode, NOON_UTC, "op", "test")
+    part.operation.mode = ModeState(mode, NOON_UTC, "op", "test")
     outcome = await part._write(point, 0.0)
     assert (outcome.reason == Reason.MONITOR_MODE) == (mode is not Mode.AUTO)
     await part.solver.stop()

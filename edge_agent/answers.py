@@ -1,0 +1,134 @@
+"""What the running service answers to those who ask how it is: status, samples, uploads, the plan. It changes nothing.
+
+The form of each part of an answer is said by `edge_agent.status`; orders are taken by
+`edge_agent.control.operation`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from drivers.bus.base import Bus
+from drivers.device import Device
+from drivers.wire_budget import WireBudget
+from edge_agent import status
+from edge_agent.acquisition import BusWatch, Pending, Recorder
+from edge_agent.clock import Clock
+from edge_agent.control.operation import Operation
+from edge_agent.control.report import CycleReport
+from edge_agent.errors import RefusedByInterlock
+from edge_agent.expectation import Expectation
+from edge_agent.image import ProcessImage
+from edge_agent.planner import Planner
+from edge_agent.settings.load import Configuration
+from edge_agent.uplink.sender import Sender
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The parts of the service that can be asked about.
+
+    Attributes:
+        configuration: all files.
+        clock: the site's clock.
+        image: last sample of every point.
+        buses: by name.
+        watches: what polling makes of each bus.
+        budgets: what the devices of each bus want of it.
+        devices: by name.
+        recorder: commits frames.
+        pending: samples not committed yet.
+        senders: by uplink.
+        expectation: tariff and forecasts.
+        planner: plans.
+        operation: mode and orders in force.
+        report: of control's last cycle.
+    """
+
+    configuration: Configuration
+    clock: Clock
+    image: ProcessImage
+    buses: Mapping[str, Bus]
+    watches: Mapping[str, BusWatch]
+    budgets: Mapping[str, WireBudget]
+    devices: Mapping[str, Device]
+    recorder: Recorder
+    pending: Pending
+    senders: Mapping[str, Sender]
+    expectation: Expectation
+    planner: Planner
+    operation: Operation
+    report: Callable[[], CycleReport | None]
+
+    async def ping(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """That somebody is here, and which site."""
+        return {"site": self.configuration.site.site.id}
+
+    async def status(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """What the service is doing."""
+        now_utc = self.clock.now_utc()
+        site = self.configuration.site.site
+        zone = ZoneInfo(site.timezone)
+        return {
+            "site": site.id,
+            "name": site.name,
+            "clock": {
+                "utc": status.instant_text(now_utc),
+                "local": now_utc.astimezone(zone).isoformat(timespec="seconds"),
+                "speed": self.clock.speed_ratio(),
+                "simulated": site.simulated,
+            },
+            **self.operation.shown(now_utc),
+            **status.tariff_dict(self.expectation.tariff, now_utc, zone=zone, facts=self.expectation.facts),
+            **status.planner_dict(self.planner),
+            **status.control_dict(self.report()),
+            "forecast": {
+                name: {"method": forecast.method, "error_ratio": forecast.error_ratio}
+                for name, forecast in self.expectation.load_forecast.items()
+            },
+            "devices": {
+                name: {"dead": device.dead, "fault": str(device.fault)} for name, device in self.devices.items()
+            },
+            "buses": {
+                name: status.bus_dict(
+                    bus.counts,
+                    [device for device in self.devices.values() if self._bus_of(device.name) == name],
+                    watch=self.watches[name],
+                    budget=self.budgets.get(name),
+                    speed_ratio=self.clock.speed_ratio(),
+                )
+                for name, bus in self.buses.items()
+            },
+            "frames": self.recorder.frame_count,
+            "recorder": {
+                "failing_since": status.instant_text(self.recorder.failing_since_utc),
+                "samples_dropped": self.pending.dropped_count,
+            },
+            **(await self.upload({})),
+        }
+
+    async def read(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """The last sample of every point."""
+        return status.read_dict(list(self.image), now_utc=self.clock.now_utc())
+
+    async def upload(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """How far each uplink is."""
+        return {
+            "uplinks": {
+                name: status.uplink_dict(await sender.status(), connected=sender.connected, fault=sender.fault)
+                for name, sender in self.senders.items()
+            }
+        }
+
+    async def plan(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """The plan in force.
+
+        Raises:
+            RefusedByInterlock: there is none yet.
+        """
+        if self.planner.plan is None:
+            raise RefusedByInterlock("还没有计划 / there is no plan yet")
+        return {"plan": self.planner.plan.model_dump(mode="json", by_alias=True)}
+
+    def _bus_of(self, device: str) -> str:
+        return self.configuration.devices.devices[device].bus
