@@ -22,7 +22,7 @@ from drivers.writing import WriteOutcome
 from edge_agent import local_api
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
 from edge_agent.answers import Answers
-from edge_agent.clock import Clock, elapsed_s, next_instant, sleep_until
+from edge_agent.clock import SiteClock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller
 from edge_agent.control.memory import Phase
@@ -80,7 +80,7 @@ class Service:
         self,
         configuration: Configuration,
         *,
-        clock: Clock,
+        clock: SiteClock,
         store: Store,
         promise_fd: int | None,
         device_memories: Mapping[str, str] = MappingProxyType({}),
@@ -199,9 +199,9 @@ class Service:
         device, _, name = point.partition(".")
         return self.devices[device].renew(name, value)
 
-    async def _audit(self, outcome: Outcome) -> None:
-        """Chains a command and its outcome to the audit."""
-        await self.journal.command(outcome, actor=f"{self.operation.mode.mode}: {self.operation.mode.by}")
+    async def _audit(self, outcomes: Sequence[Outcome]) -> None:
+        """Chains stages of commands to the audit."""
+        await self.journal.commands(outcomes, actor=f"{self.operation.mode.mode}: {self.operation.mode.by}")
 
     async def _keep_plan(self, plan: Plan) -> None:
         await self.store.put_plan(self.clock.now_utc(), plan.to_json())
@@ -226,6 +226,8 @@ class Service:
     async def prepare(self) -> None:
         """Takes up what the run before left behind: mode, control memory, plan."""
         now_utc = self.clock.now_utc()
+        memory = await self.store.get_state(MEMORY_KEY)
+        last, watched = await self.journal.close_unknown(memory)
         self.controller = Controller(
             self.site,
             image=self.image,
@@ -233,8 +235,11 @@ class Service:
             audit=self._audit,
             renew=self._renew,
             save_memory=self.journal.keep_control,
-            memory=await self.store.get_state(MEMORY_KEY),
+            memory=memory,
             now_utc=self.clock.now_utc,
+            steady=self.clock.steady,
+            last_number=last,
+            unfinished=watched,
             capacities={
                 name: {mode: figures.heat_kw for mode, figures in performance.modes.items()}
                 for name, performance in self.configuration.performance.items()

@@ -7,12 +7,15 @@ A simulated clock is a small file that the simulator writes and every process of
 which simulated instant belongs to which reading of the machine's monotonic clock, and how fast simulated time runs.
 Layout, little-endian: 8 bytes mark `HILCLK01`, u64 sequence (odd while being written), f64 anchor on the monotonic
 clock [s], f64 simulated instant at the anchor [s since 1970 UTC], f64 speed [simulated s per s], f64 lease [s]: time
-stands still when the anchor is older than that, so a stalled simulator does not let hours pass unseen.
+stands still when the anchor is older than that, so a stalled simulator does not let hours pass unseen; f64 by how much
+the site's clock is wrong [s], so that a clock that is set can be played.
 """
 
 import asyncio
+import functools
 import math
 import mmap
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -23,7 +26,7 @@ from typing import Protocol
 from edge_agent.errors import ConfigurationFault
 
 CLOCK_MARK = b"HILCLK01"
-CLOCK_LAYOUT = struct.Struct("<8sQdddd")
+CLOCK_LAYOUT = struct.Struct("<8sQddddd")
 LONGEST_NAP_S = 0.2
 """Wall time after which a sleeper looks at the clock again: a change of speed is followed within this time."""
 SET_BACK_S = 2.0
@@ -40,6 +43,15 @@ def cpu_s() -> float:
     return time.process_time()
 
 
+@functools.cache
+def _boot_id() -> str:
+    """Which start of the machine this is; the monotonic clock counts from it."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return f"process {os.getpid()}"
+
+
 class Clock(Protocol):
     """What the service needs to know about time."""
 
@@ -49,6 +61,14 @@ class Clock(Protocol):
 
     def speed_ratio(self) -> float:
         """Site seconds per wall second; 1 on a real site."""
+        ...
+
+
+class SiteClock(Clock, Protocol):
+    """The site's clock, and beside it one that nobody sets: whoever minds minimum times looks at both."""
+
+    def steady(self) -> tuple[str, float]:
+        """Site seconds that have really passed, whoever sets the clock, and the epoch in which they are counted."""
         ...
 
 
@@ -62,6 +82,10 @@ class RealClock:
     def speed_ratio(self) -> float:
         """Always 1."""
         return 1.0
+
+    def steady(self) -> tuple[str, float]:
+        """The machine's boot and its monotonic clock, which goes on over restarts of the service."""
+        return _boot_id(), time.monotonic()
 
 
 class SimulatedClock:
@@ -78,25 +102,30 @@ class SimulatedClock:
         if self._view[: len(CLOCK_MARK)] != CLOCK_MARK:
             raise ConfigurationFault(f"{path}: 不是仿真时钟文件 / not a simulated clock file")
 
-    def _read(self) -> tuple[float, float]:
-        """The present simulated instant [s since 1970] and the speed, both from one undisturbed look at the file."""
+    def _read(self) -> tuple[float, float, float]:
+        """The plant's instant [s since 1970], the speed, the clock's error [s]: one undisturbed look at the file."""
         while True:
-            _, before, anchor_s, simulated_s, speed_ratio, lease_s = CLOCK_LAYOUT.unpack(
+            _, before, anchor_s, simulated_s, speed_ratio, lease_s, wrong_s = CLOCK_LAYOUT.unpack(
                 self._view[: CLOCK_LAYOUT.size]
             )
             now_s = time.monotonic()
             _, after, *_ = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
             # The simulator takes its anchor while the sequence is odd: a reading between two equal even ones fits it.
             if before == after and before % 2 == 0:
-                return simulated_s + min(now_s - anchor_s, lease_s) * speed_ratio, speed_ratio
+                return simulated_s + min(now_s - anchor_s, lease_s) * speed_ratio, speed_ratio, wrong_s
 
     def now_utc(self) -> datetime:
-        """The present simulated instant."""
-        return datetime.fromtimestamp(self._read()[0], UTC)
+        """The present simulated instant, as the site's clock shows it."""
+        instant_s, _, wrong_s = self._read()
+        return datetime.fromtimestamp(instant_s + wrong_s, UTC)
 
     def speed_ratio(self) -> float:
         """Simulated seconds per wall second; 0 while the simulator holds the clock."""
         return self._read()[1]
+
+    def steady(self) -> tuple[str, float]:
+        """The plant's own time, which no clock that is set moves."""
+        return "simulated", self._read()[0]
 
 
 async def sleep_until(clock: Clock, instant_utc: datetime) -> None:

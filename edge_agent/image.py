@@ -1,9 +1,12 @@
 """The process image: the last sample of every point. Control reads only this."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from drivers.sample import Quality, Sample
+
+SET_BACK = timedelta(seconds=60)
+"""A sample that is older than the one held by more than this shows that the clock has been set back. Ours."""
 
 
 class ProcessImage:
@@ -13,10 +16,10 @@ class ProcessImage:
         self._samples: dict[str, Sample] = {}
 
     def put(self, samples: Iterable[Sample]) -> None:
-        """Takes new samples; one that is older than the sample held is left out."""
+        """Takes new samples; one that is a little older than the sample held came late and is left out."""
         for sample in samples:
             held = self._samples.get(sample.point)
-            if held is None or held.instant_utc <= sample.instant_utc:
+            if held is None or not timedelta(0) < held.instant_utc - sample.instant_utc <= SET_BACK:
                 self._samples[sample.point] = sample
 
     def get(self, point: str) -> Sample | None:

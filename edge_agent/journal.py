@@ -4,12 +4,17 @@ Heat comes before records: while the disk refuses, control and polling go on.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 from edge_agent.clock import Clock
-from edge_agent.control.command import Outcome
+from edge_agent.control.command import Outcome, Verdict
+from edge_agent.control.effect import reconcile
+from edge_agent.control.memory import read_memory
 from edge_agent.errors import StoreFault
+from edge_agent.store.audit import UNFINISHED_ENTRIES_MAX, last_number, unfinished
 from edge_agent.store.rows import AuditEntry
 from edge_agent.store.store import Store
 from edge_agent.wiring import DEVICE_KEY, MEMORY_KEY
@@ -40,24 +45,36 @@ class Journal:
         with self._disk_may_refuse():
             await self._store.put_state(MEMORY_KEY, memory_json)
 
-    async def command(self, outcome: Outcome, *, actor: str) -> None:
-        """Chains a command and its outcome to all before it; a refusing disk does not stop control."""
-        command = outcome.command
+    async def commands(self, outcomes: Sequence[Outcome], *, actor: str) -> None:
+        """Chains stages of commands to all before them, all or none; a refusing disk does not stop control."""
         with self._disk_may_refuse():
-            await self._store.audit(
-                AuditEntry(
-                    instant_utc=outcome.instant_utc,
-                    actor=actor,
-                    cause=command.because,
-                    point=command.point,
-                    old=outcome.before,
-                    wanted=command.value,
-                    read_back=outcome.read_back,
-                    outcome=outcome.verdict,
-                    reason=outcome.reason,
-                    latency_s=(self._clock.now_utc() - outcome.instant_utc).total_seconds(),
-                )
+            await self._store.audit(*(_entry(outcome, actor) for outcome in outcomes))
+
+    async def close_unknown(self, memory: str | None) -> tuple[int, frozenset[int]]:
+        """Ends the commands of the run before whose effect nobody can tell, because the service died.
+
+        Args:
+            memory: what control has kept.
+
+        Returns:
+            Number of the last command, and those whose effect is watched on.
+        """
+        entries = await self._store.audit_entries(UNFINISHED_ENTRIES_MAX)
+        waiting = unfinished(reversed(entries))
+        watched, lost = reconcile(read_memory(memory).expectations, waiting)
+        if lost:
+            LOG.warning("commands of the run before have an unknown end numbers=%s", ",".join(map(str, sorted(lost))))
+            end = partial(
+                replace,
+                instant_utc=self._clock.now_utc(),
+                outcome=Verdict.UNKNOWN,
+                reason="service_died",
+                read_back=None,
+                latency_s=None,
             )
+            with self._disk_may_refuse():
+                await self._store.audit(*(end(waiting[number]) for number in sorted(lost)))
+        return last_number(entries), frozenset(expectation.number for expectation in watched)
 
     @contextmanager
     def _disk_may_refuse(self) -> Iterator[None]:
@@ -72,3 +89,20 @@ class Journal:
             if self._failing:
                 LOG.warning("control's journal is kept again")
             self._failing = False
+
+
+def _entry(outcome: Outcome, actor: str) -> AuditEntry:
+    command = outcome.command
+    return AuditEntry(
+        instant_utc=outcome.instant_utc,
+        actor=actor,
+        cause=f"{command.because} {outcome.reference}".rstrip(),
+        point=command.point,
+        old=outcome.before,
+        wanted=command.value,
+        read_back=outcome.read_back,
+        outcome=outcome.verdict,
+        reason=outcome.reason,
+        latency_s=outcome.latency_s,
+        number=outcome.number or None,
+    )

@@ -16,7 +16,7 @@ from drivers.link import LineShare
 from drivers.memory import DeviceMemory
 from drivers.turns import Turns
 from drivers.wire_budget import WireBudget, device_share
-from edge_agent.clock import Clock, RealClock, SimulatedClock, elapsed_s
+from edge_agent.clock import Clock, RealClock, SimulatedClock, SiteClock, elapsed_s
 from edge_agent.errors import ConfigurationFault
 from edge_agent.settings.load import Configuration
 
@@ -32,7 +32,7 @@ DEVICE_KEY = "device/"
 """Before the name of a device: where the store keeps what the device remembers."""
 
 
-def build_clock(configuration: Configuration) -> Clock:
+def build_clock(configuration: Configuration) -> SiteClock:
     """The site's clock: the machine's, or the simulator's on a simulated site."""
     site = configuration.site.site
     if not site.simulated:

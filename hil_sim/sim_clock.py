@@ -14,7 +14,7 @@ from edge_agent.clock import CLOCK_LAYOUT, CLOCK_MARK
 
 _SEQUENCE = struct.Struct("<Q")
 _SEQUENCE_OFFSET = len(CLOCK_MARK)
-_BODY = struct.Struct("<dddd")
+_BODY = struct.Struct("<ddddd")
 _BODY_OFFSET = _SEQUENCE_OFFSET + _SEQUENCE.size
 assert _BODY_OFFSET + _BODY.size == CLOCK_LAYOUT.size, "layout differs from edge_agent.clock"
 
@@ -26,6 +26,7 @@ class _State(NamedTuple):
     simulated_s: float
     speed_ratio: float
     lease_s: float
+    wrong_s: float = 0.0
 
     def at(self, wall_s: float) -> float:
         """The simulated instant at a reading of the monotonic clock [s]."""
@@ -84,9 +85,17 @@ class SimClock:
         if speed_ratio == state.speed_ratio and math.isinf(state.lease_s):
             return
         lease_s = self._lease_s if speed_ratio > 1.0 else math.inf
+        self._put(speed_ratio=speed_ratio, lease_s=lease_s, wrong_s=state.wrong_s)
+
+    def set_wrong(self, wrong_s: float) -> None:
+        """Sets the site's clock, which all its processes read, this far off the plant's time [s]; 0 sets it right."""
+        self._put(speed_ratio=self._state.speed_ratio, lease_s=self._state.lease_s, wrong_s=wrong_s)
+
+    def _put(self, *, speed_ratio: float, lease_s: float, wrong_s: float) -> None:
+        state = self._state
         self._put_sequence()
         anchor_s = self._wall_s()
-        self._state = _State(anchor_s, state.at(anchor_s), speed_ratio, lease_s)
+        self._state = _State(anchor_s, state.at(anchor_s), speed_ratio, lease_s, wrong_s)
         self._view[_BODY_OFFSET:] = _BODY.pack(*self._state)
         self._put_sequence()
 

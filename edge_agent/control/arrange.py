@@ -6,7 +6,7 @@ from edge_agent.control.command import Because, Command, Kind
 from edge_agent.control.dispatch import Dispatched
 from edge_agent.control.loop.case import storage_of_loop
 from edge_agent.control.memory import ControlMemory
-from edge_agent.control.station import CLOSED_RATIO, TANK_REST, pump_commands, tank_needed
+from edge_agent.control.station import CLOSED_RATIO, pump_commands, tank_needed
 from edge_agent.control.view import PlantView
 from edge_agent.control.want import Want
 from edge_agent.settings.model import SiteFile
@@ -59,7 +59,7 @@ def _valve_commands(
         storage = site.storages[storage_name]
         isolating = site.valves[storage.isolating_valve]
         used_utc = result.memory.tank_used_utc
-        lingering = used_utc is not None and view.instant_utc - used_utc < TANK_REST
+        lingering = used_utc is not None and (view.instant_utc - used_utc).total_seconds() < site.control.tank_rest_s
         needed = tank_needed(
             storage_name,
             memories=memory.units,

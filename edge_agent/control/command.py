@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import AwareDatetime
+
 
 class Kind(StrEnum):
     """What a command does; the guard has rules for each, and no command is of another kind."""
@@ -51,26 +53,40 @@ class Command:
 
 
 class Verdict(StrEnum):
-    """What became of a command."""
+    """What became of a command: issued, then verified or not, then its effect. Each is an entry of the audit."""
 
-    VERIFIED = "verified"
+    ISSUED = "issued"  # about to be written: a process that dies here leaves no silence
+    VERIFIED = "verified"  # the device shows it; the effect is awaited
     REFUSED = "refused"
     UNVERIFIED = "unverified"
     ADVISED = "advised"  # mode advise: would have been written
+    EFFECTED = "effected"  # the plant has followed
+    NO_EFFECT = "no_effect"  # the plant has not followed in its time
+    SUPERSEDED = "superseded"  # a later command to the same point came first
+    UNKNOWN = "unknown"  # nobody can say: the service died, or nothing measures it
+
+
+FINAL = frozenset(
+    {Verdict.REFUSED, Verdict.UNVERIFIED, Verdict.EFFECTED, Verdict.NO_EFFECT, Verdict.SUPERSEDED, Verdict.UNKNOWN}
+)
+"""Verdicts that end a command; every command in the audit must come to one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a command: silence is not success.
+    """A stage in the life of a command: silence is not success.
 
     Attributes:
         command: what was wished.
         instant_utc: when.
-        verdict: verified, refused, unverified, advised.
-        reason: stable code; empty when verified.
+        verdict: the stage.
+        reason: stable code; empty when all is well.
         values: numbers that belong to the reason.
         before: value of the point before, None if unknown.
         read_back: what the device's state point showed, None if not read.
+        number: of the command; 0 for one that is not audited.
+        reference: which plan, whose order, which limit caused it.
+        latency_s: from the command to this stage on the site's clock [s]; None if not measured.
     """
 
     command: Command
@@ -80,6 +96,30 @@ class Outcome:
     values: dict[str, float | str] = field(default_factory=dict)
     before: float | None = None
     read_back: float | None = None
+    number: int = 0
+    reference: str = ""
+    latency_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A command that has been verified, and whose effect on the plant is awaited; kept over restarts.
+
+    Attributes:
+        number: of the command in the audit.
+        command: what was written.
+        opened_utc: when it was written; only younger readings count.
+        until_utc: the effect must show before.
+        before: value of the point before the command.
+        reference: what caused it.
+    """
+
+    number: int
+    command: Command
+    opened_utc: AwareDatetime
+    until_utc: AwareDatetime
+    before: float | None = None
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One control cycle: look, adopt what is real, decide, step, journal, command, report. I/O only as handed in."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from edge_agent.control.adopt import adopt
 from edge_agent.control.arrange import arrange
 from edge_agent.control.command import Alarm, Because, Kind, Outcome, Verdict
 from edge_agent.control.dispatch import Dispatched, dispatch
+from edge_agent.control.effect import reconcile
 from edge_agent.control.executor import Audit, Executor, Renew, Write
 from edge_agent.control.hydraulics import operating_mode
 from edge_agent.control.intent import BandOutlook
@@ -17,12 +18,14 @@ from edge_agent.control.loop.case import Capacities, storage_of_loop
 from edge_agent.control.memory import (
     ASKED,
     PREPARING,
+    ClockMark,
     ControlMemory,
     Phase,
-    UnitMemory,
     civil_midnight_utc,
+    clock_jump,
     read_memory,
     resume,
+    shifted,
     write_memory,
 )
 from edge_agent.control.modes import Mode
@@ -50,13 +53,16 @@ class Controller:
         site: the site file.
         image: last samples; the only thing that is read.
         write: writes a point and proves it.
-        audit: keeps an outcome.
+        audit: keeps the stages of commands.
         renew: says that what stands in a point is still wanted; False: it must be written again.
         save_memory: keeps the JSON text of the memory; awaited before a start or stop is commanded.
         memory: what was kept before, None at the first start.
         log: for the log of this room.
         capacities: heat at full load by unit and mode; a unit that is missing counts with its rating.
         now_utc: the site's clock, against which a cycle that was held up is given up; None on a fake clock.
+        steady: epoch and reading [s] of a clock that runs as the site's does and that nobody sets; None: not watched.
+        last_number: of the last command in the audit.
+        unfinished: numbers of the commands in the audit that have not come to an end; None: nobody can tell.
     """
 
     def __init__(
@@ -72,14 +78,29 @@ class Controller:
         capacities: Capacities | None = None,
         renew: Renew = lambda _point, _value: True,
         now_utc: Callable[[], datetime] | None = None,
+        steady: Callable[[], tuple[str, float]] | None = None,
+        last_number: int = 0,
+        unfinished: Collection[int] | None = None,
     ) -> None:
         self._site = site
         self._image = image
-        self._executor = Executor(site, image=image, write=write, audit=audit, renew=renew, now_utc=now_utc)
         self._save_memory = save_memory
-        self._memory = read_memory(memory)
+        self._steady = steady
+        kept = read_memory(memory)
+        # Moved to the present clock before anything of it is used.
+        self._memory = replace(kept, expectations=reconcile(kept.expectations, unfinished)[0])
+        self._executor = Executor(
+            site,
+            image=image,
+            write=write,
+            audit=audit,
+            renew=renew,
+            now_utc=now_utc,
+            expectations=self._memory.expectations,
+            last_number=last_number,
+        )
         self._kept_utc: datetime | None = None
-        self._kept_units: Mapping[str, UnitMemory] = {}
+        self._kept_memory = ControlMemory()
         self._log = log or logging.getLogger(__name__)
         self._capacities = capacities or {}
         self._begun_utc: datetime | None = None
@@ -104,6 +125,7 @@ class Controller:
             bands: the tariff around now.
             orders: an operator's orders in force.
         """
+        self._follow_clock(now_utc)
         if self._begun_utc is None:
             self._begun_utc = now_utc
             self._memory = resume(self._memory, now_utc=now_utc)
@@ -111,11 +133,27 @@ class Controller:
         self._view = view
         self._adopt(view)
         self._watch_blindness(view, mode=mode)
+        effects = await self._executor.watch(now_utc)
         if mode is Mode.MONITOR:
             self._follow_valves(view)
             await self._keep(now_utc)
-            return self._report(view, alarms=self._unit_alarms(view))
-        return await self._decide(view, plan=plan, mode=mode, bands=bands, orders=orders)
+            return self._report(view, alarms=self._unit_alarms(view), outcomes=effects)
+        decided = await self._decide(view, plan=plan, mode=mode, bands=bands, orders=orders)
+        return replace(decided, outcomes=(*effects, *decided.outcomes))
+
+    def _follow_clock(self, now_utc: datetime) -> None:
+        """When the site's clock has been set, all remembered instants move with it: minimum times are not fooled."""
+        if self._steady is None:
+            return
+        epoch, steady_s = self._steady()
+        jump = clock_jump(self._memory.mark, now_utc=now_utc, epoch=epoch, steady_s=steady_s)
+        if jump:
+            self._log.warning("the site's clock was set, minimum times go on unmoved jump_s=%.0f", jump.total_seconds())
+            self._memory = shifted(self._memory, jump)
+            self._executor.shift(jump)
+            self._begun_utc = None if self._begun_utc is None else self._begun_utc + jump
+            self._kept_utc = None
+        self._memory = replace(self._memory, mark=ClockMark(epoch, steady_s, now_utc))
 
     async def _decide(
         self, view: PlantView, *, plan: Plan | None, mode: Mode, bands: BandOutlook, orders: Sequence[Order]
@@ -157,7 +195,9 @@ class Controller:
         if mode is Mode.AUTO:
             self._memory = memory
             await self._keep(now_utc)  # a start must be remembered even if we die while commanding it
-        outcomes = await self._executor.carry_out(commands, view=view, memory=memory, mode=mode)
+        outcomes = await self._executor.carry_out(
+            commands, view=view, memory=memory, mode=mode, references=_references(plan, orders)
+        )
         if mode is Mode.AUTO:
             self._take_back(before, outcomes)
             await self._keep(now_utc)
@@ -254,12 +294,15 @@ class Controller:
                 self._memory = self._memory.with_unit(name, before.unit(name))
 
     async def _keep(self, now_utc: datetime) -> None:
-        """Keeps the memory: at once when a unit's part has changed, now and then for the regulators."""
+        """Keeps the memory: at once when a unit or an awaited effect has changed, now and then for the regulators."""
+        self._memory = replace(self._memory, expectations=self._executor.expectations)
+        kept = self._kept_memory
+        changed = kept.units != self._memory.units or kept.expectations != self._memory.expectations
         due = self._kept_utc is None or (now_utc - self._kept_utc).total_seconds() >= MEMORY_EVERY_S
-        if not due and self._kept_units == self._memory.units:
+        if not due and not changed:
             return
         self._kept_utc = now_utc
-        self._kept_units = self._memory.units
+        self._kept_memory = self._memory
         await self._save_memory(write_memory(self._memory))
 
     # -------------------------------------------------------------------------------------------------------- report
@@ -363,3 +406,13 @@ class Controller:
     def memory(self) -> ControlMemory:
         """What is remembered now."""
         return self._memory
+
+
+def _references(plan: Plan | None, orders: Sequence[Order]) -> dict[Because, str]:
+    """What stands behind a cause, for the audit: which plan, whose order."""
+    references: dict[Because, str] = {}
+    if plan is not None:
+        references[Because.PLAN] = f"{plan.request} {plan.made_utc.isoformat()}"
+    if orders:
+        references[Because.OPERATOR] = "; ".join(f"{order.number} {order.by}: {order.reason}" for order in orders)
+    return references

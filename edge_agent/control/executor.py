@@ -1,17 +1,21 @@
-"""Carries commands out: judged, written on change, proven by read-back, told to the audit. Silence is not success.
+"""Carries commands out: judged, written on change, proven by read-back and by effect, told to the audit.
 
-A command that was not proven is repeated with growing pauses; after three times in a row it is an alarm.
+Silence is not success. Every command has a number and comes to an end in the audit: it is told as issued before its
+frame leaves, then as verified or not, then with its effect. One that was not proven is repeated with growing pauses;
+after three times in a row it is an alarm, and so is one that the plant did not follow.
 """
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from drivers.sample import Quality
 from drivers.writing import WriteOutcome
-from edge_agent.control.command import Alarm, Command, Kind, Outcome, Verdict
+from edge_agent.control.command import Alarm, Because, Command, Expectation, Kind, Outcome, Verdict
+from edge_agent.control.effect import ended, expect, judge_effect
 from edge_agent.control.guard import Refused, judge
 from edge_agent.control.memory import ControlMemory
 from edge_agent.control.modes import Mode
@@ -23,13 +27,21 @@ LOG = logging.getLogger(__name__)
 
 Write = Callable[[str, float], Awaitable[WriteOutcome]]
 Renew = Callable[[str, float], bool]
-Audit = Callable[[Outcome], Awaitable[None]]
+Audit = Callable[[Sequence[Outcome]], Awaitable[None]]
+"""Keeps stages of commands, all or none."""
+References = Mapping[Because, str]
+"""Which plan, whose order, which limit stands behind a cause."""
 
 DEADBANDS = {Kind.SETPOINT: 0.2, Kind.CAPACITY_LIMIT: 0.02, Kind.DISCHARGE_VALVE: 0.01}
 """A change smaller than this is not written: registers wear, valves too. [K, ratio, ratio] Ours."""
 EXACT = 1e-6
 UNVERIFIED_ALARM_COUNT = 3
 BACK_OFF_CYCLES_MAX = 8
+REPLACED_COUNT_MAX = 3
+REPLACED_WINDOW_S = 3600.0
+"""A register that a device has changed back so often within this time is not written again before it is over [s]: we do
+not fight a unit's own control. Ours."""
+REPLACEABLE = frozenset({Kind.SETPOINT, Kind.CAPACITY_LIMIT})
 
 
 @dataclass(slots=True)
@@ -40,6 +52,25 @@ class _Failed:
     count: int
     again_utc: datetime
     since_utc: datetime
+
+
+@dataclass(slots=True)
+class _Replaced:
+    """A register that a device changes back by itself."""
+
+    count: int
+    since_utc: datetime
+    last_utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Issue:
+    """A command that may be written, and its place among all of a cycle."""
+
+    place: int
+    number: int
+    command: Command
+    before: float | None
 
 
 class Executor:
@@ -54,6 +85,8 @@ class Executor:
         audit: Audit,
         renew: Renew = lambda _point, _value: True,
         now_utc: Callable[[], datetime] | None = None,
+        expectations: Sequence[Expectation] = (),
+        last_number: int = 0,
     ) -> None:
         """Wires the executor.
 
@@ -61,11 +94,13 @@ class Executor:
             site: the site file.
             image: last samples.
             write: writes a point and proves it.
-            audit: keeps an outcome.
+            audit: keeps the stages of commands.
             renew: says that what stands in a point is still wanted, without a frame; False if the device has given it
                 up, or is about to: it must be written again. Commands that can expire live by it.
             now_utc: the site's clock, to see that a cycle was not overtaken by time; None where time only moves
                 between cycles.
+            expectations: commands of the run before whose effect is still awaited.
+            last_number: of the last command in the audit.
         """
         self._site = site
         self._now_utc = now_utc
@@ -77,43 +112,119 @@ class Executor:
         self._failed: dict[str, _Failed] = {}
         self._refused: dict[str, tuple[float, str, datetime]] = {}
         self._beats: dict[str, tuple[float, datetime | None]] = {}
+        self._awaited = {expectation.command.point: expectation for expectation in expectations}
+        self._ineffective: dict[str, Outcome] = {}
+        self._replaced: dict[str, _Replaced] = {}
+        self._number = max([last_number, *(expectation.number for expectation in expectations)])
 
     # ------------------------------------------------------------------------------------------------------ commands
 
     async def carry_out(
-        self, commands: Sequence[Command], *, view: PlantView, memory: ControlMemory, mode: Mode
+        self,
+        commands: Sequence[Command],
+        *,
+        view: PlantView,
+        memory: ControlMemory,
+        mode: Mode,
+        references: References = MappingProxyType({}),
     ) -> list[Outcome]:
         """Judges and writes what differs from what stands in the plant, in the given order.
 
         In mode advise nothing is written: what would have been is returned as advised.
+
+        Args:
+            commands: wishes of this cycle.
+            view: the plant now.
+            memory: starts and stops.
+            mode: nothing is written but in auto.
+            references: what stands behind each cause, for the audit.
         """
-        outcomes: list[Outcome] = []
-        blocked: set[str] = set()
-        overtaken = False
         told = {command.point for command in commands}
         self._refused = {point: entry for point, entry in self._refused.items() if point in told}
         self._failed = {point: entry for point, entry in self._failed.items() if point in told or point in self._beats}
-        for command in commands:
+        outcomes: dict[int, Outcome] = {}
+        issues: list[_Issue] = []
+        blocked: set[str] = set()  # units whose mode waits to be repeated
+        news: list[Outcome] = []
+        for place, command in enumerate(commands):
             if not self._differs(command) and self._still_wanted(command, mode):
                 self._failed.pop(command.point, None)
                 self._refused.pop(command.point, None)
                 continue
-            if self.overtaken(view):
-                outcomes.append(self._give_up(command, view, said=overtaken))
-                overtaken = True
+            if mode is Mode.ADVISE:
+                outcomes[place] = self._advise(command, view=view, memory=memory)
+                continue
+            if self._waits(command, view.instant_utc):
+                blocked.add(command.subject)
                 continue
             if command.kind is Kind.RUN_REQUEST and command.value == 1.0 and command.subject in blocked:
+                before = self.standing(command.point)
+                outcomes[place] = Outcome(command, view.instant_utc, Verdict.REFUSED, "mode_not_taken", before=before)
+                continue
+            verdict = judge(command, view, memory=memory, mode=mode, site=self._site)
+            if isinstance(verdict, Refused):
+                outcomes[place] = self._refuse(command, verdict, view.instant_utc, references=references, news=news)
+                if command.kind is Kind.MODE_REQUEST:
+                    blocked.add(command.subject)
+                continue
+            self._refused.pop(command.point, None)
+            self._number += 1
+            issues.append(_Issue(place, self._number, command, self.standing(command.point)))
+        # Told before the first frame leaves: a process that dies while writing leaves no command without a trace.
+        news += [
+            Outcome(
+                issue.command,
+                view.instant_utc,
+                Verdict.ISSUED,
+                before=issue.before,
+                number=issue.number,
+                reference=references.get(issue.command.because, ""),
+            )
+            for issue in issues
+        ]
+        if news:
+            await self._audit(news)
+        outcomes |= await self._write_all(issues, view=view, references=references, blocked=blocked)
+        return [outcomes[place] for place in sorted(outcomes)]
+
+    async def _write_all(
+        self, issues: Sequence[_Issue], *, view: PlantView, references: References, blocked: set[str]
+    ) -> dict[int, Outcome]:
+        """Writes what may be written; returns what became of each, by its place."""
+        outcomes: dict[int, Outcome] = {}
+        overtaken = False
+        ends: list[Outcome] = []
+        for issue in issues:
+            command = issue.command
+            reason = ""
+            if self.overtaken(view):
+                reason = "view_too_old"
+                if not overtaken:
+                    LOG.error("cycle given up, its view is too old instant=%s", view.instant_utc.isoformat())
+                overtaken = True
+            elif command.kind is Kind.RUN_REQUEST and command.value == 1.0 and command.subject in blocked:
                 # Its mode was not taken: it must not run in another one, and the start did not happen.
-                outcomes.append(Outcome(command, view.instant_utc, Verdict.REFUSED, "mode_not_taken"))
-                continue
-            outcome = await self._one(command, view=view, memory=memory, mode=mode)
-            if outcome is None:
-                blocked.add(command.subject)
-                continue
-            outcomes.append(outcome)
+                reason = "mode_not_taken"
+            if reason:
+                outcome = Outcome(command, view.instant_utc, Verdict.REFUSED, reason, before=issue.before)
+            else:
+                begun_utc = self._now_utc() if self._now_utc is not None else view.instant_utc
+                written = await self._write(command.point, command.value)
+                outcome = self._conclude(command, written, before=issue.before, now_utc=view.instant_utc)
+                outcome = replace(outcome, latency_s=self._since_s(begun_utc))
+            outcome = replace(outcome, number=issue.number, reference=references.get(command.because, ""))
+            if not reason:
+                ends += self._await_effect(outcome)
             if command.kind is Kind.MODE_REQUEST and outcome.verdict is not Verdict.VERIFIED:
                 blocked.add(command.subject)
+            ends.append(outcome)
+            outcomes[issue.place] = outcome
+        if ends:
+            await self._audit(ends)
         return outcomes
+
+    def _since_s(self, begun_utc: datetime) -> float | None:
+        return None if self._now_utc is None else max(0.0, (self._now_utc() - begun_utc).total_seconds())
 
     def overtaken(self, view: PlantView) -> bool:
         """Whether a view has become stale while it was acted upon: a disk or a bus held us up.
@@ -124,42 +235,59 @@ class Executor:
             return False
         return (self._now_utc() - view.instant_utc).total_seconds() > self._site.control.stale_s
 
-    def _give_up(self, command: Command, view: PlantView, *, said: bool) -> Outcome:
-        """Refuses a command of a cycle that was overtaken; said once a cycle."""
-        if not said:
-            LOG.error("cycle given up, its view is too old instant=%s", view.instant_utc.isoformat())
+    def _advise(self, command: Command, *, view: PlantView, memory: ControlMemory) -> Outcome:
+        """What would have become of a command in auto, as far as can be said without writing it."""
         before = self.standing(command.point)
-        return Outcome(command, view.instant_utc, Verdict.REFUSED, "view_too_old", before=before)
+        verdict = judge(command, view, memory=memory, mode=Mode.AUTO, site=self._site)
+        if isinstance(verdict, Refused) and verdict.code != "not_commissioned":
+            values = dict(verdict.values)
+            return Outcome(command, view.instant_utc, Verdict.REFUSED, verdict.code, values=values, before=before)
+        return Outcome(command, view.instant_utc, Verdict.ADVISED, before=before)
 
-    async def _one(self, command: Command, *, view: PlantView, memory: ControlMemory, mode: Mode) -> Outcome | None:
-        """One command to its end; None while it waits to be repeated."""
-        now_utc = view.instant_utc
-        before = self.standing(command.point)
-        if mode is Mode.ADVISE:
-            verdict = judge(command, view, memory=memory, mode=Mode.AUTO, site=self._site)
-            if isinstance(verdict, Refused) and verdict.code != "not_commissioned":
-                return Outcome(
-                    command, now_utc, Verdict.REFUSED, verdict.code, values=dict(verdict.values), before=before
-                )
-            return Outcome(command, now_utc, Verdict.ADVISED, before=before)
+    def _waits(self, command: Command, now_utc: datetime) -> bool:
+        """Whether a command that was not proven, or that the device changes back, waits to be repeated."""
         failed = self._failed.get(command.point)
         if failed is not None and _same(failed.value, command) and now_utc < failed.again_utc:
-            return None
-        verdict = judge(command, view, memory=memory, mode=mode, site=self._site)
-        if isinstance(verdict, Refused):
-            outcome = Outcome(
-                command, now_utc, Verdict.REFUSED, verdict.code, values=dict(verdict.values), before=before
-            )
-            known = self._refused.get(command.point)
-            if known is None or known[1] != verdict.code or not _same(known[0], command):
-                self._refused[command.point] = (command.value, verdict.code, now_utc)
-                LOG.warning("command refused point=%s value=%s reason=%s", command.point, command.value, verdict.code)
-                await self._audit(outcome)
-            return outcome
-        self._refused.pop(command.point, None)
-        written = await self._write(command.point, command.value)
-        outcome = self._conclude(command, written, before=before, now_utc=now_utc)
-        await self._audit(outcome)
+            return True
+        return command.kind in REPLACEABLE and self._changed_back(command, now_utc)
+
+    def _changed_back(self, command: Command, now_utc: datetime) -> bool:
+        """Notes that a device has put another value into a register; True when that has happened too often."""
+        known = self._replaced.get(command.point)
+        if known is not None and (now_utc - known.last_utc).total_seconds() >= REPLACED_WINDOW_S:
+            del self._replaced[command.point]
+            known = None
+        if known is not None and known.count >= REPLACED_COUNT_MAX:
+            return True
+        written = self._verified.get(command.point)
+        sample = self._image.get(command.point)
+        if written is None or sample is None or sample.value is None or not _same(written[0], command):
+            return False
+        if sample.quality is not Quality.GOOD or sample.instant_utc <= written[1]:
+            return False
+        count = 1 if known is None else known.count + 1
+        self._replaced[command.point] = _Replaced(count, now_utc if known is None else known.since_utc, now_utc)
+        return count >= REPLACED_COUNT_MAX
+
+    def _refuse(
+        self, command: Command, verdict: Refused, now_utc: datetime, *, references: References, news: list[Outcome]
+    ) -> Outcome:
+        """A refusal; one that lasts is told once."""
+        outcome = Outcome(
+            command,
+            now_utc,
+            Verdict.REFUSED,
+            verdict.code,
+            values=dict(verdict.values),
+            before=self.standing(command.point),
+        )
+        known = self._refused.get(command.point)
+        if known is None or known[1] != verdict.code or not _same(known[0], command):
+            self._refused[command.point] = (command.value, verdict.code, now_utc)
+            LOG.warning("command refused point=%s value=%s reason=%s", command.point, command.value, verdict.code)
+            self._number += 1
+            outcome = replace(outcome, number=self._number, reference=references.get(command.because, ""))
+            news.append(outcome)
         return outcome
 
     def _conclude(self, command: Command, written: WriteOutcome, *, before: float | None, now_utc: datetime) -> Outcome:
@@ -188,6 +316,74 @@ class Executor:
             before=before,
             read_back=written.read_back,
         )
+
+    # -------------------------------------------------------------------------------------------------------- effect
+
+    def _await_effect(self, outcome: Outcome) -> list[Outcome]:
+        """Opens the expectation of a verified command; a command before it to the same point ends here."""
+        point = outcome.command.point
+        before = self._awaited.pop(point, None)
+        closed = []
+        if before is not None:
+            values = f"by {outcome.number}"
+            closed.append(ended(before, Verdict.SUPERSEDED, values, now_utc=outcome.instant_utc))
+        if outcome.verdict is Verdict.VERIFIED:
+            self._awaited[point] = expect(
+                outcome.command,
+                number=outcome.number,
+                now_utc=outcome.instant_utc,
+                site=self._site,
+                before=outcome.before,
+                reference=outcome.reference,
+            )
+        return closed
+
+    async def watch(self, now_utc: datetime) -> list[Outcome]:
+        """Closes the commands whose effect has shown, or has not in its time; in every mode."""
+        found: list[Outcome] = []
+        for point, expectation in list(self._awaited.items()):
+            outcome = judge_effect(expectation, now_utc=now_utc, read=self._image.get, site=self._site)
+            if outcome is None:
+                continue
+            del self._awaited[point]
+            found.append(outcome)
+            if outcome.verdict is Verdict.NO_EFFECT:
+                self._ineffective.setdefault(point, outcome)
+                LOG.warning(
+                    "command without effect number=%d point=%s value=%s reason=%s",
+                    outcome.number,
+                    point,
+                    outcome.command.value,
+                    outcome.reason,
+                )
+            else:
+                self._ineffective.pop(point, None)
+        if found:
+            await self._audit(found)
+        return found
+
+    def shift(self, by: timedelta) -> None:
+        """Moves all remembered instants with the site's clock, which has been set."""
+        self._verified = {point: (value, when + by) for point, (value, when) in self._verified.items()}
+        self._refused = {point: (value, code, when + by) for point, (value, code, when) in self._refused.items()}
+        self._beats = {
+            point: (number, None if when is None else when + by) for point, (number, when) in self._beats.items()
+        }
+        for failed in self._failed.values():
+            failed.again_utc += by
+            failed.since_utc += by
+        for entry in self._replaced.values():
+            entry.since_utc += by
+            entry.last_utc += by
+        self._awaited = {
+            point: replace(entry, opened_utc=entry.opened_utc + by, until_utc=entry.until_utc + by)
+            for point, entry in self._awaited.items()
+        }
+
+    @property
+    def expectations(self) -> tuple[Expectation, ...]:
+        """Commands whose effect is awaited."""
+        return tuple(self._awaited.values())
 
     def standing(self, point: str) -> float | None:
         """What stands in a point: the younger of last reading and last proven write; None if neither is known."""
@@ -244,7 +440,7 @@ class Executor:
     # -------------------------------------------------------------------------------------------------------- alarms
 
     def alarms(self) -> list[Alarm]:
-        """Commands that were not proven three times in a row, and those that the guard keeps refusing."""
+        """Commands that were not proven three times in a row, that had no effect, or that the guard keeps refusing."""
         unproven = [
             Alarm("write_unverified", point, failed.since_utc, {"point": point, "wrote": failed.value})
             for point, failed in self._failed.items()
@@ -254,7 +450,21 @@ class Executor:
             Alarm("write_refused", point, since_utc, {"point": point, "reason": code})
             for point, (_, code, since_utc) in self._refused.items()
         ]
-        return unproven + refused
+        idle = [
+            Alarm(
+                "command_no_effect",
+                point,
+                outcome.instant_utc,
+                {"point": point, "wrote": outcome.command.value, "reason": outcome.reason, "number": outcome.number},
+            )
+            for point, outcome in self._ineffective.items()
+        ]
+        replaced = [
+            Alarm("command_replaced", point, entry.since_utc, {"point": point, "count": entry.count})
+            for point, entry in self._replaced.items()
+            if entry.count >= REPLACED_COUNT_MAX
+        ]
+        return unproven + refused + idle + replaced
 
 
 def _same(value: float, command: Command) -> bool:

@@ -3,17 +3,23 @@
 An instant is that of the site's clock. The plant's real state always wins over what is remembered: `sequence.adopt`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
+from edge_agent.control.command import Expectation
+
 VERSION = 1
 STARTS_KEPT = timedelta(hours=26)
 """Starts are kept this long: a civil day has at most 25 h."""
+JUMP_MIN = timedelta(seconds=5)
+"""A clock that has moved by less against a steady one within a cycle has drifted, not been set. Ours."""
+UNTIL_MAX = timedelta(hours=2)
+"""Nothing is put off longer than this over a restart. Ours: the longest of our waits is a minimum rest."""
 
 
 class Phase(StrEnum):
@@ -128,11 +134,34 @@ class LoopMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockMark:
+    """Where the site's clock and a clock that nobody sets stood together.
+
+    Attributes:
+        epoch: of the steady clock; its readings of another epoch cannot be compared.
+        steady_s: reading of the steady clock [s].
+        site_utc: reading of the site's clock.
+    """
+
+    epoch: str
+    steady_s: float
+    site_utc: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
 class ControlMemory:
-    """Everything."""
+    """Everything.
+
+    Attributes:
+        units, loops: by name.
+        expectations: commands whose effect is awaited.
+        mark: of the last cycle, to see that the site's clock has been set.
+    """
 
     units: Mapping[str, UnitMemory] = field(default_factory=dict)
     loops: Mapping[str, LoopMemory] = field(default_factory=dict)
+    expectations: tuple[Expectation, ...] = ()
+    mark: ClockMark | None = None
 
     def unit(self, name: str) -> UnitMemory:
         """A unit's memory; nothing known of a new one."""
@@ -190,7 +219,48 @@ def resume(memory: ControlMemory, *, now_utc: datetime) -> ControlMemory:
         for name, unit in memory.units.items()
     }
     loops = {name: replace(loop, error_k=None, regulated_utc=None) for name, loop in memory.loops.items()}
-    return ControlMemory(units=units, loops=loops)
+    return _believable(replace(memory, units=units, loops=loops), now_utc)
+
+
+def clock_jump(mark: ClockMark | None, *, now_utc: datetime, epoch: str, steady_s: float) -> timedelta:
+    """By how much the site's clock has been set since a mark; none when that cannot be told, or is only its drift."""
+    if mark is None or mark.epoch != epoch:
+        return timedelta(0)
+    jump = (now_utc - mark.site_utc) - timedelta(seconds=steady_s - mark.steady_s)
+    return jump if abs(jump) >= JUMP_MIN else timedelta(0)
+
+
+def shifted(memory: ControlMemory, by: timedelta) -> ControlMemory:
+    """The same memory on a clock that has been set: every age stays what it was, no minimum time is cut short."""
+    moved = _moved(memory, lambda _name, instant_utc: instant_utc + by)
+    assert isinstance(moved, ControlMemory)
+    return moved
+
+
+def _believable(memory: ControlMemory, now_utc: datetime) -> ControlMemory:
+    """Without instants from the future: the clock was set back while nobody looked, and nothing may wait for years."""
+
+    def limit(name: str, instant_utc: datetime) -> datetime:
+        ahead = UNTIL_MAX if "until" in name or "retry" in name else timedelta(0)
+        return min(instant_utc, now_utc + ahead)
+
+    moved = _moved(memory, limit)
+    assert isinstance(moved, ControlMemory)
+    return moved
+
+
+def _moved(value: object, move: Callable[[str, datetime], datetime], name: str = "") -> object:
+    if isinstance(value, datetime):
+        return move(name, value)
+    if isinstance(value, tuple):
+        return tuple(_moved(item, move, name) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _moved(item, move, name) for key, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(
+            value, **{entry.name: _moved(getattr(value, entry.name), move, entry.name) for entry in fields(value)}
+        )
+    return value
 
 
 @dataclass(frozen=True, slots=True)

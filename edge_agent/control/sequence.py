@@ -18,12 +18,6 @@ from edge_agent.control.view import PlantView, UnitState
 from edge_agent.control.want import Step, Want
 from edge_agent.settings.model import SiteFile
 
-IDLE_S = 60.0
-"""A unit that its own thermostat has stopped this long ago is no longer asked to run, so that it cannot start by
-itself outside of our minimum times. Ours; units rest for minutes before they start again."""
-MODE_HOLD_S = 600.0
-"""Least time between two changes of a running unit's mode. Ours: the loop must settle."""
-
 
 def step(name: str, memory: UnitMemory, *, want: Want, view: PlantView, site: SiteFile, may_request: bool) -> Step:
     """Does the next thing for one unit whose memory has been adopted.
@@ -79,7 +73,7 @@ def _running(turn: Turn) -> Step:
     memory, want = turn.memory, turn.want
     if memory.idle_since_utc is not None:
         idle_s = (turn.now_utc - memory.idle_since_utc).total_seconds()
-        if idle_s >= IDLE_S or not want.on:
+        if idle_s >= turn.control.idle_s or not want.on:
             return stop.stop(turn, Because.SEQUENCE)
     elif not want.on and run_long_enough(turn.config, memory, turn.now_utc):
         return stop.stop(turn, want.because)
@@ -109,8 +103,10 @@ def _may_change_mode(turn: Turn) -> bool:
         return False
     if turn.unit.state is not UnitState.RUNNING:
         return False
-    held_s = (turn.now_utc - memory.mode_since_utc).total_seconds() if memory.mode_since_utc else MODE_HOLD_S
-    if held_s < MODE_HOLD_S and want.because is not Because.COMFORT:
+    held_s = (
+        (turn.now_utc - memory.mode_since_utc).total_seconds() if memory.mode_since_utc else turn.control.mode_hold_s
+    )
+    if held_s < turn.control.mode_hold_s and want.because is not Because.COMFORT:
         return False
     if want.mode != "charge":
         return True

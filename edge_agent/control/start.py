@@ -13,9 +13,6 @@ from edge_agent.control.turn import Turn, run_command
 from edge_agent.control.view import UnitState
 from edge_agent.control.want import Step
 
-START_HELD_S = 900.0
-"""A start that is held up at its last step for this long counts as failed. Ours."""
-
 
 def off(turn: Turn) -> Step:
     """A unit that stands: begins a start when it is wanted and nothing is in the way."""
@@ -73,7 +70,7 @@ def _lead(turn: Turn) -> Step:
     fresh = state_utc is not None and turn.memory.since_utc is not None and state_utc > turn.memory.since_utc
     if turn.age_s < turn.control.pump_lead_s or not fresh:
         return Step(turn.memory, turn.mode_command())
-    if turn.age_s >= START_HELD_S:
+    if turn.age_s >= turn.control.start_held_s:
         return fail(turn, "start_held")
     if not turn.may_request:
         return Step(turn.memory, turn.mode_command(), waiting=("stagger",))

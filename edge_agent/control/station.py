@@ -1,7 +1,6 @@
 """What the units need together of pumps and valves: on while anybody needs it, off when nobody does. Pure."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from edge_agent.control.command import Alarm, Because, Command, Kind
 from edge_agent.control.memory import NEEDS_SOURCE_PUMP, NEEDS_USER_PUMP, PREPARING, Phase, UnitMemory
@@ -10,8 +9,6 @@ from edge_agent.control.view import PlantView
 from edge_agent.control.want import Want
 from edge_agent.settings.model import SiteFile
 
-TANK_REST = timedelta(minutes=10)
-"""The isolating valve stays open this long after the tank was last needed: valves wear too. Ours."""
 CLOSED_RATIO = 0.02
 """Position below which a valve counts as closed. Ours: travel ends and readings are rounded."""
 

@@ -218,6 +218,8 @@ class Pump(Entry):
     """Point written: 1 on, 0 off."""
     feedback: str = "running"
     """Point read: 1 while it runs."""
+    power_point: str | None = None
+    """`device.point` of its electric power [kW], if measured: a start is proven by feedback and power."""
 
 
 class Valve(Entry):
@@ -292,6 +294,20 @@ class Control(Entry):
     """Pumps run this long before the unit is asked to start [s]."""
     unit_start_s: float = Field(default=600.0, gt=0)
     """Time for the unit to report starting or running [s]; its own anti-recycle timer included."""
+    ramp_watch_s: float = Field(default=300.0, gt=0)
+    """A unit that runs must draw power and warm its water within this time [s]. Source: one measured start, 90 % of the
+    temperature difference after 170 s."""
+    mode_change_s: float = Field(default=300.0, gt=0)
+    """Time for a running unit to show the mode that it was asked for [s]. Ours."""
+    mode_hold_s: float = Field(default=600.0, ge=0)
+    """Least time between two changes of a running unit's mode [s]. Ours: the loop must settle."""
+    start_held_s: float = Field(default=900.0, gt=0)
+    """A start that is held up at its last step for this long counts as failed [s]. Ours."""
+    idle_s: float = Field(default=60.0, ge=0)
+    """A unit that its own thermostat has stopped this long ago is no longer asked to run [s], so that it cannot start
+    by itself outside of our minimum times. Ours; units rest for minutes before they start again."""
+    tank_rest_s: float = Field(default=600.0, ge=0)
+    """The way to a tank stays open this long after the tank was last needed [s]: valves wear too. Ours."""
     unit_stop_s: float = Field(default=600.0, gt=0)
     """Time for the unit to report off before an alarm [s]; pumps stay on whatever happens."""
     pump_overrun_s: float = Field(default=120.0, ge=0)

@@ -7,6 +7,7 @@ removing an entry breaks the chain at that place; only the newest entries could 
 import hashlib
 import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 
@@ -14,6 +15,11 @@ from edge_agent.rollup import microseconds
 from edge_agent.store.rows import AuditEntry
 
 GENESIS = bytes(32)
+OPEN = frozenset({"issued", "verified"})
+"""Stages of a command after which another one is due."""
+UNFINISHED_ENTRIES_MAX = 20_000
+"""So many of the newest entries are searched at a start for commands without an end: weeks of commands, while the
+longest effect is awaited for less than an hour."""
 
 
 def _text(entry: AuditEntry) -> str:
@@ -44,6 +50,33 @@ def entries(connection: sqlite3.Connection, limit: int) -> list[AuditEntry]:
     """The newest entries, newest first."""
     rows = connection.execute("SELECT entry FROM audit ORDER BY id DESC LIMIT ?", (limit,))
     return [_entry(text) for (text,) in rows]
+
+
+def unfinished(oldest_first: Iterable[AuditEntry]) -> dict[int, AuditEntry]:
+    """Commands that have not come to an end: the last entry of each, by the command's number.
+
+    Args:
+        oldest_first: entries in the order in which they were chained.
+    """
+    waiting: dict[int, AuditEntry] = {}
+    for entry in oldest_first:
+        if entry.number is None:
+            continue
+        if entry.outcome in OPEN:
+            waiting[entry.number] = entry
+        else:
+            waiting.pop(entry.number, None)
+    return waiting
+
+
+def last_number(newest_first: Iterable[AuditEntry]) -> int:
+    """Number of the last command; 0 when there is none."""
+    return max((entry.number for entry in newest_first if entry.number is not None), default=0)
+
+
+def all_unfinished(connection: sqlite3.Connection) -> dict[int, AuditEntry]:
+    """Commands of the whole chain that have not come to an end, by number: none, but for those still awaited."""
+    return unfinished(_entry(text) for (text,) in connection.execute("SELECT entry FROM audit ORDER BY id"))
 
 
 def broken_at(connection: sqlite3.Connection) -> int | None:

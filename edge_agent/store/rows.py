@@ -92,9 +92,10 @@ class AuditEntry:
         old: value before.
         wanted: value wanted.
         read_back: value read after writing.
-        outcome: `verified`, `refused`, `unverified` ...
+        outcome: the stage: `issued`, `verified`, `refused`, `effected` ...
         reason: of the outcome.
-        latency_s: from the command to its outcome [s].
+        latency_s: from the command to this stage [s].
+        number: of the command that entries of several stages belong to; None for anything else.
     """
 
     instant_utc: datetime
@@ -107,3 +108,4 @@ class AuditEntry:
     outcome: str
     reason: str
     latency_s: float | None
+    number: int | None = None

@@ -90,10 +90,11 @@ class StateWriter:
         with self._transaction() as connection:
             return outbox.refuse(connection, uplink, epoch=epoch, seq=seq, reason=reason)
 
-    def audit(self, entry: AuditEntry) -> None:
-        """Adds an entry to the chain."""
+    def audit(self, *entries: AuditEntry) -> None:
+        """Adds entries to the chain, all or none."""
         with self._transaction() as connection:
-            audit.append(connection, entry)
+            for entry in entries:
+                audit.append(connection, entry)
 
     def put_plan(self, made_utc: datetime, plan_json: str) -> None:
         """Keeps a plan."""
@@ -174,6 +175,10 @@ class StateReader:
     def audit_broken_at(self) -> int | None:
         """Number of the first entry that does not fit the chain."""
         return audit.broken_at(self._connection)
+
+    def audit_unfinished(self) -> dict[int, AuditEntry]:
+        """Commands without an end, by number."""
+        return audit.all_unfinished(self._connection)
 
     def latest_plan(self) -> tuple[datetime, str] | None:
         """The plan kept last, and when it was made."""

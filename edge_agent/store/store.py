@@ -307,9 +307,9 @@ class Store:
 
     # ------------------------------------------------------------------------------------- audit, plans, own state
 
-    async def audit(self, entry: AuditEntry) -> None:
-        """Adds an entry to the audit's chain."""
-        await self._run(self._writing, partial(self._parts.state.audit, entry))
+    async def audit(self, *entries: AuditEntry) -> None:
+        """Adds entries to the audit's chain, all or none."""
+        await self._run(self._writing, partial(self._parts.state.audit, *entries))
 
     async def audit_entries(self, limit: int) -> list[AuditEntry]:
         """The newest audit entries, newest first."""
@@ -318,6 +318,10 @@ class Store:
     async def audit_broken_at(self) -> int | None:
         """Number of the first audit entry that does not fit the chain; None when the chain is whole."""
         return await self._run(self._reading, self._parts.state_reader.audit_broken_at)
+
+    async def audit_unfinished(self) -> dict[int, AuditEntry]:
+        """Commands of the audit that have not come to an end, by number; of a stopped service only those awaited."""
+        return await self._run(self._reading, self._parts.state_reader.audit_unfinished)
 
     async def put_plan(self, made_utc: datetime, plan_json: str) -> None:
         """Keeps a plan."""

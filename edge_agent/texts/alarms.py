@@ -122,6 +122,18 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "write_unverified": Text(
             "{point} 已写 {wrote},未得到证实", "{point}: wrote {wrote}, not verified", "到现场核对", "check on site"
         ),
+        "command_no_effect": Text(
+            "{point} 已写 {wrote} 并证实,但设备没有动作:{reason}(指令 {number})",
+            "{point}: {wrote} was written and verified, but the plant did not follow: {reason} (command {number})",
+            "到现场查看阀门、水泵、机组是否动作",
+            "look at valve, pump or unit on site",
+        ),
+        "command_replaced": Text(
+            "{point} 写入后被设备自行改回 {count} 次,暂停写入",
+            "{point} was changed back by the device {count} times; it is left alone for a while",
+            "查设备是否由自身或他人控制",
+            "find out whether the device, or somebody else, controls it",
+        ),
         "write_refused": Text("{point} 不许写:{reason}", "{point} may not be written: {reason}"),
         "write_failed": Text("{point} 写入失败:{reason}", "{point}: the write failed: {reason}"),
         # control and plan

@@ -21,7 +21,9 @@ JANUARY = datetime(2026, 1, 12, tzinfo=UTC)
 
 
 def write_clock(path: Path, *, speed_ratio: float, sequence: int = 2) -> None:
-    path.write_bytes(CLOCK_LAYOUT.pack(CLOCK_MARK, sequence, elapsed_s(), JANUARY.timestamp(), speed_ratio, math.inf))
+    path.write_bytes(
+        CLOCK_LAYOUT.pack(CLOCK_MARK, sequence, elapsed_s(), JANUARY.timestamp(), speed_ratio, math.inf, 0.0)
+    )
 
 
 def test_simulated_clock_runs_at_its_speed(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ async def test_sleeper_follows_a_change_of_speed(tmp_path: Path) -> None:
         sleeper = group.create_task(sleep_until(clock, JANUARY + timedelta(hours=1)))
         await asyncio.sleep(0)
         with path.open("r+b") as file:  # in place: the reader has mapped this very file
-            file.write(CLOCK_LAYOUT.pack(CLOCK_MARK, 4, elapsed_s(), JANUARY.timestamp(), 36_000.0, math.inf))
+            file.write(CLOCK_LAYOUT.pack(CLOCK_MARK, 4, elapsed_s(), JANUARY.timestamp(), 36_000.0, math.inf, 0.0))
         await sleeper
     assert clock.now_utc() >= JANUARY + timedelta(hours=1)
 

@@ -3,6 +3,7 @@
 import itertools
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_time_is_the_sum_of_speed_times_wall(tmp_path: Path, changes: list[tuple
         clock.set_speed(next_speed_ratio)
         assert clock.now_s() == pytest.approx(before_s, abs=TICK_TOLERANCE_S)  # no jump
         assert before_s == pytest.approx(expected_s, abs=1e-3)
-        _, sequence, anchor_s, simulated_s, written_ratio, _ = CLOCK_LAYOUT.unpack((tmp_path / "clock").read_bytes())
+        _, sequence, anchor_s, simulated_s, written_ratio, *_ = CLOCK_LAYOUT.unpack((tmp_path / "clock").read_bytes())
         assert sequence % 2 == 0
         assert (written_ratio, clock.speed_ratio) == (next_speed_ratio, next_speed_ratio)
         assert simulated_s + (wall.wall_s - anchor_s) * written_ratio == pytest.approx(clock.now_s(), abs=1e-9)
@@ -146,3 +147,17 @@ def test_threads_of_the_simulator_itself_see_no_torn_clock_either(tmp_path: Path
     assert len(steps_s) > 300
     assert min(steps_s) >= 0.0
     clock.close()
+
+
+def test_the_sites_clock_can_be_wrong_while_its_steady_clock_goes_on(tmp_path: Path) -> None:
+    clock = SimClock(tmp_path / "clock", start_s=START_S, wall_s=HandClock())
+    site = SimulatedClock(tmp_path / "clock")
+    before_utc, steady = site.now_utc(), site.steady()
+    clock.set_wrong(-3600.0)
+    assert site.now_utc() - before_utc == timedelta(hours=-1)
+    assert site.steady() == steady
+    clock.set_speed(2.0)
+    clock.hold()
+    assert before_utc - site.now_utc() <= timedelta(hours=1), "a change of speed keeps the error"
+    clock.set_wrong(0.0)
+    assert site.now_utc() >= before_utc

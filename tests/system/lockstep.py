@@ -6,15 +6,17 @@ The controller can be killed at any instant, also between two writes, and starts
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from drivers.sample import Cause, bad, good
 from drivers.writing import WriteOutcome
-from edge_agent.control.command import Outcome, Verdict
+from edge_agent.control.command import FINAL, Outcome, Verdict
 from edge_agent.control.controller import Controller
+from edge_agent.control.effect import reconcile
 from edge_agent.control.intent import BandOutlook
+from edge_agent.control.memory import read_memory
 from edge_agent.control.modes import Mode
 from edge_agent.control.report import CycleReport
 from edge_agent.image import ProcessImage
@@ -236,6 +238,16 @@ class Trace:
         """Lowest supply temperature."""
         return min(self.supply_degc)
 
+    def unfinished(self) -> dict[int, Outcome]:
+        """Commands in the audit that have not come to an end."""
+        waiting: dict[int, Outcome] = {}
+        for outcome in self.outcomes:
+            if outcome.verdict in FINAL:
+                waiting.pop(outcome.number, None)
+            else:
+                waiting[outcome.number] = outcome
+        return waiting
+
     def refused(self) -> list[Outcome]:
         """Commands that the guard did not let pass."""
         return [outcome for outcome in self.outcomes if outcome.verdict is Verdict.REFUSED]
@@ -297,13 +309,25 @@ class Lockstep:
             save_memory=self._save,
             memory=self.saved,
             capacities=CAPACITIES,
+            steady=lambda: ("lockstep", self.now_utc.timestamp()),
+            last_number=max((outcome.number for outcome in self.trace.outcomes), default=0),
+            unfinished=self._close_unknown(),
         )
+
+    def _close_unknown(self) -> frozenset[int]:
+        """As the service does at its start: what nobody can tell the end of is closed; the rest is watched on."""
+        waiting = self.trace.unfinished()
+        watched, lost = reconcile(read_memory(self.saved).expectations, waiting)
+        for number in lost:
+            end = replace(waiting[number], verdict=Verdict.UNKNOWN, reason="service_died", instant_utc=self.now_utc)
+            self.trace.outcomes.append(end)
+        return frozenset(expectation.number for expectation in watched)
 
     async def _save(self, text: str) -> None:
         self.saved = text
 
-    async def _audit(self, outcome: Outcome) -> None:
-        self.trace.outcomes.append(outcome)
+    async def _audit(self, outcomes: Sequence[Outcome]) -> None:
+        self.trace.outcomes.extend(outcomes)
 
     async def _write(self, point: str, value: float) -> WriteOutcome:
         if self._die_after_writes is not None:

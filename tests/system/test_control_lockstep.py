@@ -81,6 +81,8 @@ def assert_safe(day: lockstep.Lockstep) -> None:
     assert day.plant.checker.violations == []
     assert day.truth().protection_trips == 0
     assert day.trace.supply_min_degc >= SUPPLY_MIN_DEGC, f"seed and kills: {day.trace.kills}"
+    awaited = {expectation.number for expectation in day.controller.memory.expectations}
+    assert day.trace.unfinished().keys() <= awaited, "a command in the audit without an end"
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The executor: judged, written on change, proven, repeated with pauses, audited once."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -40,8 +41,8 @@ class Bench:
             return WriteOutcome(verified=False, wrote=value, read_back=None, reason=self.fault)
         return WriteOutcome(verified=True, wrote=value, read_back=value, reason="")
 
-    async def audit(self, outcome: Outcome) -> None:
-        self.audited.append(outcome)
+    async def audit(self, outcomes: Sequence[Outcome]) -> None:
+        self.audited.extend(outcomes)
 
     def carry_out(
         self, *commands: Command, after_s: float = 0.0, mode: Mode = Mode.AUTO, **view: object
@@ -172,3 +173,58 @@ def test_heartbeats_that_fail_are_repeated_each_cycle_and_become_an_alarm(bench:
     bench.fault = ""
     asyncio.run(cycle(90.0))
     assert bench.executor.alarms() == []
+
+
+def stages(bench: Bench) -> list[tuple[int, str, str]]:
+    return [(outcome.number, outcome.verdict, outcome.reason) for outcome in bench.audited]
+
+
+def test_every_command_is_told_before_its_frame_leaves_and_comes_to_an_end(bench: Bench, kit: SimpleNamespace) -> None:
+    bench.carry_out(SETPOINT)
+    assert stages(bench) == [(1, "issued", ""), (1, "verified", "")]
+    bench.carry_out(replace(SETPOINT, value=47.0), after_s=30)
+    assert stages(bench)[2:] == [(2, "issued", ""), (1, "superseded", "by 2"), (2, "verified", "")]
+    later_utc = kit.now_utc + timedelta(seconds=60)
+    bench.image.put([good("hp1.supply_setpoint", later_utc, 47.0, "degC")])
+    asyncio.run(bench.executor.watch(later_utc))
+    assert stages(bench)[-1] == (2, "effected", "")
+    assert bench.executor.expectations == ()
+    bench.fault = "no_answer"
+    bench.carry_out(replace(SETPOINT, value=42.0), after_s=90)
+    assert stages(bench)[-2:] == [(3, "issued", ""), (3, "unverified", "no_answer")]
+
+
+def test_what_the_plant_does_not_follow_is_an_alarm_until_it_does(bench: Bench, kit: SimpleNamespace) -> None:
+    bench.carry_out(SETPOINT)
+    for minutes, value, codes in ((10, 50.0, ["command_no_effect"]), (20, 45.0, [])):
+        now_utc = kit.now_utc + timedelta(minutes=minutes)
+        bench.image.put([good("hp1.supply_setpoint", now_utc, value, "degC")])
+        asyncio.run(bench.executor.watch(now_utc))
+        assert [alarm.code for alarm in bench.executor.alarms()] == codes
+        bench.carry_out(SETPOINT, after_s=60.0 * minutes)
+        bench.image.put([good("hp1.supply_setpoint", now_utc + timedelta(seconds=30), 45.0, "degC")])
+        asyncio.run(bench.executor.watch(now_utc + timedelta(seconds=40)))
+
+
+def test_a_register_that_the_device_keeps_changing_back_is_left_alone(bench: Bench, kit: SimpleNamespace) -> None:
+    for cycle in range(10):
+        bench.carry_out(SETPOINT, after_s=60.0 * cycle)
+        bench.image.put([good("hp1.supply_setpoint", kit.now_utc + timedelta(seconds=60.0 * cycle + 30), 50.0, "degC")])
+    assert len(bench.written) == 3
+    assert [alarm.code for alarm in bench.executor.alarms()] == ["command_replaced"]
+    bench.carry_out(SETPOINT, after_s=2 * 3600.0)
+    assert len(bench.written) == 4, "an hour later it is tried again"
+
+
+def test_a_clock_that_is_set_moves_what_the_executor_waits_for(bench: Bench) -> None:
+    bench.fault = "no_answer"
+    bench.carry_out(SETPOINT)
+    hour = timedelta(hours=1)
+    bench.executor.shift(-hour)
+    assert bench.carry_out(SETPOINT, after_s=-3600.0 + 10.0) == [], "the pause goes on"
+    bench.fault = ""
+    (outcome,) = bench.carry_out(SETPOINT, after_s=-3600.0 + 40.0)
+    assert outcome.verdict is Verdict.VERIFIED
+    bench.executor.shift(hour)
+    (expectation,) = bench.executor.expectations
+    assert expectation.opened_utc == bench.kit.now_utc + timedelta(seconds=40)

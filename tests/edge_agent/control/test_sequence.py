@@ -9,14 +9,14 @@ import pytest
 from edge_agent.control.adopt import adopt
 from edge_agent.control.command import Because, Kind
 from edge_agent.control.memory import Phase, UnitMemory
-from edge_agent.control.sequence import IDLE_S, step
-from edge_agent.control.start import START_HELD_S
+from edge_agent.control.sequence import step
 from edge_agent.control.view import UnitState, UnitView
 from edge_agent.control.want import Step, Want
 
 DIRECT = Want(on=True, mode="direct", setpoint_degc={"direct": 45.0}, limit_ratio={"direct": 0.8})
 CHARGE = Want(on=True, mode="charge", setpoint_degc={"charge": 55.0}, limit_ratio={"charge": 1.0})
 OFF = Want(on=False)
+IDLE_S, START_HELD_S = 60.0, 900.0  # the defaults of the site file
 PUMPS_ON = {"ps_hp1": True, "pu_hp1": True}
 
 

@@ -1,6 +1,7 @@
 """state.db: periods closed once, migrations, damage, audit chain, plans and own state."""
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import Period, Rollup
-from edge_agent.store import database
+from edge_agent.store import audit, database
 from edge_agent.store.rows import AuditEntry, OutboxEntry
 from edge_agent.store.store import Store
 
@@ -117,6 +118,19 @@ async def test_the_audit_is_a_chain_that_shows_any_change(tmp_path: Path) -> Non
     connection.close()
     store = await opened(tmp_path)
     assert await store.audit_broken_at() == 3
+    await store.close()
+
+
+async def test_commands_without_an_end_are_found(tmp_path: Path) -> None:
+    store = await opened(tmp_path)
+    for number, stages in enumerate(
+        (["refused"], ["issued"], ["issued", "verified"], ["issued", "verified", "effected"])
+    ):
+        await store.audit(*(replace(command(0), number=number, outcome=stage) for stage in stages))
+    await store.audit(replace(command(0), outcome="changed"))
+    waiting = await store.audit_unfinished()
+    assert {number: entry.outcome for number, entry in waiting.items()} == {1: "issued", 2: "verified"}
+    assert audit.last_number(await store.audit_entries(100)) == 3
     await store.close()
 
 
