@@ -26,6 +26,7 @@ from hil_sim.devices.registers import (
 ILLEGAL_FUNCTION: Final = 1
 ILLEGAL_ADDRESS: Final = 2
 ILLEGAL_VALUE: Final = 3
+DEVICE_FAILURE: Final = 4
 GATEWAY_TARGET_SILENT: Final = 11
 EXCEPTION_BIT: Final = 0x80
 COIL_ON: Final = 0xFF00

@@ -17,6 +17,7 @@ from hil_sim.devices.catalogue import MODELS
 from hil_sim.devices.contents import Commanded, Content, FaultSwitches, Measured
 from hil_sim.devices.instrument import Inside
 from hil_sim.devices.pdu import (
+    DEVICE_FAILURE,
     ILLEGAL_ADDRESS,
     ILLEGAL_FUNCTION,
     ILLEGAL_VALUE,
@@ -29,6 +30,7 @@ from hil_sim.devices.pdu import (
     write_answer,
 )
 from hil_sim.devices.registers import HOLDING, INPUT, Command, Trap
+from hil_sim.plant.commands import CommandRefused
 from hil_sim.wire_log import WireLog
 
 SPANS_REMEMBERED_MAX: Final = 1000
@@ -83,7 +85,8 @@ class DeviceServer:
             unit: unit number, 1..247.
             model: a name of `hil_sim.devices.catalogue.MODELS`.
             truth: true value [inside unit] of a quantity or command of this device, by name.
-            command: takes an accepted write: name, value [inside unit]; `truth` then returns that value.
+            command: takes an accepted write: name, value [inside unit]; `truth` then returns that value. CommandRefused
+                makes the answer an exception.
             seed: of the instrument errors; the same seed gives the same meters.
             now_s: simulated time [s since 1970].
             log: where every served value is noted.
@@ -417,7 +420,10 @@ class DeviceServer:
                 self._fed_s = now_s
             if command.clears_itself_s is not None or command.repeats_s is not None:
                 self._pulse(command, inside, now_s)
-            self._command(name, inside)
+            try:
+                self._command(name, inside)
+            except CommandRefused as refusal:
+                raise Refused(DEVICE_FAILURE) from refusal
         for trap in harm:
             self.harm[trap.harm] += 1
             if trap.clears_counters:

@@ -20,6 +20,8 @@ VALVE_MIN_RATIO = 0.02
 GAIN_NOISE_RATIO = 0.15
 VENTILATION_NOISE_RATIO = 0.20
 NOISE_MEMORY_H = 3.0
+COIL_RETURN_DEGC_MIN = 25.0
+"""A fresh-air coil cools the return no further than this. Design assumption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,9 @@ class Zone:
             + design.structure_kj_per_k * self.structure_degc
         )
 
-    def step(self, instant_s: float, step_s: float, *, outdoor_degc: float, supply_degc: float) -> float:
+    def step(
+        self, instant_s: float, step_s: float, *, outdoor_degc: float, supply_degc: float, circulating: bool = True
+    ) -> float:
         """Moves the zone on by one step and returns the temperature of its return water [degC]."""
         design = self._design
         local_s = instant_s + LOCAL_OFFSET_S
@@ -174,7 +178,7 @@ class Zone:
 
         opening_ratio = (setpoint_degc + 0.5 * THERMOSTAT_BAND_K - self.room_degc) / THERMOSTAT_BAND_K
         self.valve_ratio = min(1.0, max(VALVE_MIN_RATIO, opening_ratio))
-        water_flow_kg_per_s = self.valve_ratio * design.flow_kg_per_s
+        water_flow_kg_per_s = self.valve_ratio * design.flow_kg_per_s if circulating else 0.0
         above_k = self.water_degc - self.room_degc
         emitted_kw = design.emitter_kw_per_k_n * above_k**EMITTER_EXPONENT if above_k > 0.0 else 0.0
         return_degc = supply_degc + self.valve_ratio * (self.water_degc - supply_degc)
@@ -201,7 +205,7 @@ class Building:
         seed: of its noise.
     """
 
-    __slots__ = ("heat_kw", "return_degc", "zones")
+    __slots__ = ("circulating", "coil_kw", "extra_kw", "heat_kw", "return_degc", "zones")
 
     def __init__(self, *, seed: int) -> None:
         self.zones = (
@@ -210,16 +214,23 @@ class Building:
         )
         self.heat_kw = 0.0
         self.return_degc = 38.0
+        self.circulating = True
+        """Whether the load pump turns; it is the building's, not the controller's."""
+        self.extra_kw = 0.0
+        """What a fresh-air coil in the return would take besides; its heat leaves with the exhaust air."""
+        self.coil_kw = 0.0
+        """What the coil took in the last step."""
 
     @property
     def flow_kg_per_s(self) -> float:
         """Flow of the distribution loop [kg/s]."""
-        return sum(zone.flow_kg_per_s for zone in self.zones)
+        return sum(zone.flow_kg_per_s for zone in self.zones) if self.circulating else 0.0
 
     @property
     def indoor_degc(self) -> float:
         """Room temperature, mean of the zones by their flow [degC]."""
-        return sum(zone.flow_kg_per_s * zone.room_degc for zone in self.zones) / self.flow_kg_per_s
+        flow_kg_per_s = sum(zone.flow_kg_per_s for zone in self.zones)
+        return sum(zone.flow_kg_per_s * zone.room_degc for zone in self.zones) / flow_kg_per_s
 
     def stored_kj(self) -> float:
         """Heat in all zones above 0 degC [kJ]."""
@@ -227,16 +238,28 @@ class Building:
 
     def boundary_kw(self) -> float:
         """Gains minus losses of the last step: heat that crossed the walls inwards [kW]."""
-        return sum(zone.gain_kw - zone.loss_kw for zone in self.zones)
+        return sum(zone.gain_kw - zone.loss_kw for zone in self.zones) - self.coil_kw
 
     def step(self, instant_s: float, step_s: float, *, outdoor_degc: float, supply_degc: float) -> None:
         """Moves both zones on; `heat_kw` is then what they took, `return_degc` what they sent back."""
         mixed_kg_k_per_s = 0.0
         for zone in self.zones:
-            zone_return_degc = zone.step(instant_s, step_s, outdoor_degc=outdoor_degc, supply_degc=supply_degc)
+            zone_return_degc = zone.step(
+                instant_s,
+                step_s,
+                outdoor_degc=outdoor_degc,
+                supply_degc=supply_degc,
+                circulating=self.circulating,
+            )
             mixed_kg_k_per_s += zone.flow_kg_per_s * zone_return_degc
         flow_kg_per_s = self.flow_kg_per_s
-        self.return_degc = mixed_kg_k_per_s / flow_kg_per_s
+        if flow_kg_per_s <= 0.0:
+            self.heat_kw = self.coil_kw = 0.0
+            return
+        back_degc = mixed_kg_k_per_s / flow_kg_per_s
+        capacity_kw_per_k = flow_kg_per_s * HEAT_CAPACITY_KJ_PER_KG_K
+        self.coil_kw = min(self.extra_kw, capacity_kw_per_k * max(0.0, back_degc - COIL_RETURN_DEGC_MIN))
+        self.return_degc = back_degc - self.coil_kw / capacity_kw_per_k
         self.heat_kw = flow_kg_per_s * HEAT_CAPACITY_KJ_PER_KG_K * (supply_degc - self.return_degc)
 
     def shortfall_kw(self, *, supply_degc: float, wanted_degc: float) -> float:

@@ -1,6 +1,8 @@
 """The plant's own judge: what must never happen, seen from the physics.
 
 Only commands from outside are judged, not local control. A condition that lasts is reported once, when it begins.
+What a controller can only know after its next look at the plant (a unit that a person has just turned to local, a trip)
+counts from SEEN_S on.
 """
 
 from collections import defaultdict
@@ -16,6 +18,22 @@ CHARGE_PATH_OPEN_RATIO = 0.5
 assumption.
 """
 HOUR_S = 3600.0
+SEEN_S = 120.0
+"""A controller looks at a unit every half minute, and acts on it within another one; twice that is late. Ours."""
+EVAPORATOR_OUTLET_DEGC_MIN = 1.0
+"""Water that leaves the evaporator colder than this may freeze in a channel with less flow. Design assumption."""
+OPEN_RATIO = 0.05
+"""A valve open by less leaks; it does not discharge. Ours."""
+DISCHARGE_WRONG_S = 300.0
+"""A discharge that does harm may last this long: a look, the valve's travel, the loop's own delay. Ours."""
+CHARGE_LOST_S = 900.0
+"""Units may charge for this long while the loop takes more out of the tank than they bring in: the tank may balance the
+loop while it is charged, but heat that is made hot for the tank and is used at once is made too dear. Ours.
+"""
+COLDER_K = 0.5
+"""The tank's top must be this much colder than the return to count as drawing heat out of the loop. Ours."""
+DEMAND_SLACK_RATIO = 0.02
+"""The mean of a window may exceed its limit by the error of the meter that the controller reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +45,8 @@ class SiteLimits:
         supply_degc_max: upper limit of the loop's supply.
         tank_degc_max: upper limit of any layer.
         source_inlet_degc_min: lowest water from the ground without antifreeze. Source: GB 50366, 4.3.5A.
-        grid_kw_max: highest electric power of the plant, None if not limited.
+        grid_kw_max: highest mean electric power of the plant in a demand window, None if not limited.
+        demand_response: (begin, end, power): what it is limited to in between [s since 1970, kW].
         min_on_s: shortest run of a unit.
         min_off_s: shortest rest of a unit.
         starts_per_hour_max: starts of a unit in any hour.
@@ -43,6 +62,14 @@ class SiteLimits:
     min_off_s: float = 1800.0
     starts_per_hour_max: int = 2
     starts_per_day_max: int = 6
+    demand_response: tuple[tuple[float, float, float], ...] = ()
+
+    def grid_kw_at(self, instant_s: float) -> float | None:
+        """Limit of the electric power at an instant [kW]; None: not limited."""
+        limits_kw = [kw for begin_s, end_s, kw in self.demand_response if begin_s <= instant_s < end_s]
+        if self.grid_kw_max is not None:
+            limits_kw.append(self.grid_kw_max)
+        return min(limits_kw, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +99,7 @@ class Checker:
         self.violations: list[Violation] = []
         self._lasting: set[tuple[str, str]] = set()
         self._starts_s: dict[str, list[float]] = defaultdict(list)
+        self._since_s: dict[str, float] = {}
 
     def run_requested(self, instant_s: float, unit: Unit, *, source_pump: bool, user_pump: bool) -> None:
         """Judges a run request that has just changed from 0 to 1."""
@@ -90,15 +118,43 @@ class Checker:
             self._report(
                 instant_s, "min_off", f"{unit.name} started after {off_s:.0f} s off, least {limits.min_off_s:.0f} s"
             )
-        starts_s = self._starts_s[unit.name]
-        starts_s.append(instant_s)
-        last_hour = sum(1 for start_s in starts_s if start_s > instant_s - HOUR_S)
-        day = (instant_s + LOCAL_OFFSET_S) // DAY_S
-        today = sum(1 for start_s in starts_s if (start_s + LOCAL_OFFSET_S) // DAY_S == day)
+        self._starts_s[unit.name].append(instant_s)
+        last_hour, today = self._starts_of(unit.name, instant_s)
         if last_hour > limits.starts_per_hour_max:
             self._report(instant_s, "starts_per_hour", f"{unit.name} started {last_hour} times within an hour")
         if today > limits.starts_per_day_max:
             self._report(instant_s, "starts_per_day", f"{unit.name} started {today} times today")
+
+    def may_start(self, instant_s: float, unit: Unit) -> bool:
+        """Whether a start now would break no rule: rested, and starts left."""
+        last_hour, today = self._starts_of(unit.name, instant_s)
+        limits = self.limits
+        return (
+            instant_s - unit.last_stop_s >= limits.min_off_s
+            and last_hour < limits.starts_per_hour_max
+            and today < limits.starts_per_day_max
+        )
+
+    def _starts_of(self, name: str, instant_s: float) -> tuple[int, int]:
+        """Starts of a unit within the last hour, and on the present day of the local calendar."""
+        starts_s = self._starts_s[name]
+        day = (instant_s + LOCAL_OFFSET_S) // DAY_S
+        return (
+            sum(1 for start_s in starts_s if start_s > instant_s - HOUR_S),
+            sum(1 for start_s in starts_s if (start_s + LOCAL_OFFSET_S) // DAY_S == day),
+        )
+
+    def commanded_in_local(self, instant_s: float, unit: Unit, *, name: str, selected_s: float) -> None:
+        """Judges a command to a unit whose selector stands on local since an instant."""
+        if self._begins("commanded_in_local", unit.name, holds=instant_s - selected_s > SEEN_S):
+            text = f"{unit.name}: {name} written {instant_s - selected_s:.0f} s after it was turned to local"
+            self._report(instant_s, "commanded_in_local", text)
+
+    def commanded_while_tripped(self, instant_s: float, unit: Unit, *, name: str) -> None:
+        """Judges a command to a tripped unit that is no withdrawal of the request to run."""
+        if self._begins("commanded_while_tripped", unit.name, holds=unit.state_age_s > SEEN_S):
+            text = f"{unit.name}: {name} written {unit.state_age_s:.0f} s after it has tripped"
+            self._report(instant_s, "commanded_while_tripped", text)
 
     def stop_requested(self, instant_s: float, unit: Unit) -> None:
         """Judges a run request that has just changed from 1 to 0."""
@@ -130,6 +186,60 @@ class Checker:
             text = f"{name}: charges with valve_charge at {charge_position_ratio:.2f}"
             self._report(instant_s, "charge_valve_closed", text)
 
+    def check_evaporator(self, instant_s: float, unit: Unit, *, outlet_degc: float) -> None:
+        """Judges the water that leaves the evaporator of a unit."""
+        cold = unit.compressor_on and outlet_degc < EVAPORATOR_OUTLET_DEGC_MIN
+        if self._begins("evaporator_freezes", unit.name, holds=cold):
+            self._report(instant_s, "evaporator_freezes", f"{unit.name}: evaporator outlet {outlet_degc:.1f} degC")
+
+    def check_demand(self, instant_s: float, *, window_kw: float, window_s: float) -> None:
+        """Judges the mean power of a demand window that has just ended."""
+        limit_kw = self.limits.grid_kw_at(instant_s - window_s)
+        if limit_kw is None:
+            return
+        if window_kw > limit_kw * (1.0 + DEMAND_SLACK_RATIO):
+            text = f"mean power of a window {window_kw:.0f} kW, limit {limit_kw:.0f} kW"
+            self._report(instant_s, "grid_limit", text)
+
+    def check_discharge(
+        self,
+        instant_s: float,
+        *,
+        open_ratio: float,
+        supply_degc: float,
+        tank_degc: float,
+        return_degc: float,
+        lost: bool,
+    ) -> None:
+        """Judges what the open tank does to the loop.
+
+        Args:
+            instant_s: end of the step [s since 1970].
+            open_ratio: how far the way out of the tank is open.
+            supply_degc: water in the supply header.
+            tank_degc: top of the tank.
+            return_degc: water in the return header.
+            lost: whether units charge while the loop takes more water out of the tank than they bring in.
+        """
+        limits = self.limits
+        is_open = open_ratio > OPEN_RATIO
+        if self._lasts("discharge_into_hot_loop", instant_s, holds=is_open and supply_degc > limits.supply_degc_max):
+            text = f"tank open by {open_ratio:.2f} with a supply of {supply_degc:.1f} degC"
+            self._report(instant_s, "discharge_into_hot_loop", text)
+        if self._lasts("discharge_of_cold_tank", instant_s, holds=is_open and tank_degc < return_degc - COLDER_K):
+            text = f"tank of {tank_degc:.1f} degC open to a return of {return_degc:.1f} degC"
+            self._report(instant_s, "discharge_of_cold_tank", text)
+        warm = supply_degc > limits.supply_degc_min + SUPPLY_MARGIN_K  # heat goes first
+        if self._lasts("charge_and_discharge", instant_s, holds=lost and warm, most_s=CHARGE_LOST_S):
+            text = f"a unit charges while the tank, open by {open_ratio:.2f}, empties; supply {supply_degc:.1f} degC"
+            self._report(instant_s, "charge_and_discharge", text)
+
+    def check_outage(self, instant_s: float, *, avoidable: bool, missing_k: float, spare_kw: float) -> None:
+        """Judges a cold supply: avoidable when sound parts of the plant lay idle."""
+        if self._begins("avoidable_outage", "loop", holds=avoidable):
+            text = f"supply is {missing_k:.1f} K below what counts as cold while {spare_kw:.0f} kW of heat lie idle"
+            self._report(instant_s, "avoidable_outage", text)
+
     def check_plant(
         self,
         instant_s: float,
@@ -138,9 +248,8 @@ class Checker:
         tank_top_degc: float,
         source_inlet_degc: float,
         any_running: bool,
-        electric_kw: float,
     ) -> None:
-        """Judges temperatures and power at the end of a step."""
+        """Judges temperatures at the end of a step."""
         limits = self.limits
         if self._begins("supply_too_hot", "loop", holds=supply_degc > limits.supply_degc_max + SUPPLY_MARGIN_K):
             text = f"supply {supply_degc:.1f} degC, limit {limits.supply_degc_max:.1f}"
@@ -152,9 +261,6 @@ class Checker:
         if self._begins("source_too_cold", "ground", holds=cold):
             text = f"source inlet {source_inlet_degc:.1f} degC, limit {limits.source_inlet_degc_min:.1f}"
             self._report(instant_s, "source_too_cold", text)
-        grid_kw_max = limits.grid_kw_max
-        if grid_kw_max is not None and self._begins("grid_limit", "plant", holds=electric_kw > grid_kw_max):
-            self._report(instant_s, "grid_limit", f"electric power {electric_kw:.0f} kW, limit {grid_kw_max:.0f} kW")
 
     def _begins(self, code: str, subject: str, *, holds: bool) -> bool:
         """Whether a lasting condition has just begun."""
@@ -166,6 +272,14 @@ class Checker:
             return False
         self._lasting.add(key)
         return True
+
+    def _lasts(self, code: str, instant_s: float, *, holds: bool, most_s: float = DISCHARGE_WRONG_S) -> bool:
+        """Whether a condition has just lasted for too long."""
+        if not holds:
+            self._since_s.pop(code, None)
+            return self._begins(code, "plant", holds=False)
+        since_s = self._since_s.setdefault(code, instant_s)
+        return instant_s - since_s >= most_s and self._begins(code, "plant", holds=True)
 
     def _report(self, instant_s: float, code: str, text: str) -> None:
         self.violations.append(Violation(instant_s, code, text))

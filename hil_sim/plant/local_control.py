@@ -44,6 +44,9 @@ class LocalControl:
         "_start_delay_s",
         "_unit",
         "active",
+        "hand",
+        "powered",
+        "selected_s",
         "touched_s",
     )
 
@@ -59,15 +62,36 @@ class LocalControl:
         self._low_load_s = 0.0
         self.active = True
         self.touched_s = instant_s - WATCHDOG_S
+        self.selected_s: float | None = None
+        """When a person turned the selector at the unit to local; None: it stands on remote."""
+        self.hand: bool | None = None
+        """While it stands on local: on or off by hand; None: by the thermostat."""
+        self.powered = True
 
     def touch(self, instant_s: float) -> None:
         """Notes a write to a register of the unit or to one of its pumps: the agent lives and is in charge."""
+        if self.selected_s is not None:
+            return
         self.touched_s = instant_s
         self.active = False
         self._cold_s = self._low_load_s = 0.0
 
+    def select_local(self, instant_s: float, *, hand: bool | None = None) -> None:
+        """A person turns the selector to local: from now on the panel commands, whoever writes."""
+        self.selected_s = instant_s
+        self.active = True
+        self.hand = hand
+
+    def select_remote(self, instant_s: float) -> None:
+        """A person turns it back; whoever commands from remote has the watchdog's time to come."""
+        self.selected_s = None
+        self.hand = None
+        self.touch(instant_s)
+
     def step(self, instant_s: float, step_s: float, *, header_degc: float) -> None:
         """Takes over when the watchdog has run out, and then decides."""
+        if not self.powered:
+            return
         if not self.active:
             if instant_s - self.touched_s < WATCHDOG_S:
                 return
@@ -80,7 +104,9 @@ class LocalControl:
         self._cold_s = self._cold_s + step_s if cold and not unit.run_request else 0.0
         low = unit.state is State.RUNNING and unit.load_ratio < self._stage_down_load_ratio
         self._low_load_s = self._low_load_s + step_s if low else 0.0
-        if self._cold_s >= self._start_delay_s:
+        if self.hand is not None:
+            unit.run_request = self.hand
+        elif self._cold_s >= self._start_delay_s:
             unit.run_request = True
         elif header_degc > LOCAL_SETPOINT_DEGC + STOP_ABOVE_K or self._low_load_s >= self._stage_down_delay_s:
             unit.run_request = False

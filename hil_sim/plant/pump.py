@@ -1,4 +1,4 @@
-"""A pump of constant speed: a command, a run feedback, a flow, an electric power."""
+"""A pump of constant speed: a command, a motor, a run feedback, a flow, an electric power; and what can fail of it."""
 
 
 class Pump:
@@ -9,13 +9,29 @@ class Pump:
         running_kw: electric power while it runs.
     """
 
-    __slots__ = ("commanded", "flow_kg_per_s", "running", "running_kw")
+    __slots__ = ("blocked", "commanded", "dead", "feedback_lost", "flow_kg_per_s", "running", "running_kw")
 
     def __init__(self, flow_kg_per_s: float, running_kw: float) -> None:
         self.flow_kg_per_s = flow_kg_per_s
         self.running_kw = running_kw
         self.commanded = False
         self.running = False
+        self.blocked = False
+        """Fault: it turns and moves no water: a shut valve, a full strainer, a broken coupling."""
+        self.dead = False
+        """Fault, or no power: the motor does not follow its command."""
+        self.feedback_lost = False
+        """Fault: it runs, and its contact does not say so."""
+
+    @property
+    def flowing(self) -> bool:
+        """Whether it moves water."""
+        return self.running and not self.blocked
+
+    @property
+    def feedback(self) -> bool:
+        """What its contact says."""
+        return self.running and not self.feedback_lost
 
     @property
     def electric_kw(self) -> float:
@@ -24,4 +40,4 @@ class Pump:
 
     def step(self) -> None:
         """Lets the motor follow its command."""
-        self.running = self.commanded
+        self.running = self.commanded and not self.dead

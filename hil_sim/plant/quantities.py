@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from hil_sim.plant.building import Building
 from hil_sim.plant.local_control import LocalControl
 from hil_sim.plant.loop import Header
 from hil_sim.plant.meter import HeatMeter, PowerMeter
@@ -57,6 +58,7 @@ class Parts(Protocol):
     tank: StratifiedTank
     supply_header: Header
     return_header: Header
+    building: Building
     meter_user: HeatMeter
     meter_tank: HeatMeter
     meter_source: HeatMeter
@@ -100,7 +102,7 @@ def _commanded(pump: Pump) -> Getter:
 
 
 def _running(pump: Pump) -> Getter:
-    return lambda: float(pump.running)
+    return lambda: float(pump.feedback)
 
 
 def _voltage(plant: Parts, no_load_v: float) -> Getter:
@@ -167,13 +169,13 @@ def _add_unit(table: Table, plant: Parts, position: int) -> None:
     run_hours_before = plant.run_hours_before[position] - unit.run_s / 3600.0
 
     def alarm_code() -> float:
-        if unit.state is not State.TRIPPED and local.active:
+        if unit.state is not State.TRIPPED and local.active and local.selected_s is None:
             return float(Alarm.COMMUNICATION_LOST)
         return float(unit.alarm)
 
     table[device, "state"] = lambda: float(unit.state)
     table[device, "mode_actual"] = lambda: float(unit.mode_actual)
-    table[device, "remote"] = lambda: 1.0  # the selector at the panel stands on remote; a lost agent does not turn it
+    table[device, "remote"] = lambda: float(local.selected_s is None)  # a lost agent does not turn the selector
     table[device, "alarm_code"] = alarm_code
     table[device, "load_ratio"] = lambda: unit.load_ratio
     names = (
@@ -185,7 +187,7 @@ def _add_unit(table: Table, plant: Parts, position: int) -> None:
     for name, sensor in zip(names, plant.unit_sensors[position], strict=True):
         table[device, name] = _shown(sensor)
     table[device, "user_flow"] = lambda: float(unit.user_flow)
-    table[device, "source_flow"] = lambda: float(source_pump.running)
+    table[device, "source_flow"] = lambda: float(source_pump.flowing)
     table[device, "starts_total"] = lambda: float(starts_before + unit.starts)
     table[device, "run_hours"] = lambda: run_hours_before + unit.run_s / 3600.0
     table[device, "electric_power"] = lambda: unit.electric_kw
@@ -208,4 +210,4 @@ def _add_station(table: Table, plant: Parts) -> None:
     table["io1", "valve_discharge_position"] = lambda: plant.valve_discharge.position_ratio
     table["io1", "supply_temperature"] = lambda: plant.supply_header.degc
     table["io1", "return_temperature"] = lambda: plant.return_header.degc
-    table["io1", "load_pump_running"] = lambda: 1.0
+    table["io1", "load_pump_running"] = lambda: float(plant.building.circulating)

@@ -55,6 +55,8 @@ class Truth:
         thermostat_stops: stops by the units' own thermostats while they were asked to run.
         energy_residual_relative: what the balance of the whole plant fails to close by, over the heat delivered.
         discomfort_kelvin_hours: supply below the lower limit minus 0.5 K, integrated.
+        supply_degc_min: lowest supply since the simulation began.
+        avoidable_kelvin_hours: the part of the discomfort during which sound parts of the plant lay idle.
         unmet_heat_kwh: only while that holds: what the radiators would have given more at the wanted supply
             temperature.
     """
@@ -81,4 +83,6 @@ class Truth:
     thermostat_stops: int
     energy_residual_relative: float
     discomfort_kelvin_hours: float
+    supply_degc_min: float
+    avoidable_kelvin_hours: float
     unmet_heat_kwh: float

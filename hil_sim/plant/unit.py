@@ -104,6 +104,7 @@ class Unit:
         "electric_kw",
         "flow_kg_per_s",
         "heat_kw",
+        "ignores_stop",
         "last_start_s",
         "last_stop_s",
         "leaving_degc",
@@ -111,6 +112,7 @@ class Unit:
         "mode_actual",
         "mode_request",
         "name",
+        "powered",
         "run_request",
         "run_s",
         "setpoint_degc",
@@ -151,6 +153,9 @@ class Unit:
         self.last_stop_s = -math.inf
         self.starts = 0
         self.trips = 0
+        self.powered = True
+        self.ignores_stop = False
+        """Fault: while its compressor runs, a withdrawn request changes nothing."""
         self.thermostat_stops = 0
         self.run_s = 0.0
         self._body_fast_kj = 0.0
@@ -174,6 +179,20 @@ class Unit:
             self.alarm = Alarm.NONE
             self._enter(State.OFF)
 
+    def trip(self, instant_s: float, alarm: Alarm) -> None:
+        """Stops at once and latches, as by one of its own protections."""
+        self._trip(instant_s, alarm)
+
+    def lose_power(self, instant_s: float) -> None:
+        """The supply fails: what ran stands, requests are forgotten; a latched trip stays latched."""
+        self.powered = False
+        self.run_request = False
+        self.standby = False
+        if self.compressor_on:
+            self._stop_compressor(instant_s)
+        if self.state is not State.TRIPPED:
+            self._enter(State.OFF)
+
     def control(
         self,
         instant_s: float,
@@ -195,6 +214,8 @@ class Unit:
             user_inlet_degc: water that enters the condenser circuit [degC].
         """
         self.state_age_s += step_s
+        if not self.powered:
+            return
         if self.compressor_on:
             self._watch(
                 instant_s,
@@ -208,7 +229,7 @@ class Unit:
         elif self.state is State.STARTING:
             self._control_starting(instant_s, step_s, source_flow=source_flow, user_flow=user_flow)
         elif self.state is State.RUNNING:
-            if not self.run_request:
+            if not self.run_request and not self.ignores_stop:
                 self._enter(State.STOPPING)
             elif self.mode_request is not self.mode_actual:
                 # The diverter moves at lowest load; the ramp then begins again.
@@ -245,7 +266,7 @@ class Unit:
             condenser_kw = self.source_heat_kw + compressor_kw
             self.run_s += step_s
         else:
-            self.electric_kw = STANDBY_KW
+            self.electric_kw = STANDBY_KW if self.powered else 0.0
             self.source_heat_kw = 0.0
         if user_flow:
             self.heat_kw = self._give(step_s, condenser_kw)

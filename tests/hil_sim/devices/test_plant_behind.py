@@ -78,3 +78,22 @@ def test_every_command_reads_back_as_written(plant: GroundOffice, name: str) -> 
             back = device.answer(struct.pack(">BHH", 3, command.number.address, 1))
             assert back == struct.pack(">BBH", 3, 2, raw), command.name
             assert plant.quantity(name, command.name) == pytest.approx(value)
+
+
+def test_a_command_that_the_plant_refuses_is_answered_with_an_exception_and_changes_nothing(
+    plant: GroundOffice,
+) -> None:
+    device = server(plant, "hp1", WireLog())
+    command = next(command for command in device.map.commands if command.name == "supply_setpoint")
+    words = command.number.to_words(47.0, device.map.order)
+    request = struct.pack(">BHHB", 16, command.number.address, len(words), 2 * len(words))
+    request += struct.pack(f">{len(words)}H", *words)
+    before_degc = plant.quantity("hp1", "supply_setpoint")
+    plant.commands.refused.add(("hp1", "supply_setpoint"))
+    try:
+        assert device.answer(request) == bytes((0x90, 4))
+    finally:
+        plant.commands.refused.clear()
+    assert plant.quantity("hp1", "supply_setpoint") == before_degc
+    assert device.answer(request) is not None
+    assert plant.quantity("hp1", "supply_setpoint") == 47.0
