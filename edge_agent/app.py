@@ -244,6 +244,7 @@ class Service:
                 name: {mode: figures.heat_kw for mode, figures in performance.modes.items()}
                 for name, performance in self.configuration.performance.items()
             },
+            performance=self.configuration.performance,
         )
         await self.operation.prepare(self.controller)
         self.planner = Planner(

@@ -7,12 +7,12 @@ it, because somebody stands at the machine; every other rule of the guard and of
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import TypeVar
 
 from drivers.commissioning.mbpoll import read_question
@@ -90,14 +90,26 @@ def interrupted_once() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+UNIT_ROLES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {
+        Kind.RUN_REQUEST: ("run_request",),
+        Kind.MODE_REQUEST: ("mode_request", "charge_contact"),
+        Kind.SETPOINT: ("supply_setpoint",),
+        Kind.CAPACITY_LIMIT: ("capacity_limit",),
+        Kind.STAGE: ("stage_request",),
+        Kind.HEARTBEAT: ("heartbeat",),
+    }
+)
+"""What a unit may be told, and which points carry it."""
+
+
 def commands_of(site: SiteFile, device: str, point: str) -> list[tuple[Kind, str]]:
     """What a point is to control: kind of command and its subject in the site file; several pumps may share one."""
     found = [
         (kind, name)
         for name, unit in site.units.items()
-        if unit.device == device
-        for kind in (Kind.RUN_REQUEST, Kind.MODE_REQUEST, Kind.SETPOINT, Kind.CAPACITY_LIMIT, Kind.HEARTBEAT)
-        if kind.value == point
+        for kind, roles in UNIT_ROLES.items()
+        if f"{device}.{point}" in (*map(unit.point, roles), *(unit.points.stage_contacts if kind is Kind.STAGE else ()))
     ]
     found += [(Kind.PUMP, name) for name, pump in site.pumps.items() if (pump.device, pump.command) == (device, point)]
     for name, valve in site.valves.items():

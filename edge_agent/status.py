@@ -10,6 +10,7 @@ from drivers.device import Device
 from drivers.sample import Cause, Sample
 from drivers.wire_budget import WireBudget
 from edge_agent.acquisition import BusWatch
+from edge_agent.control.actuation import Load
 from edge_agent.control.report import CycleReport
 from edge_agent.image import sample_dict
 from edge_agent.planner import Planner
@@ -101,6 +102,20 @@ def tariff_dict(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo, facts: Fac
     }
 
 
+def load_dict(load: Load | None) -> dict[str, object]:
+    """What a unit can be told, is told and gives; what was learned is rounded, it is no reading."""
+    if load is None:
+        return {}
+    given_ratio = load.given_ratio
+    return {
+        "actuation": load.actuation,
+        "stage": load.stage if load.stages else None,
+        "stages": load.stages or None,
+        "given_ratio": None if given_ratio is None else round(given_ratio, 3),
+        "achieved": {key: round(value, 3) for key, value in load.achieved.items()},
+    }
+
+
 def control_dict(report: CycleReport | None) -> dict[str, object]:
     """What control sees and does."""
     if report is None:
@@ -120,6 +135,7 @@ def control_dict(report: CycleReport | None) -> dict[str, object]:
                 "waiting": list(unit.waiting),
                 "wanted": None if name not in report.wants else report.wants[name].on,
                 "wanted_mode": None if name not in report.wants else report.wants[name].mode,
+                **load_dict(unit.load),
             }
             for name, unit in report.units.items()
         },

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     MODE_REQUEST = "mode_request"
     SETPOINT = "supply_setpoint"
     CAPACITY_LIMIT = "capacity_limit"
+    STAGE = "stage"
     HEARTBEAT = "heartbeat"
     PUMP = "pump"
     ISOLATING_VALVE = "isolating_valve"

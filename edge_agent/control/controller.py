@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from edge_agent.control.actuation import Load, learn, load_given, stage_alarms, stage_count
 from edge_agent.control.adopt import adopt
 from edge_agent.control.arrange import arrange
 from edge_agent.control.command import Alarm, Because, Kind, Outcome, Verdict
@@ -37,7 +38,7 @@ from edge_agent.control.view import PlantView, build_view
 from edge_agent.control.want import Step, Want
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import UnitNow
-from edge_agent.settings.model import SiteFile
+from edge_agent.settings.model import Performance, SiteFile
 from scheduling.plan import Plan
 
 HOLD_AFTER_CYCLES = 5
@@ -59,6 +60,7 @@ class Controller:
         memory: what was kept before, None at the first start.
         log: for the log of this room.
         capacities: heat at full load by unit and mode; a unit that is missing counts with its rating.
+        performance: what each unit needs for what it gives; without it electricity says nothing of its load.
         now_utc: the site's clock, against which a cycle that was held up is given up; None on a fake clock.
         steady: epoch and reading [s] of a clock that runs as the site's does and that nobody sets; None: not watched.
         last_number: of the last command in the audit.
@@ -76,6 +78,7 @@ class Controller:
         memory: str | None,
         log: logging.Logger | None = None,
         capacities: Capacities | None = None,
+        performance: Mapping[str, Performance] | None = None,
         renew: Renew = lambda _point, _value: True,
         now_utc: Callable[[], datetime] | None = None,
         steady: Callable[[], tuple[str, float]] | None = None,
@@ -103,6 +106,8 @@ class Controller:
         self._kept_memory = ControlMemory()
         self._log = log or logging.getLogger(__name__)
         self._capacities = capacities or {}
+        self._performance = performance or {}
+        self._learned_utc: datetime | None = None
         self._begun_utc: datetime | None = None
         self._blind_count = 0
         self._holding = False
@@ -200,12 +205,14 @@ class Controller:
         )
         if mode is Mode.AUTO:
             self._take_back(before, outcomes)
+            self._learn(wants, view)
             await self._keep(now_utc)
         else:
             self._follow_valves(view)
         alarms = [alarm for taken in steps.values() for alarm in taken.alarms]
         alarms += [alarm for result in results.values() for alarm in result.alarms]
         alarms += pump_alarms(tuple(commands), view=view)
+        alarms += self._stage_alarms(view) if mode is Mode.AUTO else []
         return self._report(view, alarms=alarms, outcomes=outcomes, wants=wants, steps=steps, results=results)
 
     def _adopt(self, view: PlantView) -> None:
@@ -277,7 +284,15 @@ class Controller:
             if self._site.units[name].loop not in self._loops:
                 continue
             memory = self._memory.unit(name)
-            taken = step(name, memory, want=wants[name], view=view, site=self._site, may_request=may_request)
+            taken = step(
+                name,
+                memory,
+                want=wants[name],
+                view=view,
+                site=self._site,
+                may_request=may_request,
+                achieved=self._memory.achieved.get(name),
+            )
             if taken.memory.phase is Phase.STARTING and memory.phase is not Phase.STARTING:
                 may_request = False
             steps[name] = taken
@@ -286,12 +301,74 @@ class Controller:
     # ------------------------------------------------------------------------------------------------------ commands
 
     def _take_back(self, before: ControlMemory, outcomes: Sequence[Outcome]) -> None:
-        """A refused start, stop or change of mode did not happen: the unit is where it was."""
+        """A refused start, stop, stage or change of mode did not happen: the unit is where it was."""
         for outcome in outcomes:
-            refused = outcome.verdict is Verdict.REFUSED
-            if refused and outcome.command.kind in (Kind.RUN_REQUEST, Kind.MODE_REQUEST):
-                name = outcome.command.subject
+            if outcome.verdict is not Verdict.REFUSED:
+                continue
+            name = outcome.command.subject
+            if outcome.command.kind in (Kind.RUN_REQUEST, Kind.MODE_REQUEST):
                 self._memory = self._memory.with_unit(name, before.unit(name))
+            elif outcome.command.kind is Kind.STAGE:
+                was, now = before.unit(name), self._memory.unit(name)
+                self._memory = self._memory.with_unit(name, replace(now, stage=was.stage, stages_utc=was.stages_utc))
+
+    # --------------------------------------------------------------------------------------------------------- load
+
+    def _given_ratio(self, name: str, view: PlantView) -> float | None:
+        """Share of its full heat that a unit gives now."""
+        performance = self._performance.get(name)
+        figures = None if performance is None else performance.modes.get(self._memory.unit(name).mode or "")
+        return load_given(self._site.units[name], view.units[name], figures)
+
+    def _learn(self, wants: Mapping[str, Want], view: PlantView) -> None:
+        """Learns what each unit gives for what it was told."""
+        now_utc = view.instant_utc
+        before_utc, self._learned_utc = self._learned_utc, now_utc
+        if before_utc is None:
+            return
+        # Two cycles at most: what happened while we were away is not known.
+        step_s = min((now_utc - before_utc).total_seconds(), 2.0 * self._site.control.cycle_s)
+        achieved = dict(self._memory.achieved)
+        for name, unit in self._site.units.items():
+            memory = self._memory.unit(name)
+            known = learn(
+                achieved.get(name, {}),
+                unit,
+                memory,
+                told_ratio=wants[name].limit_ratio.get(memory.mode or ""),
+                given_ratio=self._given_ratio(name, view),
+                step_s=step_s,
+                now_utc=now_utc,
+            )
+            if known:
+                achieved[name] = known
+        self._memory = replace(self._memory, achieved=achieved)
+
+    def _stage_alarms(self, view: PlantView) -> list[Alarm]:
+        return [
+            alarm
+            for name, unit in self._site.units.items()
+            for alarm in stage_alarms(
+                name,
+                unit,
+                self._memory.unit(name),
+                seen=view.units[name],
+                given_ratio=self._given_ratio(name, view),
+                now_utc=view.instant_utc,
+            )
+        ]
+
+    def _load(self, name: str, view: PlantView) -> Load:
+        unit = self._site.units[name]
+        return Load(
+            unit.actuation,
+            stage=self._memory.unit(name).stage,
+            stages=stage_count(unit),
+            given_ratio=self._given_ratio(name, view),
+            achieved=self._memory.achieved.get(name, {}),
+        )
+
+    # ------------------------------------------------------------------------------------------------------- journal
 
     async def _keep(self, now_utc: datetime) -> None:
         """Keeps the memory: at once when a unit or an awaited effect has changed, now and then for the regulators."""
@@ -337,7 +414,10 @@ class Controller:
         return CycleReport(
             instant_utc=view.instant_utc,
             outcomes=tuple(outcomes),
-            units={name: unit_words(self._memory.unit(name), steps.get(name)) for name in self._site.units},
+            units={
+                name: unit_words(self._memory.unit(name), steps.get(name), self._load(name, view))
+                for name in self._site.units
+            },
             operating_mode=operating_mode(self._site, self._memory, view),
             setpoints_degc={name: result.setpoint_degc for name, result in results.items()},
             wants=dict(wants or {}),
@@ -382,6 +462,7 @@ class Controller:
                 minutes_in_state=minutes if available else 24.0 * 60.0,
                 starts_today=sum(1 for start_utc in memory.starts_utc if start_utc >= midnight_utc),
                 available=available,
+                achieved=self._memory.achieved.get(name, {}),
             )
         return states
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from drivers.sample import Quality, Sample
+from edge_agent.control.actuation import regulates_itself, stage_of
 from edge_agent.control.command import Command, Expectation, Kind, Outcome, Verdict
 from edge_agent.control.permissives import STOPPED_RATIO
-from edge_agent.control.view import UnitState
-from edge_agent.settings.model import SiteFile
+from edge_agent.control.view import HALF, RUNNING_RATIO, UnitState
+from edge_agent.settings.model import SiteFile, Unit
+from edge_agent.settings.unit_points import CONTACTS
 
 Read = Callable[[str], Sample | None]
 """The last sample of a point."""
@@ -68,6 +70,8 @@ def _time_s(command: Command, site: SiteFile) -> float:
         return control.pump_proof_s
     if command.kind is Kind.MODE_REQUEST:
         return control.mode_change_s
+    if command.kind is Kind.STAGE and command.subject in site.units:
+        return site.units[command.subject].stage_proof_s
     if command.kind in (Kind.ISOLATING_VALVE, Kind.DISCHARGE_VALVE):
         valve = site.valves.get(command.subject)
         return control.valve_margin_s + (0.0 if valve is None else valve.travel_s)
@@ -135,8 +139,8 @@ class _Fresh:
     read: Read
     after_utc: datetime
 
-    def number(self, point: str) -> float | None:
-        sample = self.read(point)
+    def number(self, point: str | None) -> float | None:
+        sample = None if point is None else self.read(point)
         if sample is None or sample.quality is not Quality.GOOD or sample.instant_utc <= self.after_utc:
             return None
         return sample.value
@@ -148,6 +152,8 @@ def _see(expectation: Expectation, fresh: _Fresh, site: SiteFile) -> Seen:
         return _see_run(command, fresh, site)
     if command.kind is Kind.MODE_REQUEST and command.subject in site.units:
         return _see_mode(command, fresh, site)
+    if command.kind is Kind.STAGE and command.subject in site.units:
+        return _see_stage(command, fresh, site.units[command.subject])
     if command.kind is Kind.PUMP and command.subject in site.pumps:
         return _see_pump(command, fresh, site)
     if command.kind in (Kind.ISOLATING_VALVE, Kind.DISCHARGE_VALVE) and command.subject in site.valves:
@@ -185,29 +191,68 @@ def _see_pump(command: Command, fresh: _Fresh, site: SiteFile) -> Seen:
 
 def _see_run(command: Command, fresh: _Fresh, site: SiteFile) -> Seen:
     unit = site.units[command.subject]
-    number = fresh.number(f"{unit.device}.state")
+    meter = site.meters.units.get(command.subject)
+    electric_kw = fresh.number(unit.point("electric_power"))
+    if electric_kw is None and meter is not None:
+        electric_kw = fresh.number(f"{meter}.electric_power")
+    number = _state_number(unit, fresh, electric_kw=electric_kw)
     state = None if number is None else round(number)
     if state is None:
         return NOT_YET
-    electric_kw = fresh.number(f"{unit.device}.electric_power")
     stands = electric_kw is None or electric_kw < STOPPED_RATIO * unit.heat_kw_rated
     if command.value == 0.0:
         off = state in (UnitState.OFF, UnitState.TRIPPED) and stands
         return Seen(True if off else None, "unit_not_stopped", number)
     if state == UnitState.TRIPPED:
         return Seen(followed=False, reason="unit_tripped", value=number)
-    if fresh.number(f"{unit.device}.remote") == 0.0:
+    if fresh.number(unit.point("remote")) == 0.0:
         return Seen(followed=False, reason="unit_local", value=number)
     if state == UnitState.RUNNING and (electric_kw is None or not stands):
         return Seen(followed=True, reason="", value=number)
     return Seen(None, "no_power" if state == UnitState.RUNNING else "unit_not_started", number)
 
 
+def _state_number(unit: Unit, fresh: _Fresh, *, electric_kw: float | None) -> float | None:
+    """State of a unit by its register; of one on contacts by its contact, or by its power, and by its fault."""
+    if unit.actuation != CONTACTS:
+        return fresh.number(unit.point("state"))
+    shown = fresh.number(unit.point("running"))
+    if unit.point("running") is not None:
+        runs = None if shown is None else shown >= HALF
+    else:
+        runs = None if electric_kw is None else electric_kw >= RUNNING_RATIO * unit.heat_kw_rated
+    if runs is None:
+        return None
+    if not runs and (fresh.number(unit.point("fault")) or 0.0) >= HALF:
+        return float(UnitState.TRIPPED)
+    return float(UnitState.RUNNING if runs else UnitState.OFF)
+
+
+def _see_stage(command: Command, fresh: _Fresh, unit: Unit) -> Seen:
+    """A stage shows by its feedback, where it has one; a number that is a limit need only stand."""
+    if regulates_itself(unit):
+        return _see_standing(command, fresh)
+    contacts, feedbacks = unit.points.stage_contacts, unit.points.stage_feedbacks
+    if command.point in contacts and feedbacks:
+        point: str | None = feedbacks[contacts.index(command.point)]
+        wanted = command.value
+    elif command.point == unit.point("stage_request") and unit.point("stage_actual") is not None:
+        point, wanted = unit.point("stage_actual"), float(stage_of(command, unit) or 0)
+    else:
+        return _see_standing(command, fresh)
+    shown = fresh.number(point)
+    if shown is None:
+        return NOT_YET
+    # A stop takes all stages away at once.
+    followed = shown == wanted or (shown < wanted <= 1.0 and command.point not in contacts)
+    return Seen(True if followed else None, "stage_not_shown", shown)
+
+
 def _see_mode(command: Command, fresh: _Fresh, site: SiteFile) -> Seen:
     """A running unit must be in its mode; one that stands must have it in its register."""
-    device = site.units[command.subject].device
-    state = fresh.number(f"{device}.state")
-    actual = fresh.number(f"{device}.mode_actual")
+    unit = site.units[command.subject]
+    state = fresh.number(unit.point("state"))
+    actual = fresh.number(unit.point("mode_actual"))
     if state is not None and round(state) == UnitState.RUNNING and actual is not None:
         return Seen(True if actual == command.value else None, "mode_not_taken", actual)
     return _see_standing(command, fresh)

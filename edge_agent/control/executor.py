@@ -421,7 +421,9 @@ class Executor:
         # A little early rather than a whole cycle late.
         pause_s = self._site.control.heartbeat_s - 0.5 * self._site.control.cycle_s
         for name, unit in self._site.units.items():
-            point = f"{unit.device}.{Kind.HEARTBEAT.value}"
+            point = unit.point(Kind.HEARTBEAT.value)
+            if point is None:
+                continue
             number, last_utc = self._beats.get(point, (0.0, None))
             if last_utc is not None and 0.0 <= (now_utc - last_utc).total_seconds() < pause_s:
                 continue

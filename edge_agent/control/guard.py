@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from edge_agent.control.actuation import mode_of, regulates_itself, stage_obstacle
 from edge_agent.control.command import Because, Command, Kind
 from edge_agent.control.memory import ControlMemory, Phase
 from edge_agent.control.modes import Mode, signed
@@ -22,7 +23,7 @@ from edge_agent.control.permissives import (
     tank_too_hot,
 )
 from edge_agent.control.station import CLOSED_RATIO, needs_pump
-from edge_agent.control.view import MODE_NAMES, PlantView, UnitState, UnitView
+from edge_agent.control.view import PlantView, UnitState, UnitView
 from edge_agent.settings.model import SiteFile
 
 SETPOINT_BELOW_MIN_K = 5.0
@@ -147,6 +148,8 @@ def _judge_start(case: _Case) -> Verdict:
         return Refused("stagger", {"unit": name, "stagger_s": site.control.stagger_s})
     if source_too_cold(site, view, name):
         return Refused("source_too_cold", {"unit": name})
+    if not regulates_itself(config) and (unit.stage_commanded or 1) > 1:
+        return Refused("stage_jump", {"unit": name})
     return _judge_flow(case, unit)
 
 
@@ -186,7 +189,7 @@ def _judge_mode(case: _Case) -> Verdict:
         return obstacle
     if case.view.units[case.name].state is UnitState.TRIPPED:
         return Refused("unit_tripped", {"unit": case.name})
-    mode = MODE_NAMES.get(round(case.command.value)) if case.command.value == round(case.command.value) else None
+    mode = mode_of(case.command, case.site.units[case.name])
     return _out_of_bounds(case) if mode is None else _judge_path(case, mode)
 
 
@@ -215,9 +218,26 @@ def _judge_limit(case: _Case) -> Verdict:
         return obstacle
     if case.view.units[case.name].state is UnitState.TRIPPED:
         return Refused("unit_tripped", {"unit": case.name})
-    if case.site.units[case.name].actuation != "capacity_ratio":
+    if case.site.units[case.name].point("capacity_limit") is None:
         return Refused("not_commandable", {"unit": case.name})
     return ALLOWED if LIMIT_RATIO_MIN <= case.command.value <= 1.0 else _out_of_bounds(case)
+
+
+def _judge_stage(case: _Case) -> Verdict:
+    obstacle = _unit_obstacle(case)
+    if obstacle is not None:
+        return obstacle
+    unit = case.site.units[case.name]
+    code = stage_obstacle(
+        case.command,
+        unit,
+        case.memory.unit(case.name),
+        seen=case.view.units[case.name],
+        now_utc=case.view.instant_utc,
+    )
+    if code:
+        return Refused(code, {"unit": case.name, "value": case.command.value})
+    return ALLOWED
 
 
 def _judge_heartbeat(case: _Case) -> Verdict:
@@ -307,6 +327,7 @@ _RULES: Mapping[Kind, Callable[[_Case], Verdict]] = {
     Kind.MODE_REQUEST: _judge_mode,
     Kind.SETPOINT: _judge_setpoint,
     Kind.CAPACITY_LIMIT: _judge_limit,
+    Kind.STAGE: _judge_stage,
     Kind.HEARTBEAT: _judge_heartbeat,
     Kind.PUMP: _judge_pump,
     Kind.ISOLATING_VALVE: _judge_isolating,

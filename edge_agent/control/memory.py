@@ -69,6 +69,9 @@ class UnitMemory:
         retry_utc: not tried again before.
         locked_out: failed too often; a person must release it.
         fault, fault_utc: the step that failed last, and when.
+        stage: how many stages are asked for; 0 while it is not asked to run, or has none.
+        stages_utc: the last two changes of it, oldest first.
+        stage_need, stage_need_utc: one stage more or less is needed, and since when.
     """
 
     phase: Phase = Phase.UNKNOWN
@@ -86,6 +89,10 @@ class UnitMemory:
     locked_out: bool = False
     fault: str = ""
     fault_utc: AwareDatetime | None = None
+    stage: int = 0
+    stages_utc: tuple[AwareDatetime, ...] = ()
+    stage_need: int = 0
+    stage_need_utc: AwareDatetime | None = None
 
     def age_s(self, now_utc: datetime) -> float:
         """How long it has been in its phase [s]; never negative, so a clock set back only prolongs a wait."""
@@ -156,12 +163,14 @@ class ControlMemory:
         units, loops: by name.
         expectations: commands whose effect is awaited.
         mark: of the last cycle, to see that the site's clock has been set.
+        achieved: by unit: what it gives for what it was told, as `actuation.learn` writes it.
     """
 
     units: Mapping[str, UnitMemory] = field(default_factory=dict)
     loops: Mapping[str, LoopMemory] = field(default_factory=dict)
     expectations: tuple[Expectation, ...] = ()
     mark: ClockMark | None = None
+    achieved: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def unit(self, name: str) -> UnitMemory:
         """A unit's memory; nothing known of a new one."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from edge_agent.control.actuation import Load
 from edge_agent.control.command import Alarm, Because, Outcome
 from edge_agent.control.memory import Phase, UnitMemory
 from edge_agent.control.want import Step, Want
@@ -36,13 +37,14 @@ OPERATING_WORDS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class UnitReport:
-    """A unit in words: its phase, its mode while it has one, and what a wished start waits for."""
+    """A unit: phase, its mode while it has one, what a wished start waits for; what it is told and gives."""
 
     phase: Phase
     mode: str | None
     zh: str
     en: str
     waiting: tuple[str, ...] = ()
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,13 @@ class CycleReport:
     holding: bool = False
 
 
-def unit_words(memory: UnitMemory, taken: Step | None) -> UnitReport:
+def unit_words(memory: UnitMemory, taken: Step | None, load: Load | None = None) -> UnitReport:
     """A unit in words.
 
     Args:
         memory: of the unit.
         taken: its step of this cycle; None when it took none.
+        load: what it is told and gives.
     """
     zh, en = PHASE_WORDS[memory.phase]
     mode_zh, mode_en = MODE_WORDS.get(memory.mode or "", ("", ""))
@@ -91,4 +94,5 @@ def unit_words(memory: UnitMemory, taken: Step | None) -> UnitReport:
         zh=f"{zh} {mode_zh}".strip(),
         en=f"{en} {mode_en}".strip(),
         waiting=taken.waiting if taken is not None else (),
+        load=load,
     )

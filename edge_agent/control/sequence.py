@@ -7,19 +7,30 @@ all units need.
 Source: plant-operation notes, sections 3 and 4 (operating rules, maker manuals); times: `SiteFile.control`.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from edge_agent.control import start, stop
+from edge_agent.control.actuation import at_rest
 from edge_agent.control.command import Alarm, Because
-from edge_agent.control.memory import PREPARING, Phase, UnitMemory
+from edge_agent.control.memory import ASKED, PREPARING, Phase, UnitMemory
 from edge_agent.control.permissives import PATH_OPEN_RATIO, path_open, run_long_enough, tank_too_hot
-from edge_agent.control.turn import Turn, run_command
+from edge_agent.control.turn import Turn, stop_commands
 from edge_agent.control.view import PlantView, UnitState
 from edge_agent.control.want import Step, Want
 from edge_agent.settings.model import SiteFile
 
 
-def step(name: str, memory: UnitMemory, *, want: Want, view: PlantView, site: SiteFile, may_request: bool) -> Step:
+def step(
+    name: str,
+    memory: UnitMemory,
+    *,
+    want: Want,
+    view: PlantView,
+    site: SiteFile,
+    may_request: bool,
+    achieved: Mapping[str, float] | None = None,
+) -> Step:
     """Does the next thing for one unit whose memory has been adopted.
 
     Args:
@@ -29,6 +40,7 @@ def step(name: str, memory: UnitMemory, *, want: Want, view: PlantView, site: Si
         view: the plant now.
         site: times and limits.
         may_request: staggering allows this unit to be asked to start in this cycle.
+        achieved: what the unit is known to give for what it is told.
     """
     unit = view.units[name]
     now_utc = view.instant_utc
@@ -42,8 +54,10 @@ def step(name: str, memory: UnitMemory, *, want: Want, view: PlantView, site: Si
     if memory.phase is Phase.TRIPPED:
         # No reset and no set-points; only the request is withdrawn, so that a reset at the panel does not start it.
         alarm = Alarm("unit_tripped", name, memory.since_utc or now_utc, {"unit": name, "alarm": unit.alarm_code or 0})
-        return Step(memory, (run_command(site, name, on=False, because=Because.PROTECTION),), (alarm,))
-    result = _next(Turn(name, memory, want=want, view=view, site=site, may_request=may_request))
+        return Step(at_rest(memory), stop_commands(site, name, because=Because.PROTECTION), (alarm,))
+    result = _next(Turn(name, memory, want=want, view=view, site=site, may_request=may_request, achieved=achieved))
+    if result.memory.phase not in ASKED:
+        result = replace(result, memory=at_rest(result.memory))
     return replace(result, alarms=(*result.alarms, *_fault_alarms(name, result.memory)))
 
 
@@ -85,7 +99,8 @@ def _running(turn: Turn) -> Step:
             turn.memory = replace(memory, mode="direct", mode_since_utc=turn.now_utc)
     elif _may_change_mode(turn):
         turn.memory = replace(memory, mode=want.mode, mode_since_utc=turn.now_utc)
-    return Step(turn.memory, (*turn.unit_commands(), turn.request()), alarms)
+    commands = (*turn.unit_commands(), turn.request())
+    return Step(turn.memory, commands, alarms)
 
 
 def _path_lost(turn: Turn) -> bool:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from edge_agent.control.command import Because
 from edge_agent.control.memory import Phase, enter
 from edge_agent.control.permissives import start_obstacles
-from edge_agent.control.turn import Turn, run_command
+from edge_agent.control.turn import Turn, stop_commands
 from edge_agent.control.view import UnitState
 from edge_agent.control.want import Step
 
@@ -79,7 +79,8 @@ def _lead(turn: Turn) -> Step:
         starts_utc=(*turn.memory.starts_utc, turn.now_utc),
         start_pending=True,
     )
-    return Step(turn.memory, (*turn.unit_commands(), turn.request()))
+    commands = (*turn.unit_commands(), turn.request())
+    return Step(turn.memory, commands)
 
 
 def _wait_or_fail(turn: Turn) -> Step:
@@ -127,7 +128,7 @@ def fail(turn: Turn, reason: str) -> Step:
         memory = enter(memory, Phase.STOPPING, turn.now_utc)
     else:
         memory = enter(replace(memory, mode=None), Phase.OFF, turn.now_utc)
-    return Step(memory, (run_command(turn.site, turn.name, on=False, because=Because.PROTECTION),))
+    return Step(memory, stop_commands(turn.site, turn.name, because=Because.PROTECTION))
 
 
 def starting(turn: Turn) -> Step:
@@ -135,4 +136,5 @@ def starting(turn: Turn) -> Step:
     # A request that stands is not taken back before the unit has run its minimum: its compressor may be on already.
     if turn.unit.state is UnitState.OFF and turn.age_s > turn.control.unit_start_s:
         return fail(turn, "unit_not_started")
-    return Step(turn.memory, (*turn.unit_commands(), turn.request()), turn.pump_alarms())
+    commands = (*turn.unit_commands(), turn.request())
+    return Step(turn.memory, commands, turn.pump_alarms())

@@ -8,14 +8,14 @@ from dataclasses import replace
 from edge_agent.control.command import Alarm, Because
 from edge_agent.control.memory import Phase, enter
 from edge_agent.control.permissives import compressor_stands
-from edge_agent.control.turn import Turn, run_command
+from edge_agent.control.turn import Turn, stop_commands
 from edge_agent.control.want import Step
 
 
 def stop(turn: Turn, because: Because) -> Step:
     """Begins the stop of a unit that runs."""
     memory = enter(turn.memory, Phase.STOPPING, turn.now_utc)
-    return Step(memory, (run_command(turn.site, turn.name, on=False, because=because),))
+    return Step(memory, stop_commands(turn.site, turn.name, because=because))
 
 
 def stopping(turn: Turn) -> Step:

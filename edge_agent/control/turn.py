@@ -1,18 +1,22 @@
 """One cycle of one unit: what each step of its sequence looks at, and the commands that all of them give. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from edge_agent.control.command import Alarm, Because, Command, Kind
+from edge_agent.control.actuation import mode_commands, run_command, stage_commands, tell_load
+from edge_agent.control.command import Alarm, Because, Command
 from edge_agent.control.memory import Phase, UnitMemory, enter
 from edge_agent.control.permissives import path_open
-from edge_agent.control.view import MODE_NUMBERS, PlantView, UnitView
+from edge_agent.control.view import PlantView, UnitView
 from edge_agent.control.want import Want
 from edge_agent.settings.model import Control, SiteFile, Unit
 
 
-def run_command(site: SiteFile, name: str, *, on: bool, because: Because) -> Command:
-    """Asks a unit to run, or not to."""
-    return Command(f"{site.units[name].device}.run_request", float(on), Kind.RUN_REQUEST, name, because)
+def stop_commands(site: SiteFile, name: str, *, because: Because) -> tuple[Command, ...]:
+    """Asks a unit not to run, and lets no stage in beyond the first: the next start begins with one."""
+    unit = site.units[name]
+    stages = stage_commands(name, unit, stage=1, because=because)
+    return (run_command(name, unit, on=False, because=because), *stages)
 
 
 class Turn:
@@ -24,7 +28,15 @@ class Turn:
     """
 
     def __init__(
-        self, name: str, memory: UnitMemory, *, want: Want, view: PlantView, site: SiteFile, may_request: bool
+        self,
+        name: str,
+        memory: UnitMemory,
+        *,
+        want: Want,
+        view: PlantView,
+        site: SiteFile,
+        may_request: bool,
+        achieved: Mapping[str, float] | None = None,
     ) -> None:
         self.name = name
         self.memory = memory
@@ -32,6 +44,7 @@ class Turn:
         self.view = view
         self.site = site
         self.may_request = may_request
+        self.achieved: Mapping[str, float] = achieved or {}
         self.unit: UnitView = view.units[name]
         self.config: Unit = site.units[name]
         self.control: Control = site.control
@@ -67,30 +80,32 @@ class Turn:
 
     def request(self) -> Command:
         """Asks it to run."""
-        return run_command(self.site, self.name, on=True, because=self.want.because)
+        return run_command(self.name, self.config, on=True, because=self.want.because)
 
     def withdraw(self) -> tuple[Command, ...]:
         """Sees to it that it is not asked to run."""
-        return (run_command(self.site, self.name, on=False, because=Because.SEQUENCE),)
+        return stop_commands(self.site, self.name, because=Because.SEQUENCE)
 
     def mode_command(self) -> tuple[Command, ...]:
         """Asks for the mode that it is sequenced into."""
-        if self.memory.mode is None:
-            return ()
-        number = float(MODE_NUMBERS[self.memory.mode])
-        return (Command(f"{self.config.device}.mode_request", number, Kind.MODE_REQUEST, self.name, self.want.because),)
+        mode = self.memory.mode
+        return () if mode is None else mode_commands(self.name, self.config, mode=mode, because=self.want.because)
 
     def unit_commands(self) -> tuple[Command, ...]:
-        """Mode, set-point and limit, in the order in which they may be written."""
-        commands = [*self.mode_command()]
-        want, mode = self.want, self.memory.mode
+        """Mode, set-point, limit and stages, in the order in which they may be written; notes the stage in memory."""
+        mode = self.memory.mode
         if mode is None:
             return ()
         # A set-point belongs to a mode: that of a mode which the unit is not yet in would be wrong for it.
-        if mode in want.setpoint_degc:
-            point = f"{self.config.device}.supply_setpoint"
-            commands.append(Command(point, want.setpoint_degc[mode], Kind.SETPOINT, self.name, want.because))
-        if mode in want.limit_ratio and self.config.actuation == "capacity_ratio":
-            point = f"{self.config.device}.capacity_limit"
-            commands.append(Command(point, want.limit_ratio[mode], Kind.CAPACITY_LIMIT, self.name, want.because))
-        return tuple(commands)
+        told = tell_load(
+            self.name,
+            self.config,
+            self.memory,
+            setpoint_degc=self.want.setpoint_degc.get(mode),
+            limit_ratio=self.want.limit_ratio.get(mode),
+            view=self.view,
+            achieved=self.achieved,
+            because=self.want.because,
+        )
+        self.memory = told.memory
+        return (*self.mode_command(), *told.commands)

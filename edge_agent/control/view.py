@@ -10,7 +10,8 @@ from enum import IntEnum
 
 from drivers.sample import Quality, Sample
 from edge_agent.image import ProcessImage
-from edge_agent.settings.model import SiteFile
+from edge_agent.settings.model import SiteFile, Unit
+from edge_agent.settings.unit_points import CONTACTS
 
 WATER_KWH_PER_M3_K = 1.149
 """Heat held by a cubic metre of water a kelvin [kWh/(m3 K)]: 4.186 kJ/(kg K) x 988 kg/m3 (50 degC) / 3600."""
@@ -19,6 +20,10 @@ WATER_KG_PER_M3 = 988.0
 SECONDS_PER_HOUR = 3600.0
 AHEAD_S_MAX = 5.0
 """A reading may be this much younger than the instant of the view [s]: it came while the cycle began. Ours."""
+HALF = 0.5
+"""Middle between off and on."""
+RUNNING_RATIO = 0.02
+"""Electric power from this share of the rated heat on shows that a compressor runs. Ours, as `STOPPED_RATIO`."""
 
 
 class UnitState(IntEnum):
@@ -43,7 +48,10 @@ class UnitView:
     Attributes:
         state_utc: when the state was read; None if it is not known now.
         mode_actual: direct, charge; None while off or not known.
+        load_ratio: in its own word; of a staged unit without one, that of the stages that show.
+        stage: how many stages run, as far as they show; 0 while it does not run.
         run_request, mode_request, supply_setpoint_degc, capacity_limit_ratio: what stands in the command registers.
+        stage_commanded: how many stages are let run there.
     """
 
     state: UnitState | None = None
@@ -64,6 +72,8 @@ class UnitView:
     mode_request: str | None = None
     supply_setpoint_degc: float | None = None
     capacity_limit_ratio: float | None = None
+    stage: int | None = None
+    stage_commanded: int | None = None
 
     @property
     def known(self) -> bool:
@@ -159,13 +169,9 @@ class _Reader:
         sample = self.sample(point)
         return None if sample is None else sample.value
 
-    def whole(self, point: str) -> int | None:
-        number = self.number(point)
-        return None if number is None else round(number)
-
     def switch(self, point: str) -> bool | None:
         number = self.number(point)
-        return None if number is None else number >= 0.5  # noqa: PLR2004 - middle between off and on
+        return None if number is None else number >= HALF
 
 
 def build_view(site: SiteFile, image: ProcessImage, *, now_utc: datetime) -> PlantView:
@@ -185,7 +191,7 @@ def build_view(site: SiteFile, image: ProcessImage, *, now_utc: datetime) -> Pla
         instant_utc=now_utc,
         outdoor_degc=read.number(site.meters.weather),
         electric_kw=read.number(f"{site.meters.electricity}.electric_power"),
-        units={name: _unit(read, unit.device) for name, unit in site.units.items()},
+        units={name: _unit(read, unit, meter=site.meters.units.get(name)) for name, unit in site.units.items()},
         pumps={
             name: PumpView(
                 running=read.switch(f"{pump.device}.{pump.feedback}"),
@@ -206,34 +212,150 @@ def build_view(site: SiteFile, image: ProcessImage, *, now_utc: datetime) -> Pla
     )
 
 
-def _unit(read: _Reader, device: str) -> UnitView:
-    state_sample = read.sample(f"{device}.state")
-    state = None
-    if state_sample is not None and state_sample.value is not None:
-        number = round(state_sample.value)
-        state = UnitState(number) if number in UnitState._value2member_map_ else None
-    mode_number = read.whole(f"{device}.mode_actual")
-    request_number = read.whole(f"{device}.mode_request")
+def _unit(read: _Reader, unit: Unit, *, meter: str | None) -> UnitView:
+    """One unit, whatever carries its feedback: registers, or contacts and the electricity meter."""
+    own = _Own(read, unit)
+    electric_kw = own.number("electric_power")
+    if electric_kw is None and meter is not None:
+        electric_kw = read.number(f"{meter}.electric_power")
+    run_request = own.switch("run_request")
+    remote = own.switch("remote") if unit.point("remote") is not None else True
+    if unit.actuation == CONTACTS:
+        state, state_utc = _contact_state(read, unit, meter=meter, run_request=run_request)
+        mode_request = _contact_mode(own, unit)
+        mode_actual = mode_request if state in (UnitState.RUNNING, UnitState.STOPPING) else None
+        fault = own.switch("fault")
+        alarm_code = own.whole("alarm_code") if unit.point("alarm_code") else None if fault is None else int(fault)
+    else:
+        state_sample = own.sample("state")
+        state = None
+        if state_sample is not None and state_sample.value is not None:
+            number = round(state_sample.value)
+            state = UnitState(number) if number in UnitState._value2member_map_ else None
+        state_utc = state_sample.instant_utc if state_sample is not None and state is not None else None
+        mode_request = own.mode("mode_request", unit)
+        mode_actual = own.mode("mode_actual", unit)
+        alarm_code = own.whole("alarm_code")
+    stage = _stage(own, unit, state)
+    load_ratio = own.number("load_ratio")
+    if load_ratio is None and unit.point("load_ratio") is None and stage is not None:
+        ratios = unit.stage_ratios or (1.0,)
+        load_ratio = 0.0 if stage == 0 else ratios[min(stage, len(ratios)) - 1]
     return UnitView(
         state=state,
-        state_utc=state_sample.instant_utc if state_sample is not None and state is not None else None,
-        mode_actual=None if mode_number is None else MODE_NAMES.get(mode_number),
-        remote=read.switch(f"{device}.remote"),
-        alarm_code=read.whole(f"{device}.alarm_code"),
-        load_ratio=read.number(f"{device}.load_ratio"),
-        user_flow=read.switch(f"{device}.user_flow"),
-        source_flow=read.switch(f"{device}.source_flow"),
-        user_supply_degc=read.number(f"{device}.user_supply_temperature"),
-        user_return_degc=read.number(f"{device}.user_return_temperature"),
-        source_inlet_degc=read.number(f"{device}.source_inlet_temperature"),
-        source_outlet_degc=read.number(f"{device}.source_outlet_temperature"),
-        electric_kw=read.number(f"{device}.electric_power"),
-        starts_total=read.whole(f"{device}.starts_total"),
-        run_request=read.switch(f"{device}.run_request"),
-        mode_request=None if request_number is None else MODE_NAMES.get(request_number),
-        supply_setpoint_degc=read.number(f"{device}.supply_setpoint"),
-        capacity_limit_ratio=read.number(f"{device}.capacity_limit"),
+        state_utc=state_utc,
+        mode_actual=mode_actual,
+        remote=remote,
+        alarm_code=alarm_code,
+        load_ratio=load_ratio,
+        user_flow=own.switch("user_flow"),
+        source_flow=own.switch("source_flow"),
+        user_supply_degc=own.number("user_supply_temperature"),
+        user_return_degc=own.number("user_return_temperature"),
+        source_inlet_degc=own.number("source_inlet_temperature"),
+        source_outlet_degc=own.number("source_outlet_temperature"),
+        electric_kw=electric_kw,
+        starts_total=own.whole("starts_total"),
+        run_request=run_request,
+        mode_request=mode_request,
+        supply_setpoint_degc=own.number("supply_setpoint"),
+        capacity_limit_ratio=own.number("capacity_limit"),
+        stage=stage,
+        stage_commanded=_stage_commanded(own, unit),
     )
+
+
+class _Own:
+    """Reads the points of one unit by what they carry; a role that it does not have is not known."""
+
+    def __init__(self, read: _Reader, unit: Unit) -> None:
+        self._read = read
+        self._unit = unit
+
+    def sample(self, role: str) -> Sample | None:
+        point = self._unit.point(role)
+        return None if point is None else self._read.sample(point)
+
+    def number(self, role: str) -> float | None:
+        sample = self.sample(role)
+        return None if sample is None else sample.value
+
+    def whole(self, role: str) -> int | None:
+        number = self.number(role)
+        return None if number is None else round(number)
+
+    def switch(self, role: str) -> bool | None:
+        number = self.number(role)
+        return None if number is None else number >= HALF
+
+    def switches(self, points: tuple[str, ...]) -> list[bool] | None:
+        """Several contacts; None when one of them is not known."""
+        seen = [self._read.switch(point) for point in points]
+        known = [value for value in seen if value is not None]
+        return known if len(known) == len(seen) else None
+
+    def mode(self, role: str, unit: Unit) -> str | None:
+        """The mode in a register; a unit without one knows no other than direct."""
+        if unit.point(role) is None:
+            return "direct"
+        number = self.whole(role)
+        return None if number is None else MODE_NAMES.get(number)
+
+
+def _contact_mode(own: _Own, unit: Unit) -> str | None:
+    if unit.point("charge_contact") is None:
+        return "direct"
+    charge = own.switch("charge_contact")
+    return None if charge is None else "charge" if charge else "direct"
+
+
+def _contact_state(
+    read: _Reader, unit: Unit, *, meter: str | None, run_request: bool | None
+) -> tuple[UnitState | None, datetime | None]:
+    """State of a unit that only shows whether it runs, by its contact or its power, and a fault contact if it has one.
+
+    It is starting for nobody to see: off until it runs.
+    """
+    point = unit.point("running")
+    own_power = unit.point("electric_power")
+    power = own_power if own_power is not None else None if meter is None else f"{meter}.electric_power"
+    sample = read.sample(point) if point is not None else None if power is None else read.sample(power)
+    if sample is None or sample.value is None:
+        return None, None
+    runs = sample.value >= (HALF if point is not None else RUNNING_RATIO * unit.heat_kw_rated)
+    instant_utc = sample.instant_utc
+    fault_point = unit.point("fault")
+    if fault_point is not None:
+        fault = read.sample(fault_point)
+        if fault is None or fault.value is None:
+            return None, None
+        if fault.value >= HALF and not runs:
+            return UnitState.TRIPPED, fault.instant_utc
+        instant_utc = min(instant_utc, fault.instant_utc)
+    if not runs:
+        return UnitState.OFF, instant_utc
+    return (UnitState.STOPPING if run_request is False else UnitState.RUNNING), instant_utc
+
+
+def _stage(own: _Own, unit: Unit, state: UnitState | None) -> int | None:
+    """How many stages show that they run; of a unit without stages: whether it runs."""
+    if state is None:
+        return None
+    if state not in (UnitState.RUNNING, UnitState.STOPPING):
+        return 0 if unit.actuation == CONTACTS or unit.stage_ratios else None
+    if unit.points.stage_feedbacks:
+        shown = own.switches(unit.points.stage_feedbacks)
+        return None if shown is None else 1 + sum(shown)
+    if unit.point("stage_actual") is not None:
+        return own.whole("stage_actual")
+    return 1 if unit.actuation == CONTACTS and len(unit.stage_ratios) < 2 else None  # noqa: PLR2004 - on or off
+
+
+def _stage_commanded(own: _Own, unit: Unit) -> int | None:
+    if unit.points.stage_contacts:
+        closed = own.switches(unit.points.stage_contacts)
+        return None if closed is None else 1 + sum(closed)
+    return own.whole("stage_request")
 
 
 def _storage(site: SiteFile, read: _Reader, name: str) -> StorageView:

@@ -14,9 +14,10 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from drivers.profile import Access, Profile
+from drivers.profile import Profile
 from drivers.read_plan import LineCost
 from drivers.wire_budget import WireBudget, device_share, line_cost
+from edge_agent.settings.check_actuation import check_actuation, writable
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest
 from edge_agent.settings.model import Performance
@@ -65,6 +66,8 @@ REFERENCES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("site", ("units", "*", "loop"), "loop"),
     ("site", ("units", "*", "storage"), "storage"),
     ("site", ("units", "*", "identical_to"), "unit"),
+    ("site", ("units", "*", "points", "*"), "point"),
+    ("site", ("units", "*", "points", "*", "*"), "point"),
     ("site", ("units", "*", "source_pump"), "pump"),
     ("site", ("units", "*", "user_pump"), "pump"),
     ("site", ("auxiliaries", "*", "loop"), "loop"),
@@ -90,19 +93,9 @@ NEEDED_POINTS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("meters", "electricity"), "electric_power"),
     (("meters", "units", "*"), "electric_power"),
 )
-UNIT_COMMANDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "capacity_ratio": ("run_request", "mode_request", "supply_setpoint", "capacity_limit"),
-        "supply_setpoint": ("run_request", "mode_request", "supply_setpoint"),
-    }
-)
-"""What the sequences write to a unit, by its actuation."""
-UNIT_READINGS = ("state", "mode_actual", "remote", "alarm_code")
-"""What the sequences read from a unit, whatever its actuation."""
 # What the configuration can say but this version cannot do: file, path, values.
 NOT_BUILT: tuple[tuple[str, tuple[str, ...], frozenset[str]], ...] = (
     ("uplink", ("uplinks", "*", "transport"), frozenset({"mohurd_tcp", "https_json"})),
-    ("site", ("units", "*", "actuation"), frozenset({"stages", "contacts"})),
     ("site", ("units", "*", "performance"), frozenset({NAMEPLATE})),
     ("site", ("storages", "*", "kind"), frozenset({"chilled_water", "ice", "pcm"})),
 )
@@ -147,6 +140,7 @@ def check(files: Files) -> list[Finding]:
         for rule in (_identity, _loops, _storages, _seasons, _limits):
             found.extend(rule(site))
         found.extend(_units(site, files))
+        found.extend(check_actuation(site, files.profiles))
         found.extend(_points_needed(site, files))
         found.extend(_actuators(site, files))
         found.extend(_stale(site, devices, files.profiles))
@@ -575,8 +569,8 @@ def _twins(site: Document, name: str, twin: str, units: Mapping[str, Mapping[str
     if units[twin].get("identical_to") is not None:
         yield site.finding("twin_chain", at, name=twin)
     for key in (
-        "source", "loop", "storage", "modes", "heat_kw_rated", "performance", "actuation", "min_on_s", "min_off_s",
-        "starts_per_hour_max", "starts_per_day_max", "start_cost_cny",
+        "source", "loop", "storage", "modes", "heat_kw_rated", "performance", "actuation", "stage_ratios", "min_on_s",
+        "min_off_s", "starts_per_hour_max", "starts_per_day_max", "start_cost_cny",
     ):  # fmt: skip
         mine, theirs = units[name].get(key), units[twin].get(key)
         if mine != theirs:
@@ -618,24 +612,6 @@ def _points_needed(site: Document, files: Files) -> Iterator[Finding]:
             profile = files.profiles.get(device) if isinstance(device, str) else None
             if profile is not None and point not in profile.points:
                 yield site.finding("device_lacks_point", at, device=device, profile=profile.name, point=point)
-    for name, unit in _entries(site, "units").items():
-        device = unit.get("device")
-        profile = files.profiles.get(device) if isinstance(device, str) else None
-        if profile is None:
-            continue
-        at = ("units", name, "device")
-        for point in UNIT_READINGS:
-            if point not in profile.points:
-                yield site.finding("device_lacks_point", at, device=device, profile=profile.name, point=point)
-        actuation = unit.get("actuation")
-        for point in UNIT_COMMANDS.get(actuation, ()) if isinstance(actuation, str) else ():
-            if not _writable(profile, point):
-                where = ("units", name, "actuation") if point in {"capacity_limit", "supply_setpoint"} else at
-                yield site.finding("device_lacks_command", where, device=device, profile=profile.name, point=point)
-
-
-def _writable(profile: Profile, point: str) -> bool:
-    return point in profile.points and profile.points[point].access in {Access.READ_WRITE, Access.WRITE}
 
 
 def _actuators(site: Document, files: Files) -> Iterator[Finding]:
@@ -658,7 +634,7 @@ def _actuators(site: Document, files: Files) -> Iterator[Finding]:
                     full = f"{device}.{point}"
                     known = tuple(f"{device}.{other}" for other in profile.points)
                     yield from _name(site, at, full, kind="point", known=known)
-                elif key != "feedback" and not _writable(profile, point):
+                elif key != "feedback" and not writable(profile, point):
                     yield site.finding("device_lacks_command", at, device=device, profile=profile.name, point=point)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from drivers.profile_form import Framing
+from edge_agent.settings.unit_points import point_of
 
 
 def _tuples(value: object) -> object:
@@ -34,6 +35,7 @@ def _as_path(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_tuples)]
 Pairs = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_tuples)]
+Ratios = Annotated[tuple[float, ...], BeforeValidator(_tuples)]
 Date = Annotated[date, BeforeValidator(_as_date)]
 FilePath = Annotated[Path, BeforeValidator(_as_path)]
 
@@ -151,6 +153,66 @@ class Storage(Entry):
     """Modulating valve that lets the tank feed the loop."""
 
 
+class UnitPoints(Entry):
+    """Which point carries what, where it is not the usual one: `device.point`, or null where the unit has none.
+
+    A unit with registers has its points on its own device under the names of these keys. One on contacts has
+    run_contact, running_contact, fault_contact, remote_contact, user_flow and source_flow there, and what is named
+    here.
+    """
+
+    run_request: str | None = None
+    """Written: 1 run, 0 stop. On contacts: the contact that also brings in the first stage."""
+    mode_request: str | None = None
+    """Written: 1 direct, 2 charge. Null only for a unit that knows no other mode than direct."""
+    charge_contact: str | None = None
+    """Contacts, written: 1 charge, 0 direct."""
+    supply_setpoint: str | None = None
+    """Written: leaving temperature [degC]. Null for a staged unit that takes none: we then choose its stages."""
+    capacity_limit: str | None = None
+    """capacity_ratio, written: most load, 0..1."""
+    stage_request: str | None = None
+    """Stages, written: how many stages may run."""
+    stage_contacts: Names = ()
+    """Written, instead of `stage_request`: a contact for stage 2, one for stage 3 ...; the run request is stage 1."""
+    heartbeat: str | None = None
+    """Written: any number serves the unit's watchdog. Null where it has none."""
+    state: str | None = None
+    """Read: 0 off, 1 starting, 2 running, 3 stopping, 4 tripped."""
+    mode_actual: str | None = None
+    """Read: 0 none, 1 direct, 2 charge."""
+    remote: str | None = None
+    """Read: 1 remote, 0 local. Null: nobody can switch it to local, it counts as remote."""
+    alarm_code: str | None = None
+    """Read: 0 none."""
+    load_ratio: str | None = None
+    """Read: load 0..1, in the unit's own word."""
+    stage_actual: str | None = None
+    """Read: how many stages run."""
+    stage_feedbacks: Names = ()
+    """Read: a contact for each stage after the first that shows that it runs."""
+    running: str | None = None
+    """Contacts, read: 1 while the unit runs. Null: its electricity meter tells (meters.units)."""
+    fault: str | None = None
+    """Contacts, read: 1 while a fault is latched. Null: none is shown."""
+    user_flow: str | None = None
+    """Read: flow switch of the user side."""
+    source_flow: str | None = None
+    """Read: flow switch of the source side."""
+    user_supply_temperature: str | None = None
+    """Read: leaving water [degC]."""
+    user_return_temperature: str | None = None
+    """Read: entering water [degC]."""
+    source_inlet_temperature: str | None = None
+    """Read: water from the source [degC]."""
+    source_outlet_temperature: str | None = None
+    """Read: water to the source [degC]."""
+    electric_power: str | None = None
+    """Read: electric power [kW]; where it has none, that of its electricity meter counts."""
+    starts_total: str | None = None
+    """Read: counter of starts."""
+
+
 class Unit(Entry):
     """A heat-pump unit."""
 
@@ -172,6 +234,16 @@ class Unit(Entry):
     """A map in config/performance/, or `nameplate`."""
     actuation: Literal["capacity_ratio", "stages", "supply_setpoint", "contacts"]
     """What the unit can really be told."""
+    points: UnitPoints = UnitPoints()
+    """Points that are not the usual ones of its actuation."""
+    stage_ratios: Ratios = ()
+    """stages, contacts: share of the full heat with 1, 2 ... stages on; rises to 1. Empty: the unit is on or off."""
+    stage_up_s: float = Field(default=300.0, ge=0)
+    """stages, contacts: least time from a start or a stage to one stage more [s]."""
+    stage_down_s: float = Field(default=180.0, ge=0)
+    """stages, contacts: least time from a start or a stage to one stage less [s]."""
+    stage_proof_s: float = Field(default=180.0, gt=0)
+    """stages, contacts: a stage that does not show within this time is an alarm [s]."""
     min_on_s: float = Field(ge=0)
     """Shortest run [s]."""
     min_off_s: float = Field(ge=0)
@@ -190,6 +262,11 @@ class Unit(Entry):
     """Electricity of its two pumps [kW], planned with each running unit."""
     start_cost_cny: float = Field(default=15.0, ge=0)
     """Wear of a start [CNY], weighed by the plan."""
+
+    def point(self, role: str) -> str | None:
+        """The `device.point` that carries a role (a key of `points`); None: this unit has none."""
+        given = {key: getattr(self.points, key) for key in self.points.model_fields_set}
+        return point_of(role, actuation=self.actuation, device=self.device, points=given)
 
 
 class Auxiliary(Entry):

@@ -39,6 +39,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "{unit} 出力低于要求:{heat_kw} kW,应为 {wanted_kw} kW",
             "{unit} gives {heat_kw} kW instead of {wanted_kw} kW",
         ),
+        "stage_not_proven": Text(
+            "{unit} 第 {stage} 级已下令,没有投入",
+            "{unit}: stage {stage} was called and does not show",
+            "查该级的接线、继电器和机组允许条件;计划按实际出力计算",
+            "check its wiring, its relay and the unit's permissives; the plan counts with what the unit gives",
+        ),
         "unit_starts_limit": Text("{unit} 启动次数已达上限", "{unit} has reached its limit of starts"),
         "unit_locked_out": Text(
             "{unit} 多次启动失败,已停用",

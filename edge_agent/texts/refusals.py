@@ -40,6 +40,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "starts_per_day": Text("当天启动次数已达上限", "no more starts today"),
         "overrun": Text("机组停后水泵须续转", "the pump must run on after its unit"),
         "start_held": Text("启动被其他要求压住过久", "the start was held back for too long"),
+        "stage_wait": Text("增减级的间隔未满", "the wait between two stages is not over"),
+        "stage_jump": Text("一次只能增加一级", "only one stage may come at a time"),
         # path and flow
         "path_closed": Text("水箱隔离阀没有开到位", "the tank's isolating valve is not open"),
         "tank_too_hot": Text("水箱已热,不能再充", "the tank is too hot to charge"),
@@ -78,6 +80,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "unit_charging": Text("机组正在充热", "the unit is charging"),
         "unit_not_stopped": Text("机组还没有停", "the unit has not stopped yet"),
         "unit_asked_to_run": Text("机组的启动请求还在", "the unit is still asked to run"),
+        "stage_not_shown": Text("这一级没有投入", "the stage does not show"),
+        "unit_not_running": Text("机组没有运行", "the unit does not run"),
         "unit_not_started": Text(
             "机组没有报告运行",
             "the unit did not report running",
