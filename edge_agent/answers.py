@@ -81,7 +81,7 @@ class Answers:
             **self.operation.shown(now_utc),
             **status.tariff_dict(self.expectation.tariff, now_utc, zone=zone, facts=self.expectation.facts),
             **status.planner_dict(self.planner),
-            **status.control_dict(self.report()),
+            **status.control_dict(self.report(), operation=self.operation),
             "forecast": {
                 name: {"method": forecast.method, "error_ratio": forecast.error_ratio}
                 for name, forecast in self.expectation.load_forecast.items()

@@ -25,6 +25,7 @@ from edge_agent.answers import Answers
 from edge_agent.clock import SiteClock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller
+from edge_agent.control.intent import BandOutlook
 from edge_agent.control.memory import Phase
 from edge_agent.control.modes import Mode
 from edge_agent.control.operation import Operation
@@ -106,7 +107,7 @@ class Service:
         self.pending = Pending()
         self.journal = Journal(store, clock)
         self._cycle = asyncio.Lock()
-        self.operation = Operation(site, store=store, now_utc=clock.now_utc, cycle=self._cycle)
+        self.operation = Operation(site, store=store, now_utc=clock.now_utc, steady=clock.steady, cycle=self._cycle)
         self.buses = build_buses(configuration)
         self.shares = line_shares(configuration, self.buses)
         self.devices = build_devices(
@@ -179,7 +180,7 @@ class Service:
 
     def _may_write(self) -> bool:
         """Whether frames that write may leave at all."""
-        return self.operation.mode.mode is Mode.AUTO
+        return self.operation.mode_now is Mode.AUTO
 
     def _name_overloaded_buses(self) -> None:
         """Says once at start which bus cannot keep the periods asked of it, and by how much."""
@@ -201,7 +202,7 @@ class Service:
 
     async def _audit(self, outcomes: Sequence[Outcome]) -> None:
         """Chains stages of commands to the audit."""
-        await self.journal.commands(outcomes, actor=f"{self.operation.mode.mode}: {self.operation.mode.by}")
+        await self.journal.commands(outcomes, actor=f"{self.operation.mode_now}: {self.operation.mode.by}")
 
     async def _keep_plan(self, plan: Plan) -> None:
         await self.store.put_plan(self.clock.now_utc(), plan.to_json())
@@ -284,7 +285,7 @@ class Service:
                 ]
                 server = await local_api.serve(self.site.storage_media.state_dir, self._verbs())
                 notify("READY=1")
-                LOG.info("service runs site=%s mode=%s", self.site.site.id, self.operation.mode.mode)
+                LOG.info("service runs site=%s mode=%s", self.site.site.id, self.operation.mode_now)
                 await stop.wait()
                 notify("STOPPING=1")
                 LOG.info("service stops")
@@ -350,21 +351,30 @@ class Service:
     async def _control(self) -> None:
         """One control cycle after the other, on the site's clock."""
         due_utc = self.clock.now_utc()
+        operation = self.operation
+        await operation.control_begins()
         while True:
             async with self._cycle:
                 now_utc = self.clock.now_utc()
-                await self.operation.end_orders(now_utc)
+                refuses = self.journal.failing or self.recorder.failing_since_utc is not None
+                await operation.look(now_utc, store_refuses=refuses)
+                by_plan = operation.follows_plan  # prices and their hours belong to the plan
                 self.report = await self.controller.cycle(
                     now_utc,
-                    plan=self.planner.plan,
-                    mode=self.operation.mode.mode,
-                    orders=self.operation.standing(now_utc),
-                    bands=bands_at(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts),
+                    plan=self.planner.plan if by_plan else None,
+                    mode=operation.mode_now,
+                    orders=operation.standing(now_utc),
+                    bands=self._bands(now_utc) if by_plan else BandOutlook(),
+                    out=operation.units_out,
                 )
+                await operation.cycle_done(self.report.outcomes, now_utc)
             self._plan_without_lost_units(now_utc)
             self.progress.mark("control")
             due_utc = next_instant(due_utc, self.clock.now_utc(), period_s=self.site.control.cycle_s)
             await sleep_until(self.clock, due_utc)
+
+    def _bands(self, now_utc: datetime) -> BandOutlook:
+        return bands_at(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts)
 
     def _plan_without_lost_units(self, now_utc: datetime) -> None:
         """Asks for a new plan when a unit has been lost or has come back."""

@@ -35,6 +35,11 @@ class Journal:
         self._clock = clock
         self._failing = False
 
+    @property
+    def failing(self) -> bool:
+        """Whether the disk refused what was last to be kept."""
+        return self._failing
+
     async def keep_device(self, name: str, text: str) -> None:
         """Keeps what a device must still know after a restart. A refusing disk stops no polling."""
         with self._disk_may_refuse():

@@ -11,6 +11,7 @@ from drivers.sample import Cause, Sample
 from drivers.wire_budget import WireBudget
 from edge_agent.acquisition import BusWatch
 from edge_agent.control.actuation import Load
+from edge_agent.control.operation import Operation
 from edge_agent.control.report import CycleReport
 from edge_agent.image import sample_dict
 from edge_agent.planner import Planner
@@ -116,10 +117,24 @@ def load_dict(load: Load | None) -> dict[str, object]:
     }
 
 
-def control_dict(report: CycleReport | None) -> dict[str, object]:
-    """What control sees and does."""
+def control_dict(report: CycleReport | None, *, operation: Operation) -> dict[str, object]:
+    """What control sees and does.
+
+    Args:
+        report: of the last cycle; None before the first.
+        operation: who is in command.
+    """
+    out = operation.units_out  # these are seen as local, and are told of in their own words
+    standing = [] if report is None else report.alarms
+    alarms = [
+        {"code": alarm.code, "device": alarm.device, "since": instant_text(alarm.since_utc), "values": alarm.values}
+        for alarm in (
+            *operation.alarms(),
+            *(alarm for alarm in standing if alarm.code != "unit_local" or alarm.device not in out),
+        )
+    ]
     if report is None:
-        return {"operating_mode": None, "notes": [], "units": {}, "storage": {}, "alarms": []}
+        return {"operating_mode": None, "notes": [], "units": {}, "storage": {}, "alarms": alarms}
     return {
         "operating_mode": report.operating_mode,
         "setpoint_degc": dict(report.setpoints_degc),
@@ -140,8 +155,5 @@ def control_dict(report: CycleReport | None) -> dict[str, object]:
             for name, unit in report.units.items()
         },
         "storage": {name: {"energy_kwh": kwh} for name, kwh in report.storage_kwh.items()},
-        "alarms": [
-            {"code": alarm.code, "device": alarm.device, "since": instant_text(alarm.since_utc), "values": alarm.values}
-            for alarm in report.alarms
-        ],
+        "alarms": alarms,
     }

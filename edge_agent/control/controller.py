@@ -34,6 +34,7 @@ from edge_agent.control.orders import Order
 from edge_agent.control.report import CycleReport, unit_words
 from edge_agent.control.sequence import step
 from edge_agent.control.station import pump_alarms
+from edge_agent.control.step_down import without
 from edge_agent.control.view import PlantView, build_view
 from edge_agent.control.want import Step, Want
 from edge_agent.image import ProcessImage
@@ -119,7 +120,14 @@ class Controller:
     # --------------------------------------------------------------------------------------------------------- cycle
 
     async def cycle(
-        self, now_utc: datetime, *, plan: Plan | None, mode: Mode, bands: BandOutlook, orders: Sequence[Order] = ()
+        self,
+        now_utc: datetime,
+        *,
+        plan: Plan | None,
+        mode: Mode,
+        bands: BandOutlook,
+        orders: Sequence[Order] = (),
+        out: Collection[str] = (),
     ) -> CycleReport:
         """One cycle.
 
@@ -129,12 +137,13 @@ class Controller:
             mode: monitor: only looks; advise: also decides; auto: also commands.
             bands: the tariff around now.
             orders: an operator's orders in force.
+            out: units that are out of control, and seen as local.
         """
         self._follow_clock(now_utc)
         if self._begun_utc is None:
             self._begun_utc = now_utc
             self._memory = resume(self._memory, now_utc=now_utc)
-        view = build_view(self._site, self._image, now_utc=now_utc)
+        view = without(build_view(self._site, self._image, now_utc=now_utc), out)
         self._view = view
         self._adopt(view)
         self._watch_blindness(view, mode=mode)

@@ -1,19 +1,39 @@
-"""Who is in command: the mode a person asked for and the orders in force; kept across restarts, told to the audit.
+"""Who is in command: the mode a person asked for, orders in force, steps down; kept across restarts, told to the audit.
 
-It decides nothing of its own: what may be asked is judged in `control.modes` and `control.order_rules`.
+It decides nothing of its own: what may be asked is judged in `control.modes` and `control.order_rules`, what control
+takes back by itself in `control.step_down`.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from edge_agent.control.command import Alarm, Outcome
 from edge_agent.control.memory import ControlMemory
 from edge_agent.control.modes import Mode, ModeState, Refusal, request_mode, start_mode, write_mode
 from edge_agent.control.order_rules import judge_order, next_time, storage_of, warnings
 from edge_agent.control.orders import Order, OrderKind, Orders, read_orders, write_orders
+from edge_agent.control.step_down import (
+    JUMP_S,
+    RULES,
+    Cause,
+    Down,
+    Evidence,
+    Kept,
+    StepDowns,
+    acknowledged,
+    clock_jumped,
+    read_kept,
+    unit_released,
+    weigh,
+    weigh_units,
+    write_kept,
+)
 from edge_agent.control.view import PlantView
 from edge_agent.errors import RefusedByInterlock, StoreFault
 from edge_agent.settings.model import SiteFile
@@ -24,6 +44,13 @@ LOG = logging.getLogger(__name__)
 
 MODE_KEY = "mode"
 ORDERS_KEY = "orders"
+DOWN_KEY = "step_down"
+KEPT_EVERY_S = 300.0
+"""That the service runs is kept this often [s]: a clock that shows less after a restart has lost its time."""
+AUDIT_CHECK = timedelta(hours=24)
+"""The audit's chain is followed from its beginning at the start and this often. Ours."""
+CALM_CYCLES = 20
+"""After so many cycles without a failure the failures of control are forgotten. Ours."""
 Arguments = Mapping[str, object]
 
 
@@ -32,6 +59,10 @@ class Keeper(Protocol):
 
     async def audit(self, entry: AuditEntry) -> None:
         """Chains an entry to the audit."""
+        ...
+
+    async def audit_broken_at(self) -> int | None:
+        """Number of the first entry that does not fit the chain."""
         ...
 
     async def get_state(self, key: str) -> str | None:
@@ -73,16 +104,25 @@ def refused(refusal: Refusal) -> RefusedByInterlock:
 
 
 class Operation:
-    """Mode and orders of one service.
+    """Mode, orders and steps down of one service.
 
     Args:
         site: the site file.
         store: keeps them, and the audit.
         now_utc: the site's clock.
+        steady: site seconds that have really passed, whoever sets the clock, and the epoch in which they count.
         cycle: held while a control cycle runs: a person's order waits for it; once answered, the order holds.
     """
 
-    def __init__(self, site: SiteFile, *, store: Keeper, now_utc: Callable[[], datetime], cycle: asyncio.Lock) -> None:
+    def __init__(
+        self,
+        site: SiteFile,
+        *,
+        store: Keeper,
+        now_utc: Callable[[], datetime],
+        steady: Callable[[], tuple[str, float]],
+        cycle: asyncio.Lock,
+    ) -> None:
         self._site = site
         self._store = store
         self._now_utc = now_utc
@@ -91,6 +131,17 @@ class Operation:
         self.mode = ModeState(Mode.MONITOR, now_utc(), "edge-agent", "start")  # until `prepare` knows better
         self.orders = Orders()
         self.control: Controlled | None = None
+        self._steady = steady
+        self._kept = Kept()
+        self._kept_utc: datetime | None = None
+        self._looked: tuple[datetime, str, float] | None = None
+        self._clock_behind = False
+        self._audit_broken_at: int | None = None
+        self._audit_checked_utc: datetime | None = None
+        self._evidence = Evidence()
+        self._not_kept: set[str] = set()
+        self._began = False
+        self._calm_cycles = 0
 
     async def prepare(self, control: Controlled) -> None:
         """Takes up what the run before has kept."""
@@ -102,12 +153,129 @@ class Operation:
         self.orders = kept or Orders()
         for order in self.standing(self._now_utc()):
             LOG.warning("order in force after restart %s", _logged(order))
+        self._kept = read_kept(await self._store.get_state(DOWN_KEY))
+        seen_utc = self._kept.seen_utc
+        self._clock_behind = seen_utc is not None and (seen_utc - self._now_utc()).total_seconds() > JUMP_S
+        for cause in self._kept.state.downs:
+            LOG.warning("stepped down since before the restart cause=%s mode=%s", cause, self.mode_now)
 
     def standing(self, now_utc: datetime) -> tuple[Order, ...]:
         """Orders in force."""
         return self.orders.now(now_utc)
 
-    async def end_orders(self, now_utc: datetime) -> None:
+    @property
+    def mode_now(self) -> Mode:
+        """The mode in force: what a person has asked for, or less."""
+        return self._kept.state.mode(self.mode.mode)
+
+    @property
+    def follows_plan(self) -> bool:
+        """Whether control may follow a plan now."""
+        return self._kept.state.follows_plan
+
+    @property
+    def units_out(self) -> frozenset[str]:
+        """Units that are out of control because their commands fail."""
+        return frozenset(self._kept.state.out)
+
+    # ---------------------------------------------------------------------------------------------------- every cycle
+
+    async def control_begins(self) -> None:
+        """Control begins its endless work; any but the first time it has failed before."""
+        if self._began:
+            self._calm_cycles = 0
+            self._kept = replace(self._kept, control_failures=self._kept.control_failures + 1)
+            await self._keep_down()
+        self._began = True
+
+    async def look(self, now_utc: datetime, *, store_refuses: bool) -> None:
+        """Before a cycle: ends orders, and takes the steps down, or back, that what is wrong now asks for.
+
+        Args:
+            now_utc: the present instant.
+            store_refuses: journal or records are not kept.
+        """
+        await self._end_orders(now_utc)
+        jumped = self._jumped(now_utc)
+        if self._clock_behind and self._kept.seen_utc is not None:
+            self._clock_behind = now_utc < self._kept.seen_utc
+        if self._audit_checked_utc is None or not timedelta(0) <= now_utc - self._audit_checked_utc < AUDIT_CHECK:
+            self._audit_checked_utc = now_utc
+            with suppress(StoreFault):  # a store that cannot be read is seen by those who write
+                self._audit_broken_at = await self._store.audit_broken_at()
+        view = None if self.control is None else self.control.view
+        commands = self.mode.mode is Mode.AUTO  # who does not command need not take that back
+        self._evidence = Evidence(
+            blind=commands and view is not None and not self._seeing(),
+            control_failures=self._kept.control_failures,
+            clock_jumped=commands and jumped,
+            clock_behind=commands and self._clock_behind,
+            store_refuses=commands and store_refuses,
+            audit_broken_at=None if self._audit_broken_at == self._kept.audit_seen else self._audit_broken_at,
+        )
+        before = self._kept.state
+        self._kept = replace(self._kept, state=weigh(before, self._evidence, now_utc=now_utc))
+        await self._note_changes(before)
+        due = self._kept_utc is None or not 0.0 <= (now_utc - self._kept_utc).total_seconds() < KEPT_EVERY_S
+        if due and not self._clock_behind:
+            self._kept = replace(self._kept, seen_utc=now_utc)
+            self._kept_utc = now_utc
+            await self._keep_down()
+
+    async def cycle_done(self, outcomes: Iterable[Outcome], now_utc: datetime) -> None:
+        """After a cycle that did not break: what became of its commands may take a unit out of control."""
+        self._calm_cycles += 1
+        if self._calm_cycles >= CALM_CYCLES and self._kept.control_failures:
+            self._kept = replace(self._kept, control_failures=0)
+        before = self._kept.state
+        self._kept = replace(self._kept, state=weigh_units(before, outcomes, now_utc=now_utc))
+        await self._note_changes(before)
+
+    def _jumped(self, now_utc: datetime) -> bool:
+        epoch, steady_s = self._steady()
+        before, self._looked = self._looked, (now_utc, epoch, steady_s)
+        if before is None or before[1] != epoch:
+            return False
+        jumped = clock_jumped((now_utc - before[0]).total_seconds(), steady_s=steady_s - before[2])
+        if jumped:
+            self._kept_utc = None
+            self._clock_behind = False  # what it shows now is judged afresh
+            LOG.warning("clock has jumped from=%s to=%s", before[0].isoformat(), now_utc.isoformat())
+        return jumped
+
+    async def _note_changes(self, before: StepDowns) -> None:
+        """Says, audits and keeps what has changed."""
+        after = self._kept.state
+        if after.downs.keys() == before.downs.keys() and after.out.keys() == before.out.keys():
+            return
+        for cause in Cause:
+            if (cause in after.downs) is not (cause in before.downs):
+                begun = cause in after.downs
+                LOG.warning("%s cause=%s mode=%s", "stepped down" if begun else "step down is over", cause, _now(after))
+                await self._tell(
+                    by="edge-agent",
+                    cause=cause,
+                    point="mode",
+                    wanted=_now(after),
+                    outcome="stepped_down" if begun else "restored",
+                )
+        for name in sorted(after.out.keys() ^ before.out.keys()):
+            begun = name in after.out
+            point = after.out[name].point if begun else before.out[name].point
+            LOG.warning("unit %s unit=%s point=%s", "taken out of control" if begun else "is tried again", name, point)
+            await self._tell(
+                by="edge-agent",
+                cause=f"commands not proven: {point}",
+                point=name,
+                wanted="local" if begun else "remote",
+                outcome="out_of_control" if begun else "in_control",
+            )
+        await self._keep_down()
+
+    async def _keep_down(self) -> None:
+        await self._keep(DOWN_KEY, write_kept(self._kept))
+
+    async def _end_orders(self, now_utc: datetime) -> None:
         """Forgets orders whose end has come, and says so."""
         ended = self.orders.ended(now_utc)
         if not ended:
@@ -133,6 +301,8 @@ class Operation:
                 raise refused(answer)
             ended: tuple[Order, ...] = ()
             notes: list[str] = []
+            if wanted == Mode.AUTO:
+                notes += await self._acknowledge(by=by.strip(), reason=reason.strip())
             if answer is not self.mode:
                 strict = answer.mode is Mode.AUTO  # whoever leaves auto is not held up by a full disk
                 ended = self.standing(now_utc)
@@ -153,12 +323,27 @@ class Operation:
                 notes += [] if kept else ["not_kept"]
                 LOG.warning("mode changed mode=%s by=%s reason=%s", answer.mode, answer.by, answer.reason)
         return {
-            "mode": self.mode.mode,
+            "mode": self.mode_now,
+            "mode_asked": self.mode.mode,
             "by": self.mode.by,
             "reason": self.mode.reason,
             "orders_ended": [order.number for order in ended],
             "notes": notes,
         }
+
+    async def _acknowledge(self, *, by: str, reason: str) -> list[str]:
+        """A person asks for auto: steps down that only waited for one are over."""
+        before = self._kept.state
+        if not before.downs:
+            return []
+        self._clock_behind = False
+        seen = self._audit_broken_at
+        evidence = replace(self._evidence, control_failures=0, clock_behind=False, audit_broken_at=None)
+        kept = replace(self._kept, control_failures=0, audit_seen=seen, state=acknowledged(before, evidence))
+        await self._tell(by=by, cause=reason, point="mode", wanted="acknowledge", outcome="acknowledged", strict=True)
+        self._kept = kept
+        await self._note_changes(before)
+        return ["step_down_stays"] if kept.state.downs else ["step_down_over"]
 
     async def answer_override(self, arguments: Arguments) -> Mapping[str, object]:
         """`override`: gives an order, or ends some."""
@@ -205,10 +390,13 @@ class Operation:
         assert self.control is not None
         async with self._cycle:
             memory = self.control.memory.unit(unit)
-            if not memory.locked_out and not memory.failures:
+            if not memory.locked_out and not memory.failures and unit not in self.units_out:
                 raise refused(Refusal("unit_not_locked_out", {"unit": unit}))
             await self._tell(by=by, cause=reason, point=unit, wanted="release", outcome="released", strict=True)
             self.control.release(unit)
+            before = self._kept.state
+            self._kept = replace(self._kept, state=unit_released(before, unit))
+            await self._note_changes(before)
         LOG.warning("unit released unit=%s by=%s reason=%s", unit, by, reason)
         return {"unit": unit, "by": by, "reason": reason}
 
@@ -248,10 +436,12 @@ class Operation:
         return judge_order(
             order,
             site=self._site,
-            mode=self.mode.mode,
+            mode=self.mode_now,
             orders=self.orders,
             view=self.control.view,
             memory=self.control.memory,
+            # An order ends on the site's clock: while that is not trusted, only what takes away is taken.
+            charging_barred=Cause.CLOCK if Cause.CLOCK in self._kept.state.downs else None,
         )
 
     def _seeing(self) -> bool:
@@ -268,15 +458,46 @@ class Operation:
     def shown(self, now_utc: datetime) -> dict[str, object]:
         """What `status` says of it."""
         standing = self.standing(now_utc)
-        manual = self.mode.mode is Mode.AUTO and bool(standing)
+        mode = self.mode_now
+        state = self._kept.state
         return {
-            "mode": "manual" if manual else self.mode.mode,
+            "mode": "manual" if mode is Mode.AUTO and standing else mode,
             "mode_asked": self.mode.mode,
             "mode_since": _instant_text(self.mode.since_utc),
             "mode_by": self.mode.by,
             "mode_reason": self.mode.reason,
             "orders": [order_dict(order) for order in standing],
+            "follows_plan": mode is Mode.AUTO and state.follows_plan,
+            "step_down": [
+                {
+                    "cause": cause,
+                    "since": _instant_text(down.since_utc),
+                    "mode": RULES[cause].mode,
+                    "follows_plan": RULES[cause].follows_plan,
+                    "needs_person": down.person,
+                    "back_after_s": None if down.person else RULES[cause].back_after_s,
+                }
+                for cause, down in state.downs.items()
+            ],
+            "units_out": {
+                name: {
+                    "since": _instant_text(out.since_utc),
+                    "point": out.point,
+                    "again": None if out.again_utc is None else _instant_text(out.again_utc),
+                }
+                for name, out in state.out.items()
+            },
         }
+
+    def alarms(self) -> list[Alarm]:
+        """Steps down in force and units out of control."""
+        state = self._kept.state
+        found = [_down_alarm(cause, down, asked=self.mode.mode) for cause, down in state.downs.items()]
+        for name, out in state.out.items():
+            code = "unit_out_of_control" if out.again_utc is not None else "unit_out_for_good"
+            again = "-" if out.again_utc is None else f"{out.again_utc.astimezone(self._zone):%H:%M}"
+            found.append(Alarm(code, name, out.since_utc, {"unit": name, "point": out.point, "again": again}))
+        return found
 
     # ----------------------------------------------------------------------------------------------------------- kept
 
@@ -306,7 +527,7 @@ class Operation:
         except StoreFault:
             if strict:
                 raise
-            LOG.exception("an order takes effect without its audit point=%s wanted=%s", point, wanted)
+            LOG.error("in force without its audit point=%s wanted=%s", point, wanted)  # noqa: TRY400 - no trace needed
             return False
         return True
 
@@ -316,9 +537,29 @@ class Operation:
         except StoreFault:
             if strict:
                 raise
-            LOG.exception("not kept, a restart forgets it key=%s", key)
+            if key not in self._not_kept:
+                LOG.error("not kept, a restart forgets it key=%s", key)  # noqa: TRY400 - said once, no trace
+            self._not_kept.add(key)
             return False
+        self._not_kept.discard(key)
         return True
+
+
+def _down_alarm(cause: Cause, down: Down, *, asked: Mode) -> Alarm:
+    """What the operator is told of a step down; in a mode that commands nothing, of its cause alone."""
+    rule = RULES[cause]
+    if asked is not Mode.AUTO:
+        return Alarm(cause, "control", down.since_utc)
+    to = text("down_to_heat" if rule.mode is Mode.AUTO else f"mode_{rule.mode}")
+    # What waits for a person says so; else the cause says how it comes back.
+    needs_person = down.person and rule.back_after_s is not None
+    code = "mode_stepped_down_often" if needs_person else "mode_stepped_down"
+    return Alarm(code, "control", down.since_utc, {"mode_zh": to.zh, "mode_en": to.en, "reason": cause})
+
+
+def _now(state: StepDowns) -> str:
+    mode = state.mode(Mode.AUTO)
+    return "auto without plan" if mode is Mode.AUTO and not state.follows_plan else mode
 
 
 def order_dict(order: Order) -> dict[str, object]:

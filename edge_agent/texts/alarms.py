@@ -143,12 +143,6 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "write_refused": Text("{point} 不许写:{reason}", "{point} may not be written: {reason}"),
         "write_failed": Text("{point} 写入失败:{reason}", "{point}: the write failed: {reason}"),
         # control and plan
-        "mode_stepped_down": Text(
-            "运行方式自动降为 {mode}:{reason}",
-            "mode stepped down to {mode}: {reason}",
-            "原因消除后由运行人员恢复",
-            "restore it by hand when the cause is gone",
-        ),
         "grid_limit": Text(
             "功率 {grid_kw} kW 接近上限 {limit_kw} kW,已减载",
             "{grid_kw} kW is close to the limit of {limit_kw} kW; load is shed",

@@ -115,6 +115,68 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "磁盘写不进去:已生效,但没有存下,重启后失效",
             "the disk refuses: it is in force but not kept, and a restart forgets it",
         ),
+        # what control takes back by itself
+        "mode_stepped_down": Text("已自动退到 {mode_zh}:{reason}", "stepped down to {mode_en}: {reason}"),
+        "mode_stepped_down_often": Text(
+            "一天内多次自动退到 {mode_zh}:{reason}",
+            "stepped down to {mode_en} again and again within a day: {reason}",
+            "查明原因后由运行人员恢复: edge-agent mode auto",
+            "find the cause, then restore it by hand: edge-agent mode auto",
+        ),
+        "down_to_heat": Text("自动(只保供热,不按计划)", "auto without the plan, heat only"),
+        "down_blind": Text(
+            "30 分钟看不到供水温度或任何机组;机组交还各自面板",
+            "neither supply temperature nor units seen for 30 min; the units are with their own panels",
+            "查总线和设备;读数恢复 10 分钟后自动回到自动",
+            "see to buses and devices; auto comes back by itself 10 min after the readings",
+        ),
+        "down_control_plan": Text(
+            "控制程序连续出错 3 次,先不按计划",
+            "the control cycle broke three times in a row, so the plan is left for now",
+            "把日志交给开发方;1 小时无错后自动恢复",
+            "send the log to the makers; the plan comes back after an hour without a fault",
+        ),
+        "down_control": Text(
+            "控制程序连续出错 6 次;机组交还各自面板,采集和上传照常",
+            "the control cycle broke six times in a row; the units are with their own panels, records go on",
+            "把日志交给开发方,之后由运行人员恢复: edge-agent mode auto",
+            "send the log to the makers, then restore it by hand: edge-agent mode auto",
+        ),
+        "down_clock": Text(
+            "时钟跳变或早于上次运行,电价时段不可信",
+            "the clock has jumped, or is behind the last run: the hour of the tariff is not trusted",
+            "查对时;走稳 15 分钟后自动恢复",
+            "check time synchronisation; it comes back by itself after 15 steady minutes",
+        ),
+        "down_store": Text(
+            "30 分钟以上写不进磁盘,指令无法留档",
+            "the disk has refused for 30 min, so commands are not kept",
+            "查磁盘;能写 5 分钟后自动恢复",
+            "check the disk; it comes back by itself 5 min after it works",
+        ),
+        "down_audit": Text(
+            "操作记录链断裂,有人或磁盘改动过以前的记录",
+            "the audit's chain is broken: somebody, or the disk, has changed what was recorded",
+            "备份 state.db 查明后由运行人员恢复: edge-agent mode auto",
+            "keep a copy of state.db, look into it, then restore it by hand: edge-agent mode auto",
+        ),
+        "unit_out_of_control": Text(
+            "{unit} 多次不接受指令({point}),已退出控制,由自己的面板运行;{again} 再试",
+            "{unit} does not take its commands ({point}): out of control, with its own panel; tried again at {again}",
+            "查机组面板的远程允许;修好后可提前恢复: edge-agent release {unit}",
+            "look at its panel; when mended it may be taken back at once: edge-agent release {unit}",
+        ),
+        "unit_out_for_good": Text(
+            "{unit} 一天内三次不接受指令({point}),已退出控制,由自己的面板运行",
+            "{unit} did not take its commands three times within a day ({point}): out of control, with its own panel",
+            "查明原因后恢复: edge-agent release {unit}",
+            "find the cause, then: edge-agent release {unit}",
+        ),
+        "step_down_over": Text("已确认,自动恢复按计划运行", "acknowledged: auto follows the plan again"),
+        "step_down_stays": Text(
+            "已确认,但原因还在,仍是降级状态,见 edge-agent status",
+            "acknowledged, but a cause is still there: see edge-agent status",
+        ),
         "orders_end_with_mode": Text("人工指令同时结束", "the operator's orders end with it"),
     }
 )

@@ -18,6 +18,7 @@ from edge_agent.control.effect import reconcile
 from edge_agent.control.intent import BandOutlook
 from edge_agent.control.memory import read_memory
 from edge_agent.control.modes import Mode
+from edge_agent.control.orders import Order
 from edge_agent.control.report import CycleReport
 from edge_agent.image import ProcessImage
 from edge_agent.settings.model import SiteFile
@@ -293,6 +294,8 @@ class Lockstep:
         self.writes: list[tuple[datetime, str, float]] = []
         self.write_fault: Callable[[str, float], str] | None = None
         self.silent: set[str] = set()
+        self.orders: tuple[Order, ...] = ()
+        self.out: frozenset[str] = frozenset()
         self._die_after_writes: int | None = None
         self._dead_until_utc = start_utc
         devices = [*CAPACITIES, "io1", *METER_POINTS]
@@ -414,7 +417,9 @@ class Lockstep:
         self._die_after_writes = self.random.randrange(3) if dies and self.random.random() < 0.5 else None
         bands = bands_at(self.now_utc) if self.bands else BandOutlook()
         try:
-            report = await self.controller.cycle(self.now_utc, plan=self.plan, mode=self.mode, bands=bands)
+            report = await self.controller.cycle(
+                self.now_utc, plan=self.plan, mode=self.mode, bands=bands, orders=self.orders, out=self.out
+            )
         except Killed:
             dies = True
         else:

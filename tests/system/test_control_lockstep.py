@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.control.command import Verdict
+from edge_agent.control.command import Because, Verdict
 from edge_agent.control.memory import Phase
 from edge_agent.control.modes import Mode
+from edge_agent.control.orders import Order, OrderKind
+from edge_agent.control.step_down import Evidence, StepDowns, weigh
 
 _PATH = Path(__file__).with_name("lockstep.py")
 _SPEC = importlib.util.spec_from_file_location("lockstep", _PATH)  # tests are not a package
@@ -246,3 +248,64 @@ def test_a_stuck_tank_valve_stops_the_start_before_any_pump() -> None:
     assert day.controller.memory.units["hp4"].fault == "valve_not_proven"
     pumps = [point for _, point, value in day.writes if point in ("io1.p_source_4", "io1.p_user_4") and value == 1.0]
     assert pumps == []
+
+
+def test_a_silent_station_releases_the_units_without_a_cold_hour_and_takes_them_back() -> None:
+    """No supply temperature, pumps or valves for two hours in a peak on the tank: held, released, and taken back."""
+    state = StepDowns()
+    modes: list[Mode] = []
+
+    def look(day: lockstep.Lockstep) -> None:
+        nonlocal state
+        view = day.controller.view
+        blind = view is not None and view.loops["heating"].supply_degc is None
+        state = weigh(state, Evidence(blind=blind), now_utc=day.now_utc)
+        day.mode = state.mode(Mode.AUTO)
+        modes.append(day.mode)
+
+    day = run(good_operator, seed=7, start_utc=datetime(2026, 1, 20, 2, 0, tzinfo=UTC), hours=1.0, each_tick=look)
+    assert set(modes) == {Mode.AUTO}
+    day.silent = {"io1"}
+    begun_utc = day.now_utc
+    day.run(2.0, each_tick=look)
+    released_utc = begun_utc + timedelta(minutes=35)
+    assert modes[-1] is Mode.ADVISE
+    assert [point for instant, point, _ in day.writes if instant > released_utc] == []
+    day.silent = set()
+    day.run(2.0, each_tick=look)
+    assert modes[-1] is Mode.AUTO
+    assert_safe(day)
+
+
+def test_a_unit_out_of_control_goes_on_with_its_own_panel() -> None:
+    """Two units carry the load; one no longer takes commands: nothing is written to it, and nobody gets cold."""
+    day = run(lambda _: Slot(direct(1, 2, 3)), seed=8, hours=1.0)
+    day.out = frozenset({"hp1"})
+    begun_utc = day.now_utc
+    day.run(2.0)
+    assert [point for instant, point, _ in day.writes if instant > begun_utc and point.startswith("hp1.")] == []
+    assert day.truth().units[0].state == "running"
+    assert not day.controller.unit_states(day.now_utc)["hp1"].available
+    day.out = frozenset()
+    day.run(1.0)
+    assert day.controller.memory.unit("hp1").phase is Phase.RUNNING
+    assert_safe(day)
+
+
+def test_orders_end_and_the_plan_goes_on() -> None:
+    """A stop for two hours: the unit stops after its minimum run, stays off, and comes back to the plan."""
+    day = run(lambda _: Slot(direct(1, 2, 3)), seed=9, hours=1.5)
+    begun_utc = day.now_utc
+    stop = Order(OrderKind.STOP, "hp1", begun_utc + timedelta(hours=2), "op", "inspection", begun_utc, 1)
+
+    def obey(day: lockstep.Lockstep) -> None:
+        day.orders = tuple(order for order in (stop,) if order.stands(day.now_utc))
+
+    day.run(1.8, each_tick=obey)
+    assert day.controller.memory.unit("hp1").phase is Phase.OFF
+    stops = [outcome.command for outcome in day.trace.outcomes if outcome.command.point == "hp1.run_request"]
+    assert stops[-1].value == 0.0
+    assert stops[-1].because is Because.OPERATOR
+    day.run(1.5, each_tick=obey)
+    assert day.controller.memory.unit("hp1").phase is Phase.RUNNING
+    assert_safe(day)

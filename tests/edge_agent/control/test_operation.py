@@ -1,17 +1,19 @@
 """Mode and orders as the service keeps them: audited before they hold, kept across restarts, ended by the clock."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
 
+from edge_agent.control.command import Command, Kind, Outcome, Verdict
 from edge_agent.control.memory import ControlMemory
 from edge_agent.control.modes import Mode
 from edge_agent.control.operation import ORDERS_KEY, Operation
 from edge_agent.errors import RefusedByInterlock, StoreFault
 from edge_agent.store.rows import AuditEntry
+from edge_agent.texts.catalogue import text
 
 NOW = datetime(2026, 1, 12, 4, tzinfo=UTC)
 """Noon in Beijing."""
@@ -24,6 +26,10 @@ class Disk:
         self.full = False
         self.state: dict[str, str] = {}
         self.entries: list[AuditEntry] = []
+        self.broken_at: int | None = None
+
+    async def audit_broken_at(self) -> int | None:
+        return self.broken_at
 
     async def audit(self, entry: AuditEntry) -> None:
         if self.full:
@@ -48,11 +54,19 @@ class Service:
         self.released: list[str] = []
         self.memory: ControlMemory = kit.memory()
         self.disk = disk
-        self.operation = Operation(kit.site(), store=disk, now_utc=lambda: self.now_utc, cycle=asyncio.Lock())
+        self.seen: dict[str, object] = {}
+        self.wall_s = 0.0
+        self.operation = Operation(
+            kit.site(),
+            store=disk,
+            now_utc=lambda: self.now_utc,
+            steady=lambda: ("boot", self.wall_s),
+            cycle=asyncio.Lock(),
+        )
 
     @property
     def view(self) -> object:
-        return self.kit.view(now_utc=self.now_utc)
+        return self.kit.view(now_utc=self.now_utc, **self.seen)
 
     def release(self, name: str) -> None:
         self.released.append(name)
@@ -61,12 +75,26 @@ class Service:
         asked = {"kind": kind, "subject": subject, "by": "值班员", "reason": "检修", "lasts_s": 7200.0}
         return await self.operation.answer_override(asked | more)
 
+    async def goes_on(self, minutes: float, *, store_refuses: bool = False, outcomes: Sequence[Outcome] = ()) -> None:
+        """Looks every 30 s; the clock and the stop-watch agree."""
+        for _ in range(round(2 * minutes)):
+            self.now_utc += timedelta(seconds=30)
+            self.wall_s += 30.0
+            await self.operation.look(self.now_utc, store_refuses=store_refuses)
+            await self.operation.cycle_done(outcomes, self.now_utc)
+
+    def shown(self) -> tuple[str, bool, list[str]]:
+        """Mode in force, whether a plan is followed, and the alarms."""
+        shown = self.operation.shown(self.now_utc)
+        return str(shown["mode"]), bool(shown["follows_plan"]), [alarm.code for alarm in self.operation.alarms()]
+
     async def mode(self, mode: str) -> Mapping[str, object]:
         return await self.operation.answer_mode({"mode": mode, "by": "op", "reason": "test"})
 
 
-async def started(kit: SimpleNamespace, disk: Disk | None = None) -> Service:
+async def started(kit: SimpleNamespace, disk: Disk | None = None, *, now_utc: datetime = NOW) -> Service:
     service = Service(kit, disk or Disk())
+    service.now_utc = now_utc
     await service.operation.prepare(service)  # type: ignore[arg-type] - a stand-in
     return service
 
@@ -93,7 +121,7 @@ async def test_an_order_is_audited_shown_kept_and_ends_on_the_sites_clock(kit: S
     assert [order.subject for order in again.operation.standing(NOW)] == ["hp1"]
     again.now_utc = NOW + timedelta(hours=2)
     assert again.operation.standing(again.now_utc) == ()
-    await again.operation.end_orders(again.now_utc)
+    await again.operation.look(again.now_utc, store_refuses=False)
     assert [entry.outcome for entry in again.disk.entries] == ["ordered", "ended"]
     assert again.operation.shown(again.now_utc)["mode"] == "auto"
     assert (await started(kit, again.disk)).operation.orders.entries == ()
@@ -165,3 +193,182 @@ async def test_only_a_locked_out_unit_is_released(kit: SimpleNamespace) -> None:
     service.memory = kit.memory(hp1=kit.rested(locked_out=True, failures=3))
     await service.operation.answer_release(asked)
     assert service.released == ["hp1"]
+
+
+# ------------------------------------------------------------------------------------------------------------ step down
+
+
+async def test_a_blind_control_releases_the_units_and_comes_back_by_itself(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    service.seen = {"supply_degc": None}
+    await service.goes_on(29)
+    assert service.shown() == ("auto", True, [])
+    await service.goes_on(2)
+    assert service.shown() == ("advise", False, ["mode_stepped_down"])
+    with pytest.raises(RefusedByInterlock) as refusal:
+        await service.order("stop", "hp1")
+    assert refusal.value.code == "order_mode_not_auto"
+    again = await started(kit, service.disk)
+    assert again.shown()[0] == "advise"
+    service.seen = {}
+    await service.goes_on(9)
+    assert service.shown()[0] == "advise"
+    await service.goes_on(2)
+    assert service.shown() == ("auto", True, [])
+    assert [entry.outcome for entry in service.disk.entries] == ["stepped_down", "restored"]
+
+
+async def test_orders_stand_through_a_step_down_that_comes_back(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    await service.order("stop", "hp1")
+    service.seen = {"supply_degc": None}
+    await service.goes_on(31)
+    assert service.shown()[0] == "advise"
+    service.seen = {}
+    await service.goes_on(11)
+    assert service.shown()[0] == "manual"
+
+
+async def test_a_clock_that_jumps_costs_the_plan_and_not_the_heat(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    await service.goes_on(1)
+    service.now_utc += timedelta(hours=3)
+    await service.goes_on(1)
+    assert service.shown() == ("auto", False, ["mode_stepped_down"])
+    with pytest.raises(RefusedByInterlock) as refusal:
+        await service.order("charge")
+    assert refusal.value.code == "order_charging_barred"
+    assert "{" not in refusal.value.zh + refusal.value.en
+    await service.order("stop", "hp1")
+    await service.goes_on(16)
+    assert service.shown() == ("manual", True, [])
+
+
+async def test_a_clock_behind_the_last_run_waits_or_is_acknowledged(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    await service.goes_on(1)
+    for acknowledges in (False, True):
+        behind = Service(kit, service.disk)
+        behind.now_utc = NOW - timedelta(hours=1)
+        await behind.operation.prepare(behind)  # type: ignore[arg-type] - a stand-in
+        await behind.goes_on(1)
+        assert behind.shown() == ("auto", False, ["mode_stepped_down"])
+        if acknowledges:
+            assert (await behind.mode("auto"))["notes"] == ["step_down_over"]
+            assert behind.shown() == ("auto", True, [])
+        else:
+            await behind.goes_on(60)
+            assert not behind.shown()[1]
+            await behind.goes_on(16)
+            assert behind.shown() == ("auto", True, [])
+
+
+async def test_a_refusing_disk_costs_the_plan_after_half_an_hour(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    service.disk.full = True
+    await service.goes_on(29, store_refuses=True)
+    assert service.shown()[1]
+    await service.goes_on(2, store_refuses=True)
+    assert service.shown() == ("auto", False, ["mode_stepped_down"])
+    service.disk.full = False
+    await service.goes_on(6)
+    assert service.shown() == ("auto", True, [])
+
+
+async def test_control_that_breaks_leaves_the_plan_first_and_ends_then(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    await service.operation.control_begins()
+    for _ in range(3):
+        await service.operation.control_begins()
+    await service.goes_on(1)
+    assert service.shown() == ("auto", False, ["mode_stepped_down"])
+    for _ in range(3):
+        await service.operation.control_begins()
+    await service.goes_on(1)
+    assert service.shown()[0] == "monitor"
+    again = await started(kit, service.disk, now_utc=service.now_utc)
+    await again.goes_on(120)
+    assert again.shown()[0] == "monitor"  # a person must have looked
+    assert (await again.mode("auto"))["notes"] == ["step_down_over"]
+    assert again.shown() == ("auto", True, [])
+
+
+async def test_a_few_failures_are_forgotten_when_control_runs_on(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    for _ in range(3):
+        await service.operation.control_begins()
+        await service.goes_on(12)
+    await service.operation.control_begins()
+    await service.goes_on(1)
+    assert service.shown() == ("auto", True, [])
+
+
+async def test_a_broken_audit_waits_for_a_person_once(kit: SimpleNamespace) -> None:
+    disk = Disk()
+    disk.broken_at = 17
+    service = await started(kit, disk)
+    await service.goes_on(1)
+    assert service.shown() == ("auto", False, ["mode_stepped_down"])
+    await service.mode("auto")
+    await service.goes_on(60)
+    assert service.shown() == ("auto", True, [])
+    again = await started(kit, disk, now_utc=service.now_utc)
+    await again.goes_on(1)
+    assert again.shown() == ("auto", True, [])
+    disk.broken_at = 16
+    last = await started(kit, disk, now_utc=again.now_utc)
+    await last.goes_on(1)
+    assert not last.shown()[1]
+
+
+async def test_who_commands_nothing_has_nothing_to_take_back(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    await service.mode("monitor")
+    service.seen = {"supply_degc": None}
+    await service.goes_on(60, store_refuses=True)
+    assert service.shown() == ("monitor", False, [])
+
+
+def unproven(verdict: Verdict, now_utc: datetime) -> list[Outcome]:
+    return [Outcome(Command("hp1.supply_setpoint", 45.0, Kind.SETPOINT, "hp1"), now_utc, verdict, "no_answer")]
+
+
+async def test_a_unit_that_takes_no_commands_is_left_to_its_panel_and_tried_again(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    for minutes in (31, 61):
+        await service.goes_on(2.5, outcomes=unproven(Verdict.UNVERIFIED, NOW))
+        assert service.operation.units_out == {"hp1"}
+        assert service.shown() == ("auto", True, ["unit_out_of_control"])
+        await service.goes_on(minutes - 2)
+        assert service.operation.units_out == {"hp1"}
+        await service.goes_on(2)
+        assert service.operation.units_out == set()
+    await service.goes_on(2.5, outcomes=unproven(Verdict.UNVERIFIED, NOW))
+    await service.goes_on(600)
+    assert service.shown()[2] == ["unit_out_for_good"]
+    again = await started(kit, service.disk)
+    assert again.operation.units_out == {"hp1"}
+    await again.operation.answer_release({"unit": "hp1", "by": "a", "reason": "mended"})
+    assert again.operation.units_out == set()
+
+
+async def test_single_unproven_commands_take_no_unit_out(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    for _ in range(5):
+        await service.goes_on(2, outcomes=unproven(Verdict.UNVERIFIED, NOW))
+        await service.goes_on(0.5, outcomes=unproven(Verdict.VERIFIED, NOW))
+    assert service.operation.units_out == set()
+
+
+async def test_every_alarm_is_worded(kit: SimpleNamespace) -> None:
+    disk = Disk()
+    disk.broken_at = 3
+    service = await started(kit, disk)
+    await service.goes_on(5, outcomes=unproven(Verdict.UNVERIFIED, NOW))
+    alarms = service.operation.alarms()
+    assert len(alarms) == 2
+    for alarm in alarms:
+        words = text(alarm.code, **alarm.values)
+        assert "?" not in words.zh + words.en
+        assert words.hint_zh
+        assert words.hint_en
