@@ -14,6 +14,8 @@ DUE_SLACK_RATIO = 0.5
 points of one device that come due within a cycle share their requests."""
 DEAD_SHARE_MAX = 0.05
 """Share of a line's time that all dead units together may take."""
+DEAD_LINE_SHARE_MAX = 0.5
+"""... and where nobody answers at all: there is nobody to be protected."""
 PROBE_MIN_S = 10.0
 """A dead unit is tried again after this wall time at the earliest."""
 FAILING_SHARE_MAX = 0.2
@@ -96,9 +98,13 @@ class SilenceBudget:
     other dead unit, so that all of them together take a twentieth at most. When one comes back, the others move up
     into the time that it no longer takes. A unit that fails but is not dead yet draws on a common account that refills
     with a fifth of the time.
+
+    Where all units are dead, it is the line or the host that is: each is tried every 10 s, and when the first one
+    answers, the others are tried at once.
     """
 
     def __init__(self) -> None:
+        self._units: set[int] = set()
         self._slots_s: dict[int, float] = {}
         self._costs_s: dict[int, float] = {}
         self._tried_s: dict[int, float] = {}
@@ -117,7 +123,16 @@ class SilenceBudget:
     @property
     def probe_interval_s(self) -> float:
         """Wall time after which each dead unit is probed again, with as many dead units as there are now [s]."""
-        return max(PROBE_MIN_S, sum(self._costs_s.values()) / DEAD_SHARE_MAX)
+        share_max = DEAD_LINE_SHARE_MAX if self._all_dead else DEAD_SHARE_MAX
+        return max(PROBE_MIN_S, sum(self._costs_s.values()) / share_max)
+
+    @property
+    def _all_dead(self) -> bool:
+        return bool(self._units) and self._units <= self._slots_s.keys()
+
+    def expect(self, unit: int) -> None:
+        """Notes that a unit hangs on the line; only who knows all of them can tell a dead line from dead units."""
+        self._units.add(unit)
 
     def missed(self, unit: int, *, cost_s: float, now_s: float, dead: bool) -> None:
         """Notes a request that nobody answered.
@@ -149,20 +164,26 @@ class SilenceBudget:
             unit: who answered.
             now_s: stop-watch [s].
         """
-        if self._slots_s.pop(unit, None) is None:
+        if unit not in self._slots_s:
             return
+        line_is_back = self._all_dead
+        del self._slots_s[unit]
         del self._costs_s[unit], self._tried_s[unit]
         free_s = self._probed_s  # a probe in vain is paid by the time since the one before, whoever that went to
         for other in sorted(self._slots_s, key=self._slots_s.__getitem__):
             pause_s = self._costs_s[other] / DEAD_SHARE_MAX
             slot_s = max(self._tried_s[other] + max(PROBE_MIN_S, pause_s), free_s + pause_s)
+            slot_s = now_s if line_is_back else slot_s
             self._slots_s[other] = min(self._slots_s[other], slot_s)  # their order stays, nobody moves back
             free_s = max(self._slots_s[other], now_s)
 
     def may_ask(self, unit: int, *, now_s: float) -> bool:
         """Whether a unit whose last request was not answered may be asked now."""
         if unit in self._slots_s:
-            return now_s >= self._slots_s[unit]
+            slot_s = self._slots_s[unit]
+            if self._all_dead:
+                slot_s = min(slot_s, self._tried_s[unit] + self.probe_interval_s)
+            return now_s >= slot_s
         return self._account_s(now_s) < BURST_MISSES * self._miss_s or not self._miss_s
 
     def lent_in_vain(self, *, cost_s: float, now_s: float) -> None:

@@ -7,6 +7,10 @@ when it is there, nothing older can follow. So before a request is sent whose an
 partner is asked something whose answer looks different (a proof): best what it has answered before; else a variant of
 the request, one after the other while they stay unanswered. The protocol sees to it that a variant is something which
 the model may be asked. A refusal is as good a proof as an answer.
+
+The limit: a slave (or a radio, a gateway) that answers identical requests in another order than it was asked cannot be
+understood by any master on a serial line, for nothing in the frames differs. Several identical requests are owed only
+after as many have gone unanswered; a rest in which nothing comes, or a proof, settles them.
 """
 
 from collections.abc import Hashable
@@ -93,7 +97,7 @@ class Partner:
         self.name = name
         self._timeout_floor_s = timeout_s if timing.timeout_s is None else timing.timeout_s
         latest_s = latest_answer_s if timing.latest_answer_s is None else timing.latest_answer_s
-        self.latest_answer_s = max(latest_s, self._timeout_floor_s)
+        self._latest_floor_s = self.latest_answer_s = max(latest_s, self._timeout_floor_s)
         self.guard = Guard(timing.guard_s)
         self.connect_delay_s = timing.connect_delay_s
         self.turnaround_s = 0.0
@@ -252,6 +256,8 @@ class Partner:
         known_s = self.turnaround_s if self.answers > 1 else measured_s
         self.turnaround_s = min(measured_s, known_s + FAST_GAIN * (measured_s - known_s))
         self.slow_s = max(measured_s, self.slow_s + SLOW_DECAY * (measured_s - self.slow_s))
+        # One bad evening does not make every later miss dear; what is later than believed is still no value (`owed`).
+        self.latest_answer_s = max(self._latest_floor_s, (1 - SLOW_DECAY) * self.latest_answer_s)
 
     def _settle(self, begin: bytes, *, refusal: bool) -> float | None:
         """Strikes out the oldest owed request that fits, and all older ones; returns when it was sent, or None."""

@@ -238,3 +238,12 @@ def test_lost_proofs_are_forgiven() -> None:
         known.proof_failed()
         known.proof_answered()
     assert known.proves
+
+
+def test_the_rest_after_a_miss_shrinks_again_when_answers_come_in_time() -> None:
+    known, asked = partner(), read(2)
+    assert known.lengthen(4.0)
+    assert known.latest_answer_s == 6.0
+    for number in range(200):
+        assert known.answered(asked, sent_s=float(number), turnaround_s=0.02, rest_s=LONG_S)
+    assert known.latest_answer_s == LATEST_S

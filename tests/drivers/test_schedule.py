@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.schedule import BURST_MISSES, DEAD_SHARE_MAX, FAILING_SHARE_MAX, PointSchedule, SilenceBudget, phases_s
+from drivers.schedule import (
+    BURST_MISSES,
+    DEAD_SHARE_MAX,
+    FAILING_SHARE_MAX,
+    PROBE_MIN_S,
+    PointSchedule,
+    SilenceBudget,
+    phases_s,
+)
 
 START_UTC = datetime(2026, 1, 15, 8, tzinfo=UTC)
 
@@ -126,6 +134,7 @@ def test_a_cut_cable_is_forgotten_soon_after_it_is_mended() -> None:
     assert max(line.back_s.values()) <= 65.0 + 40.0 + 2.0
 
 
+@settings(deadline=None)  # a busy machine
 @given(
     costs_s=st.lists(st.sampled_from([0.3, 0.5, 2.0, 6.0, 10.0]), min_size=2, max_size=8),
     order=st.randoms(use_true_random=False),
@@ -174,3 +183,30 @@ def test_a_unit_that_fails_again_and_again_does_not_starve_the_line() -> None:
             lost_s += 1.0
             budget.heard(7, now_s=now_s)
     assert lost_s == pytest.approx(FAILING_SHARE_MAX * now_s, rel=0.05, abs=BURST_MISSES)
+
+
+def test_a_dead_line_is_probed_every_ten_seconds_and_met_at_once_when_it_is_back() -> None:
+    budget, units = SilenceBudget(), (1, 2, 3)
+    for unit in units:
+        budget.expect(unit)
+        budget.missed(unit, cost_s=1.5, now_s=float(unit), dead=True)
+    assert budget.probe_interval_s == PROBE_MIN_S
+    assert not budget.may_ask(1, now_s=10.9)
+    assert budget.may_ask(1, now_s=11.0)
+    budget.missed(1, cost_s=1.5, now_s=11.0, dead=True)
+    assert budget.may_ask(2, now_s=12.0)
+    budget.heard(2, now_s=12.0)
+    assert budget.may_ask(1, now_s=12.0)
+    assert budget.may_ask(3, now_s=12.0)
+    budget.missed(3, cost_s=1.5, now_s=13.0, dead=True)
+    assert not budget.may_ask(3, now_s=13.0 + 1.5 / DEAD_SHARE_MAX - 0.1), "somebody answers: the share counts again"
+
+
+def test_a_dead_line_of_dear_units_is_probed_for_half_of_its_time_at_most() -> None:
+    budget = SilenceBudget()
+    for unit in (1, 2):
+        budget.expect(unit)
+        budget.missed(unit, cost_s=6.0, now_s=0.0, dead=True)
+    assert budget.probe_interval_s == 24.0
+    assert not budget.may_ask(1, now_s=23.9)
+    assert budget.may_ask(1, now_s=24.0)
