@@ -34,13 +34,13 @@ class LineShare:
     Attributes:
         turns: whose request goes next.
         silence: what silent units may take.
-        gives_way_s: after which time a request to a unit lets others pass that are still waiting [wall s]; None: the
-            wire carries one request at a time, to its end.
+        gives_way_s: after which time a request lets those to other units pass that are still waiting [wall s]; it says
+            None where the wire carries one request at a time, to its end.
     """
 
     turns: Turns = field(default_factory=Turns)
     silence: SilenceBudget = field(default_factory=SilenceBudget)
-    gives_way_s: Callable[[int], float | None] = lambda _unit: None
+    gives_way_s: Callable[[], float | None] = lambda: None
 
     @asynccontextmanager
     async def turn(self, unit: int, *, due_s: float) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ class LineShare:
             due_s: since when it is due [s].
         """
         async with self.turns.turn(due_s) as give_way:
-            gives_way_s = self.gives_way_s(unit)
+            gives_way_s = self.gives_way_s()
             if gives_way_s is None:
                 yield
                 return
@@ -87,6 +87,7 @@ class UnitLink:
         self.bus = bus
         self.unit = unit
         self.share = share or LineShare()
+        self.share.silence.expect(unit)
         self._elapsed_s = elapsed_s
         self._may_write = may_write
         self._dead_after = DEAD_AFTER_SHY if shy else DEAD_AFTER

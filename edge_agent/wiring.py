@@ -76,7 +76,7 @@ def line_shares(configuration: Configuration, buses: Mapping[str, Bus]) -> dict[
 
 def _share(bus: Bus, *, depth: int) -> LineShare:
     if isinstance(bus, ModbusTcpBus):
-        return LineShare(Turns(depth), gives_way_s=bus.gives_way_s)
+        return LineShare(Turns(depth), gives_way_s=bus.pace.gives_way_s)
     return LineShare(Turns(depth))
 
 

@@ -3,7 +3,9 @@
 pymodbus encodes requests and decodes answers; its client is not used: it accepts an answer with another function code,
 with fewer registers than asked, with a wrong write echo or with transaction id 0, raises inside its receive callback,
 starts no reconnect after a failed first connect, leaks a socket at a second one, and has one request in flight
-(docs/decisions). tests/drivers shows what becomes of each here. The frames themselves: `drivers.bus.mbap`.
+(docs/decisions). tests/drivers shows what becomes of each here. The stream of frames is taken apart in
+`drivers.bus.mbap`, whether one is the answer is judged in `drivers.bus.modbus_pdu`, what is learned of the host is kept
+in `drivers.bus.host_pace`.
 """
 
 import asyncio
@@ -11,44 +13,23 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pymodbus.pdu import DecodePDU, ModbusPDU
-from pymodbus.pdu.bit_message import (
-    ReadCoilsRequest,
-    ReadDiscreteInputsRequest,
-    WriteMultipleCoilsRequest,
-    WriteSingleCoilRequest,
-)
-from pymodbus.pdu.register_message import (
-    ReadHoldingRegistersRequest,
-    ReadInputRegistersRequest,
-    WriteMultipleRegistersRequest,
-    WriteSingleRegisterRequest,
-)
 
 from drivers.bus.base import BusCounts, Span, UnitTiming, refusal
+from drivers.bus.host_pace import LATEST_LEARNED_MAX_S, HostPace
 from drivers.bus.mbap import Connection, Frame
-from drivers.errors import DriverError, LineDown, NoAnswer, ProtocolFault, WriteForbidden
-from drivers.read_plan import READ_FUNCTION_BITS_LAST, LineCost
+from drivers.bus.modbus_pdu import fault_of, read_request, reads, values_of, write_request
+from drivers.bus.tcp_job import Job, Missed
+from drivers.errors import LineDown, NoAnswer, ProtocolFault, WriteForbidden
+from drivers.read_plan import LineCost
 
 log = logging.getLogger(__name__)
 # The guard words every failure itself; the library's own lines would repeat them at each poll.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 TIMEOUT_S = 1.0
-LATEST_ANSWER_S = 5.0
-"""Only where transaction numbers cannot be trusted: after this time an answer can come no more."""
-LATEST_LEARNED_MAX_S = 10.0
-LATEST_MARGIN_RATIO = 1.5
-"""An answer later than that moves the belief to this many times its delay."""
-PATIENCE_S_MAX = 5.0
-"""A unit whose answers come late is given more time, at most so much."""
-PATIENCE_MARGIN_RATIO = 1.5
-PATIENCE_MISS_RATIO = 0.5
-"""Patience that was not rewarded shrinks at once: a host that was behind, not slow, shall not be probed so seldom."""
-PATIENCE_DECAY_RATIO = 0.95
-"""A unit that is in time again is slowly given less, never less than its answers take."""
 TURNAROUND_TYPICAL_S = 0.005
 RECONNECT_FIRST_S = 0.5
 RECONNECT_MAX_S = 8.0
@@ -62,83 +43,15 @@ LAG_MAX = 16
 """A host that answers so many requests behind is started afresh at once."""
 AT_ONCE_S = 1.0
 """A connection that the host ends within this time without an answer was not wanted."""
-CONNECT_DELAY_FIRST_S = 0.25
-CONNECT_DELAY_MAX_S = 4.0
-GIVES_WAY_RATIO = 3.0
-"""A request that takes this many times as long as its unit's slow answers no longer holds up the other units ..."""
-GIVES_WAY_MIN_S = 0.1
-"""... but not sooner than this."""
-SLOW_DECAY = 0.01
-"""Share by which each answer lets the slow answer time of a unit sink."""
 OVERDUE_MAX = 8
 """Requests that may be overdue on one connection; beyond that the others wait."""
 OTHERS_HEARD_S = 30.0
 """A host of which another unit was heard within this time is not taken for broken because of one that is not."""
-PASSED_IN_VAIN_MAX = 2
-"""Requests in a row that were lost while they passed an overdue one, and answered when they were alone."""
 GIVEN_UP_MAX = 512
 """Unanswered requests remembered, so that their late answers are known for what they are."""
 WAITING_MAX = 256
 """Greatest number of requests in the queue of a bus."""
 NUMBER_MAX = 0xFFFF
-EXCEPTION_BIT = 0x80
-EXCEPTION_LENGTH = 2
-ECHO_LENGTH = 5
-WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS = 5, 6, 15, 16
-READ_REQUESTS: dict[int, type[ModbusPDU]] = {
-    1: ReadCoilsRequest,
-    2: ReadDiscreteInputsRequest,
-    3: ReadHoldingRegistersRequest,
-    4: ReadInputRegistersRequest,
-}
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """A request from the call until its answer."""
-
-    request: ModbusPDU
-    pdu: bytes
-    future: asyncio.Future[ModbusPDU]
-    repeats: int  # times that it may be sent again without a word
-    permit: Callable[[], bool] | None = None  # asked at the last moment
-    number: int = 0
-    sent_s: float = 0.0
-    opening: bool = False  # the first one on its connection
-    overdue: bool = False  # it has taken so long that others may pass
-    passed: bool = False  # it was sent while another one was overdue
-    alone: bool = False  # it may pass nobody
-    overdue_timer: asyncio.TimerHandle | None = None
-    timer: asyncio.TimerHandle | None = None
-
-    @property
-    def unit(self) -> int:
-        return self.request.dev_id
-
-    def end_timers(self) -> None:
-        for timer in (self.timer, self.overdue_timer):
-            if timer is not None:
-                timer.cancel()
-
-    def settle(self, response: ModbusPDU | None, error: DriverError | None = None) -> None:
-        self.end_timers()
-        if self.future.done():  # the caller has gone; the transaction ended all the same
-            return
-        if error is not None:
-            self.future.set_exception(error)
-            self.future.exception()  # a caller that has just been cancelled fetches it no more
-        elif response is not None:
-            self.future.set_result(response)
-
-
-@dataclass(frozen=True, slots=True)
-class _Missed:
-    """A request that was given up."""
-
-    unit: int
-    sent_s: float
-    opening: bool
-    here: bool = True  # sent on the present connection
 
 
 class ModbusTcpBus:
@@ -154,6 +67,9 @@ class ModbusTcpBus:
         lenient_ids: accept answers whose transaction number was changed on the way; depth must be 1. Its price: after a
             missing answer the unit rests until no answer can come any more, and is asked again on a new connection.
         connect_delay_s: rest between a new connection and the first request; None: as the units need, and learned [s].
+
+    Attributes:
+        pace: what has been learned of the host.
     """
 
     def __init__(
@@ -178,21 +94,14 @@ class ModbusTcpBus:
         self._timeout_s = timeout_s
         self._depth = depth
         self._lenient_ids = lenient_ids
-        self._connect_delay_s = connect_delay_s
-        self._learned_delay_s = 0.0
-        self._timings: dict[int, UnitTiming] = {}
-        self._patience_s: dict[int, float] = {}
+        self.pace = HostPace(name, timeout_s=timeout_s, lenient_ids=lenient_ids, connect_delay_s=connect_delay_s)
         self._free_at_s: dict[int, float] = {}  # units that need a rest after their answer
         self._decoder = DecodePDU(is_server=False)
         self._dice = random.Random()  # noqa: S311 - jitter, not a secret
-        self._writes: deque[_Job] = deque()
-        self._reads: deque[_Job] = deque()
-        self._in_flight: dict[int, _Job] = {}
-        self._given_up: dict[int, _Missed] = {}
-        self._latest_s: dict[int, float] = {}  # learned, of units whose answers cannot be told by their numbers
-        self._slow_s: dict[int, float] = {}  # learned: how long the answers of a unit take at most
-        self._passing = True
-        self._passed_in_vain = 0
+        self._writes: deque[Job] = deque()
+        self._reads: deque[Job] = deque()
+        self._in_flight: dict[int, Job] = {}
+        self._given_up: dict[int, Missed] = {}
         self._heard_at_s: dict[int, float] = {}
         self._openings_lost = 0
         # Goes on over reconnects, and begins anywhere: some gateways answer old requests on a new one.
@@ -217,25 +126,11 @@ class ModbusTcpBus:
 
     def expect(self, unit: int, timing: UnitTiming) -> None:
         """Tells the pace of a unit, before `open`."""
-        self._timings[unit] = timing
+        self.pace.expect(unit, timing)
 
     def miss_s(self, unit: int) -> float:
-        """What an unanswered request to a unit costs: its time-out, and where numbers cannot be trusted a rest [s]."""
-        timeout_s = self._patience(unit)
-        return max(timeout_s, self._latest_answer(unit)) if self._lenient_ids else timeout_s
-
-    def gives_way_s(self, unit: int) -> float | None:
-        """After which time a request to a unit lets requests to others pass on the same connection [s].
-
-        A gateway that waits for a dead meter need not keep the others waiting. Each unit has one request under way all
-        the same, and answers are told apart by their numbers.
-
-        Returns:
-            None: never; numbers cannot be trusted here, or the host was seen to lose what passes.
-        """
-        if self._lenient_ids or not self._passing or not self._slow_s:
-            return None
-        return max(GIVES_WAY_MIN_S, GIVES_WAY_RATIO * self._slow_s.get(unit, max(self._slow_s.values())))
+        """What an unanswered request to a unit costs the others; see `HostPace`."""
+        return self.pace.miss_s(unit)
 
     async def open(self) -> None:
         """Makes the connection; a host that is not there is tried again in the background, with growing pauses."""
@@ -268,11 +163,7 @@ class ModbusTcpBus:
             ProtocolFault: not the answer to this request.
             DeviceRefused: exception answer.
         """
-        request = READ_REQUESTS[span.function](address=span.address, count=span.count, dev_id=unit)
-        response = await self._transact(request, writes=False)
-        if span.function <= READ_FUNCTION_BITS_LAST:
-            return tuple(int(bit) for bit in response.bits[: span.count])
-        return tuple(response.registers)
+        return values_of(await self._transact(read_request(span, unit=unit), writes=False), span)
 
     async def write(
         self,
@@ -298,16 +189,7 @@ class ModbusTcpBus:
             WriteForbidden: `permit` said no.
             DriverError: otherwise as `read`.
         """
-        request: ModbusPDU
-        if function == WRITE_COIL:
-            request = WriteSingleCoilRequest(address=address, bits=[bool(values[0])], dev_id=unit)
-        elif function == WRITE_COILS:
-            request = WriteMultipleCoilsRequest(address=address, bits=[bool(value) for value in values], dev_id=unit)
-        elif function == WRITE_REGISTER:
-            request = WriteSingleRegisterRequest(address=address, registers=[values[0]], dev_id=unit)
-        else:
-            assert function == WRITE_REGISTERS, f"function {function} does not write"
-            request = WriteMultipleRegistersRequest(address=address, registers=list(values), dev_id=unit)
+        request = write_request(address, values, unit=unit, function=function)
         await self._transact(request, writes=True, permit=permit)
 
     # ------------------------------------------------------------------------------------------------------ requests
@@ -323,7 +205,7 @@ class ModbusTcpBus:
         if len(self._writes) + len(self._reads) >= WAITING_MAX:
             raise LineDown(f"{self.name}: {WAITING_MAX} requests are waiting already")
         pdu = bytes((request.function_code,)) + request.encode()
-        job = _Job(request, pdu, asyncio.get_running_loop().create_future(), 0 if writes else 1, permit)
+        job = Job(request, pdu, asyncio.get_running_loop().create_future(), 0 if writes else 1, permit)
         (self._writes if writes else self._reads).append(job)
         self._pump()
         response = await job.future
@@ -347,7 +229,7 @@ class ModbusTcpBus:
             if job is None:
                 break
             if self._lenient_ids and any(missed.here for missed in self._missed_of(job.unit)):
-                (self._reads if job.request.function_code in READ_REQUESTS else self._writes).appendleft(job)
+                (self._reads if reads(job.request) else self._writes).appendleft(job)
                 self._drop("an answer is missing, and its number would not tell", repeat=True)
                 self._needed.set()
                 return
@@ -365,7 +247,7 @@ class ModbusTcpBus:
         overdue = sum(job.overdue for job in self._in_flight.values())
         return overdue <= OVERDUE_MAX and len(self._in_flight) - overdue < self._depth
 
-    def _grow_overdue(self, job: _Job) -> None:
+    def _grow_overdue(self, job: Job) -> None:
         job.overdue = True
         self._pump()
 
@@ -381,7 +263,7 @@ class ModbusTcpBus:
         self._wake_up = None
         self._pump()
 
-    def _next(self, now_s: float) -> tuple[_Job | None, float]:
+    def _next(self, now_s: float) -> tuple[Job | None, float]:
         """The next request whose unit has had its rest, or when the first one will have had it [s]."""
         soonest_s = float("inf")
         overdue = {job.unit for job in self._in_flight.values() if job.overdue}
@@ -399,7 +281,7 @@ class ModbusTcpBus:
                 soonest_s = min(soonest_s, free_s)
         return None, soonest_s
 
-    def _send(self, connection: Connection, job: _Job) -> None:
+    def _send(self, connection: Connection, job: Job) -> None:
         number = self._number = self._number % NUMBER_MAX + 1
         if not self._in_flight:
             self._busy_since_s = self._elapsed_s()
@@ -408,60 +290,51 @@ class ModbusTcpBus:
         self._in_flight[number] = job
         self._given_up.pop(number, None)
         self.counts.requests += 1
-        self.counts.writes += job.request.function_code not in READ_REQUESTS
+        self.counts.writes += not reads(job.request)
         connection.send(number, unit=job.unit, pdu=job.pdu)
         # Hosts answer one after the other: the last of several requests waits for those before it.
-        timeout_s = self._patience(job.unit) * len(self._in_flight)
+        timeout_s = self.pace.timeout_s(job.unit) * len(self._in_flight)
         loop = asyncio.get_running_loop()
-        job.timer = loop.call_later(timeout_s, self._miss, job)
-        gives_way_s = self.gives_way_s(job.unit)
+        job.miss_timer = loop.call_later(timeout_s, self._miss, job)
+        gives_way_s = self.pace.gives_way_s()
         if gives_way_s is not None and gives_way_s < timeout_s:
             job.overdue_timer = loop.call_later(gives_way_s, self._grow_overdue, job)
 
-    def _take(self, job: _Job) -> None:
+    def _take(self, job: Job) -> None:
         """Ends a request's time in flight."""
         del self._in_flight[job.number]
         job.end_timers()
         if not self._in_flight:
             self.counts.busy_s += self._elapsed_s() - self._busy_since_s
 
-    def _patience(self, unit: int) -> float:
-        timeout_s = self._timings.get(unit, UnitTiming()).timeout_s or self._timeout_s
-        return max(timeout_s, self._patience_s.get(unit, 0.0))
-
-    def _latest_answer(self, unit: int) -> float:
-        stated_s = self._timings.get(unit, UnitTiming()).latest_answer_s or LATEST_ANSWER_S
-        return max(stated_s, self._latest_s.get(unit, 0.0))
-
-    def _missed_of(self, unit: int) -> list[_Missed]:
+    def _missed_of(self, unit: int) -> list[Missed]:
         return [missed for missed in self._given_up.values() if missed.unit == unit]
 
-    def _give_up(self, job: _Job) -> None:
+    def _give_up(self, job: Job) -> None:
         """Remembers a request whose answer may still come; where its number would not tell, its unit rests so long."""
-        self._given_up[job.number] = _Missed(job.unit, job.sent_s, job.opening)
+        self._given_up[job.number] = Missed(job.unit, job.sent_s, job.opening)
         while len(self._given_up) > GIVEN_UP_MAX:
             del self._given_up[next(iter(self._given_up))]
         if self._lenient_ids:
-            free_s = job.sent_s + self._latest_answer(job.unit)
+            free_s = job.sent_s + self.pace.latest_answer_s(job.unit)
             self._free_at_s[job.unit] = max(self._free_at_s.get(job.unit, free_s), free_s)
 
     # ------------------------------------------------------------------------------------------- what became of them
 
-    def _miss(self, job: _Job) -> None:
+    def _miss(self, job: Job) -> None:
         """Nobody answered in time."""
         self._take(job)
         self._give_up(job)
         self.counts.silent += 1
         self._silent += 1
         self._silent_units.add(job.unit)
-        if job.unit in self._patience_s:
-            self._patience_s[job.unit] *= PATIENCE_MISS_RATIO
+        self.pace.missed(job.unit)
         self._say_up()
         if self._lenient_ids and job.opening:
             # The next request to this unit opens a connection as well: a host that loses those must get its delay now.
             self._openings_lost += 1
             if self._openings_lost > 1:
-                self._learn_delay()
+                self.pace.lost_first_request()
         if job.passed and job.repeats:
             # The host may take one request at a time: this one is asked again when it has the host for itself.
             job.repeats -= 1
@@ -488,13 +361,13 @@ class ModbusTcpBus:
         job = self._in_flight.get(frame.number)
         if self._lenient_ids:
             job = next(iter(self._in_flight.values()), None)
-            fits = job is not None and not _fault(job.request, unit=frame.unit, pdu=frame.pdu)
+            fits = job is not None and not fault_of(job.request, unit=frame.unit, pdu=frame.pdu)
             if not fits and self._is_late(frame):
                 return
         if job is None:
             self._unasked(frame)
             return
-        fault = _fault(job.request, unit=frame.unit, pdu=frame.pdu)
+        fault = fault_of(job.request, unit=frame.unit, pdu=frame.pdu)
         response = None if fault else self._decoder.decode(frame.pdu)
         if response is None:
             self._damaged(job, fault or f"cannot be decoded: {frame.pdu[:16].hex(' ')}")
@@ -504,50 +377,27 @@ class ModbusTcpBus:
         job.settle(response)
         self._pump()
 
-    def _note_answer(self, connection: Connection, job: _Job) -> None:
+    def _note_answer(self, connection: Connection, job: Job) -> None:
         now_s = self._heard_at_s[job.unit] = self._elapsed_s()
         self.counts.answers += 1
         connection.answer_count += 1
-        took_s, slow_s = now_s - job.sent_s, self._slow_s.get(job.unit, 0.0)
-        self._slow_s[job.unit] = max(took_s, slow_s + SLOW_DECAY * (took_s - slow_s))
-        self._note_passing(job)
+        self.pace.answered(job.unit, now_s - job.sent_s)
+        if job.alone or job.passed:
+            self.pace.passed(in_vain=job.alone)
         self._fruitless = 0
         self._late_row = 0
         self._answered_units.add(job.unit)
-        guard_s = self._timings.get(job.unit, UnitTiming()).guard_s
+        guard_s = self.pace.guard_s(job.unit)
         if guard_s:
             self._free_at_s[job.unit] = now_s + guard_s
-        if job.unit in self._patience_s:
-            took_s = PATIENCE_MARGIN_RATIO * (now_s - job.sent_s)
-            self._patience_s[job.unit] = max(PATIENCE_DECAY_RATIO * self._patience_s[job.unit], took_s)
         if self._lenient_ids:
             self._given_up = {number: missed for number, missed in self._given_up.items() if missed.unit != job.unit}
             if job.opening:
                 self._openings_lost = 0
         lost = any(missed.opening and missed.unit == job.unit for missed in self._given_up.values())
-        if lost and connection.answer_count == 1 and self._connect_delay_s is None:
-            self._learn_delay()
+        if lost and connection.answer_count == 1:
+            self.pace.lost_first_request()
         self._say_up()
-
-    def _note_passing(self, job: _Job) -> None:
-        """Learns from an answer whether this host takes a request while another one is overdue."""
-        if job.alone and self._passing:
-            self._passed_in_vain += 1
-            self._passing = self._passed_in_vain < PASSED_IN_VAIN_MAX
-            if not self._passing:
-                log.warning(
-                    "host loses requests that come while it waits for a silent unit: its units wait for each other "
-                    "bus=%s",
-                    self.name,
-                )
-        elif job.passed:
-            self._passed_in_vain = 0
-
-    def _learn_delay(self) -> None:
-        self._learned_delay_s = min(CONNECT_DELAY_MAX_S, max(CONNECT_DELAY_FIRST_S, 2 * self._learned_delay_s))
-        log.info(
-            "first request after connecting was lost bus=%s connect_delay_s=%.2f", self.name, self._learned_delay_s
-        )
 
     def _is_late(self, frame: Frame) -> bool:
         """Whether a frame is a late answer of a unit that owes one, where numbers do not tell; learns how late."""
@@ -557,16 +407,11 @@ class ModbusTcpBus:
             return False
         self.counts.late += 1
         late_s = self._elapsed_s() - missed.sent_s
-        self._be_patient(frame.unit, late_s)
-        if late_s * LATEST_MARGIN_RATIO > self._latest_answer(frame.unit):
-            self._latest_s[frame.unit] = min(LATEST_LEARNED_MAX_S, LATEST_MARGIN_RATIO * late_s)
-            free_s = missed.sent_s + self._latest_answer(frame.unit)
+        self.pace.late(frame.unit, late_s)
+        if self.pace.lengthen(frame.unit, late_s):
+            free_s = missed.sent_s + self.pace.latest_answer_s(frame.unit)
             self._free_at_s[frame.unit] = max(self._free_at_s.get(frame.unit, free_s), free_s)
         return True
-
-    def _be_patient(self, unit: int, late_s: float) -> None:
-        wished_s = max(self._patience_s.get(unit, 0.0), PATIENCE_MARGIN_RATIO * late_s)
-        self._patience_s[unit] = min(PATIENCE_S_MAX, wished_s)
 
     def _unasked(self, frame: Frame) -> None:
         """A frame that answers nothing in flight: too late, or a number that was never given."""
@@ -579,7 +424,7 @@ class ModbusTcpBus:
                     "answer without a transaction number; if the gateway does not keep them, set lenient_ids",
                 )
             elif not self._strange_told and any(
-                not _fault(job.request, unit=frame.unit, pdu=frame.pdu) for job in self._in_flight.values()
+                not fault_of(job.request, unit=frame.unit, pdu=frame.pdu) for job in self._in_flight.values()
             ):
                 self._strange_told = True
                 log.warning(
@@ -590,14 +435,14 @@ class ModbusTcpBus:
             return
         self.counts.late += 1
         self._late_row += 1
-        self._be_patient(late.unit, self._elapsed_s() - late.sent_s)
+        self.pace.late(late.unit, self._elapsed_s() - late.sent_s)
         if self._late_row >= LATE_MAX or (self._number - frame.number) % NUMBER_MAX > LAG_MAX:
             self._late_row = 0
             log.warning("answers come behind their requests, connecting anew bus=%s", self.name)
             self._drop("answers come behind", repeat=True)
             self._pump()
 
-    def _damaged(self, job: _Job, fault: str) -> None:
+    def _damaged(self, job: Job, fault: str) -> None:
         """Something came that is not the answer; what else is under way cannot be trusted either."""
         self.counts.damaged += 1
         self._take(job)
@@ -686,9 +531,7 @@ class ModbusTcpBus:
         self._connection = connection
         self.counts.reopened += self._connected_before
         self._connected_before = True
-        delays = [self._learned_delay_s, *(timing.connect_delay_s for timing in self._timings.values())]
-        delay_s = max(delays) if self._connect_delay_s is None else self._connect_delay_s
-        self._rest_until_s = connection.made_s + delay_s
+        self._rest_until_s = connection.made_s + self.pace.connect_delay_s
         return True
 
     def _on_end(self, connection: Connection, reason: str) -> None:
@@ -721,7 +564,7 @@ class ModbusTcpBus:
             if repeat and job.repeats:
                 job.repeats -= 1
                 self._reads.appendleft(job)
-            elif job.request.function_code in READ_REQUESTS:
+            elif reads(job.request):
                 job.settle(None, LineDown(f"{self.name}: connection lost: {reason}"))
             else:  # it may have arrived
                 job.settle(None, NoAnswer(f"{self.name}: write sent, and the connection was lost: {reason}"))
@@ -753,21 +596,3 @@ def pause_s(attempts: int, dice: random.Random) -> float:
     """Returns the pause before the next attempt after so many in vain: doubling, scattered, never above the cap [s]."""
     base_s = min(RECONNECT_MAX_S, RECONNECT_FIRST_S * 2.0 ** min(16, attempts - 1))
     return min(RECONNECT_MAX_S, base_s * (1 + RECONNECT_JITTER_RATIO * dice.uniform(-1, 1)))
-
-
-def _fault(request: ModbusPDU, *, unit: int, pdu: bytes) -> str:
-    """Says why a frame is not the answer to the request in flight; empty when it is."""
-    function = pdu[0]
-    if unit != request.dev_id:
-        return f"asked unit {request.dev_id}, unit {unit} answered"
-    if function == request.function_code | EXCEPTION_BIT:
-        return "" if len(pdu) == EXCEPTION_LENGTH else f"exception answer of {len(pdu)} bytes"
-    if function != request.function_code:
-        return f"asked function {request.function_code}, function {function} answered"
-    if function in READ_REQUESTS:
-        size = (request.count + 7) // 8 if function <= READ_FUNCTION_BITS_LAST else 2 * request.count
-        if pdu[1] != size or len(pdu) != size + 2:
-            return f"asked {request.count} values, got {pdu[1]} bytes in a frame of {len(pdu)}"
-        return ""
-    # FC 5 and 6 repeat address and value, FC 15 and 16 address and number: the first four bytes of the request.
-    return "" if pdu[1:] == request.encode()[: ECHO_LENGTH - 1] else f"write echo differs: {pdu.hex(' ')}"

@@ -200,12 +200,12 @@ async def test_10_a_swallowed_first_request_is_repeated_and_the_next_connection_
         server.faults.swallow_first = 1
         async with bus_to(server) as bus:
             assert await answers(bus)
-            assert bus._learned_delay_s > 0
+            assert bus.pace.connect_delay_s > 0
             server.faults.swallow_first = 0
             server.drop_connections()
             begin_s = elapsed_s()
             await until(lambda: answers(bus))
-            assert elapsed_s() - begin_s >= bus._learned_delay_s - 0.01
+            assert elapsed_s() - begin_s >= bus.pace.connect_delay_s - 0.01
 
 
 @pytest.mark.parametrize("stated", ["bus", "unit"])
@@ -309,12 +309,12 @@ async def test_4_a_host_that_falls_behind_is_asked_more_slowly() -> None:
         server.faults.queue_s = 0.15
         async with bus_to(server, timeout_s=0.1) as bus:
             await until(lambda: answers(bus))
-            bus._patience_s[1] = 1.5  # what it learned depends on how far behind the host was
+            bus.pace._patience_s[1] = 1.5  # what it learned depends on how far behind the host was
             silent = bus.counts.silent
             for _ in range(10):
                 assert await answers(bus)
             assert bus.counts.silent == silent, "has learned how long it takes, and does not forget it"
-            assert bus.miss_s(1) > 0.1
+            assert bus.pace.timeout_s(1) > 0.1
 
 
 async def test_patience_that_is_not_rewarded_shrinks() -> None:
@@ -322,11 +322,11 @@ async def test_patience_that_is_not_rewarded_shrinks() -> None:
     with port_with() as server:
         async with bus_to(server, timeout_s=0.05) as bus:
             await until(lambda: answers(bus))
-            bus._patience_s[1] = 0.4
+            bus.pace._patience_s[1] = 0.4
             server.faults.queue_s = 60.0
             for expected_s in (0.2, 0.1, 0.05, 0.05):
                 assert not await answers(bus)
-                assert bus.miss_s(1) == pytest.approx(expected_s)
+                assert bus.pace.timeout_s(1) == pytest.approx(expected_s)
 
 
 async def test_a_keeper_that_fails_is_started_again(

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 import pytest
 
 from drivers.bus.base import Span
-from drivers.bus.modbus_tcp import GIVES_WAY_MIN_S, PASSED_IN_VAIN_MAX, ModbusTcpBus
+from drivers.bus.host_pace import GIVES_WAY_MIN_S, PASSED_IN_VAIN_MAX
+from drivers.bus.modbus_tcp import ModbusTcpBus
 from drivers.errors import NoAnswer, ProtocolFault
 from drivers.link import LineShare, UnitLink
 from edge_agent.clock import elapsed_s
@@ -67,7 +68,7 @@ async def test_requests_to_others_pass_one_that_is_overdue() -> None:
             for _ in range(3):
                 assert await bus.read(ONE, unit=WELL) == (100,)
             assert not silent.done()
-        assert bus.gives_way_s(ILL) == GIVES_WAY_MIN_S
+        assert bus.pace.gives_way_s() == GIVES_WAY_MIN_S
         assert server.statistics.connections == 1
 
 
@@ -86,7 +87,7 @@ async def test_the_unit_itself_has_one_request_under_way() -> None:
 
 async def test_the_turn_of_an_overdue_request_is_given_away_with_it() -> None:
     async with known_host() as (server, bus), asyncio.timeout(PATIENT_S / 2):
-        share = LineShare(gives_way_s=bus.gives_way_s)
+        share = LineShare(gives_way_s=bus.pace.gives_way_s)
         well, ill = (UnitLink(bus, unit, elapsed_s=elapsed_s, share=share) for unit in (WELL, ILL))
         server.faults.silent_units = frozenset({ILL})
         with beside(ill.ask_in_turn(ONE, due_s=0.0)) as silent:
@@ -101,25 +102,25 @@ async def test_a_host_that_loses_what_passes_is_found_out_and_nothing_is_lost(
     async with known_host(timeout_s=1.5 * GIVES_WAY_MIN_S) as (server, bus):
         server.faults.silent_units = frozenset({ILL})
         for _ in range(PASSED_IN_VAIN_MAX):
-            assert bus.gives_way_s(ILL) is not None
+            assert bus.pace.gives_way_s() is not None
             server.disturbance = lambda _name, _frame: b""  # busy with the silent unit: whatever comes is lost
             with beside(bus.read(ONE, unit=ILL)) as silent, beside(bus.read(ONE, unit=WELL)) as well:
                 with pytest.raises(NoAnswer):
                     await silent
                 server.disturbance = None
                 assert await well == (100,)
-        assert bus.gives_way_s(ILL) is None
+        assert bus.pace.gives_way_s() is None
     assert [record.levelno for record in caplog.records if "host loses requests" in record.message] == [logging.WARNING]
 
 
 async def test_where_numbers_cannot_be_trusted_nobody_passes() -> None:
     async with known_host(lenient_ids=True) as (_, bus):
-        assert bus.gives_way_s(ILL) is None
+        assert bus.pace.gives_way_s() is None
 
 
 async def test_nobody_passes_before_the_pace_of_the_host_is_known() -> None:
     bus = ModbusTcpBus("net", host="127.0.0.1", port=1, elapsed_s=elapsed_s)
-    assert bus.gives_way_s(ILL) is None
+    assert bus.pace.gives_way_s() is None
 
 
 async def test_one_unit_that_talks_nonsense_makes_nobody_wait_for_a_connection() -> None:

@@ -107,7 +107,7 @@ async def test_a_late_answer_that_reaches_the_next_connection_is_no_value() -> N
         with pytest.raises(LineDown):
             await asked
         server.faults.down = False
-        bus.line._reopen_after_s = bus.line._reopen_at_s = 0.0
+        bus.line._port._reopen_after_s = bus.line._port._reopen_at_s = 0.0
         while server.connections < 2:  # noqa: ASYNC110 - counted in the server's thread
             await asyncio.sleep(0)
         answered = asyncio.ensure_future(read_again(bus))  # noqa: TID251 - the line works on it meanwhile

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers.bus import byte_port, serial_line
+from drivers.bus import byte_port, line_talk, serial_line
 from drivers.bus.base import Span, UnitTiming
 from drivers.bus.exchange import Exchange
 from drivers.bus.modbus_rtu import ModbusRtuBus, ReadExchange, check_sum
@@ -51,7 +51,7 @@ async def bus_on(path: str, **other: Any) -> AsyncIterator[ModbusRtuBus]:  # noq
     await bus.open()
     try:
         # The worker opens the port in its own time.
-        while bus.line._port is None and bus.line._down_since_s is None:  # noqa: ASYNC110 - state of a thread
+        while not (bus.line._port.is_open or bus.line._port.is_down):  # noqa: ASYNC110 - state of a thread
             await asyncio.sleep(0)
         yield bus
     finally:
@@ -523,7 +523,7 @@ async def test_an_adapter_that_leaves_an_idle_line_is_noticed(slaves: Slaves, ca
 async def test_a_line_on_which_bytes_keep_coming_is_given_up_for_the_moment(
     slaves: Slaves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serial_line, "NEVER_SILENT_S", 0.05)
+    monkeypatch.setattr(line_talk, "NEVER_SILENT_S", 0.05)
     slave = slaves(lambda number, request: [(0, answer(request, number))])
     async with bus_on(slave.path, baud=1200) as bus:  # a gap of 29 ms
         babbling = threading.Event()
