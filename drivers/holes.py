@@ -186,11 +186,15 @@ class HoleBook:
         return span in self.holes
 
     def forgive(self, span: Span) -> bool:
-        """Forgets a refused point that answers after all; False: it was not known."""
+        """Forgets a hole (or a refused point) for which the device answers after all; False: it was not known."""
         if span not in self.holes:
             return False
         self.holes.remove(span)
         return True
+
+    def allow_any_length(self) -> None:
+        """Forgets that long reads were refused."""
+        self.registers_max = None
 
     def identify(self, values: Mapping[str, float]) -> bool:
         """Compares what tells one device or firmware from another.

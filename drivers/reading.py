@@ -27,6 +27,10 @@ HUNT_SHARE = 0.05
 """... more than the least only as far as they take this share of the device's period: on a network they cost little."""
 REFUSED_PACE_S = 600.0
 """A point that is refused even alone is asked again after this wall time; firmware changes, and options are bought."""
+RETEST_FIRST_S = 3600.0
+"""So long after the start [wall s] each learned hole is looked at again: a lost answer may have made it ..."""
+RETEST_S = 86_400.0
+"""... and then once a day: one read each, so that a hole which is none does not make reads dearer for ever."""
 REFUSALS_TO_BELIEVE = 2
 """Refusals in a row of a point read alone before it is believed ..."""
 SILENCES_TO_BELIEVE = 3
@@ -96,6 +100,8 @@ class Reader:
         self._again_at_s: dict[Span, float] = {}
         self._probe_place = 0
         self._due_s = 0.0
+        self._retest_at_s = elapsed_s() + RETEST_FIRST_S
+        self._to_retest: list[Span | None] = []
         self._plans: dict[tuple[str, ...], list[Read]] = {}
         self._cost = link.bus.cost
         self._turnaround_s = 0.0
@@ -124,6 +130,7 @@ class Reader:
         for read in self._plan(tuple(name for name in self.names if name in names and name not in suspects)):
             await self._regular(read, got)
         await self._hunt(got, tests=tests)
+        await self._retest(got)
         now_utc = self._now_utc()
         for name in names:  # points under suspicion whose turn did not come
             why = Cause.NO_ANSWER if self._link.dead else suspects.get(name, Cause.NO_ANSWER)
@@ -338,6 +345,46 @@ class Reader:
         if self._book.learn(finding):
             await self._found("device refuses registers, they are read round", finding)
 
+    async def _retest(self, got: dict[str, Fetched]) -> None:
+        """Looks at a learned hole again, when it is time; one a poll, and only while nothing else is in doubt."""
+        now_s = self._elapsed_s()
+        if now_s >= self._retest_at_s:
+            self._retest_at_s = now_s + RETEST_S
+            self._to_retest = [hole for hole in self._book.holes if hole not in self._want_at]  # points have their pace
+            self._to_retest += [None] if self._book.registers_max is not None else []
+        if not self._to_retest or self._hunts or not self._link.answering:
+            return
+        hole = self._to_retest.pop(0)
+        read = self._read_across(hole)
+        if read is None:
+            return
+        try:
+            registers = await self._ask(read.span, trial=True)
+        except DriverError:  # it is a hole, or its time has not come
+            return
+        self._put(got, read.names, span=read.span, registers=registers, cause=Cause.NONE)
+        if hole is None:
+            self._book.allow_any_length()
+            await self._found("device answers long reads after all", read.span)
+        elif self._book.forgive(hole):
+            await self._found("device answers for registers that it refused", hole)
+
+    def _read_across(self, hole: Span | None) -> Read | None:
+        """A legal read of wanted points that would be made if a hole were none (None: if reads could be longer)."""
+        limits = self._profile.limits
+        holes = [other for other in self._book.holes if other != hole]
+        if hole is None:
+            longest = self._book.registers_max or limits.registers_max
+            reads = read_plan(self._wants, cost=self._cost, limits=limits, holes=holes)
+            return next((read for read in reads if read.span.count > longest), None)
+        mine = [want for want in self._wants if want.span.function == hole.function]
+        before = max((want for want in mine if want.span.end <= hole.address), key=_end, default=None)
+        behind = min((want for want in mine if want.span.address >= hole.end), key=_begin, default=None)
+        if before is None or behind is None:
+            return None
+        reads = read_plan((before, behind), cost=self._cost, limits=limits, holes=holes)
+        return reads[0] if len(reads) == 1 else None
+
     async def _test(self, hunt: Hunt, why: Cause, got: dict[str, Fetched]) -> None:
         """One read of a hunt."""
         span, wants = hunt.group_span, hunt.group
@@ -368,6 +415,14 @@ class Reader:
     async def _keep(self) -> None:
         self._plans.clear()
         await self._memory.put(MEMORY_SECTION, self._book.as_json())
+
+
+def _begin(want: Want) -> int:
+    return want.span.address
+
+
+def _end(want: Want) -> int:
+    return want.span.end
 
 
 def _within(inner: Span, outer: Span) -> bool:

@@ -1,5 +1,6 @@
 """Whatever registers a device refuses, and whether it refuses or keeps silent: all other points are read soon."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from drivers.memory import DeviceMemory
 from drivers.profile import Profile
 from drivers.profile_file import parse_profile
 from drivers.read_plan import LineCost, Want
-from drivers.reading import REFUSED_PACE_S
+from drivers.reading import REFUSED_PACE_S, RETEST_FIRST_S, RETEST_S
 from drivers.sample import Cause, Quality, Sample
 
 START_UTC = datetime(2026, 1, 15, 8, tzinfo=UTC)
@@ -247,6 +248,72 @@ def hunt(wants: list[Want], *, refuses: set[int]) -> tuple[Finding, int]:
         chase.tell(answered=not refuses & set(range(span.address, span.end)))
         count += 1
     return chase.finding, count
+
+
+async def lossy_bench(places: list[int], **more: object) -> Bench:
+    """A device without holes of which a hole at 8 was learned, because answers got lost."""
+    bus = HollowBus({8})
+    bench = Bench(places, bus, **more)
+    for _ in range(3):
+        await bench.poll()
+    assert bench.device.holes
+    bus.holes = set()
+    return bench
+
+
+async def test_a_hole_that_is_none_is_forgotten_later_and_the_read_is_whole_again() -> None:
+    bench = await lossy_bench([0, 2, 4, 6, 10, 12, 14, 16])
+    await bench.poll()
+    assert bench.bus.reads == [Span(3, 0, 7), Span(3, 10, 7)], "it is not asked at every poll"
+    bench.wall_s += RETEST_FIRST_S
+    samples = await bench.poll()
+    assert bench.bus.reads == [Span(3, 0, 7), Span(3, 10, 7), Span(3, 6, 5)]
+    assert all(sample.quality is Quality.GOOD for sample in samples.values())
+    assert not bench.device.holes
+    await bench.poll()
+    assert bench.bus.reads == [Span(3, 0, 17)]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_a_hole_that_is_one_costs_a_read_a_day(silent: bool) -> None:  # noqa: FBT001 - drawn
+    bench = await lossy_bench([0, 2, 4, 6, 10, 12, 14, 16])
+    bench.bus.holes, bench.bus.silent = {8}, silent
+    bench.wall_s += RETEST_FIRST_S
+    asked = 0
+    for _ in range(20):
+        samples = await bench.poll()
+        assert all(sample.quality is Quality.GOOD for sample in samples.values())
+        asked += sum(read.address <= 8 < read.end for read in bench.bus.reads)
+    assert asked == 1
+    assert not bench.device.dead
+    bench.wall_s += RETEST_S
+    await bench.poll()
+    assert Span(3, 6, 5) in bench.bus.reads
+    assert bench.device.holes
+
+
+async def test_a_forbidden_register_is_never_looked_at_again() -> None:
+    bench = await lossy_bench([0, 2, 4, 6, 10, 12, 14, 16])
+    limits = replace(bench.device.profile.limits, forbidden=((3, 9, 9),))
+    bench.device._reader._profile = replace(bench.device.profile, limits=limits)
+    bench.wall_s += RETEST_FIRST_S
+    for _ in range(3):
+        await bench.poll()
+        assert not any(read.address <= 9 < read.end for read in bench.bus.reads)
+    assert bench.device.holes, "it makes no difference"
+
+
+async def test_a_device_that_answers_long_reads_after_all_gets_them() -> None:
+    bus = HollowBus(set(), longest=10)
+    bench = Bench(list(range(0, 24, 2)), bus)
+    for _ in range(4):
+        await bench.poll()
+    assert len(bus.reads) > 1
+    bus.longest = 125
+    bench.wall_s += RETEST_FIRST_S
+    await bench.poll()
+    await bench.poll()
+    assert bus.reads == [Span(3, 0, 23)]
 
 
 def test_a_hunt_halves() -> None:
