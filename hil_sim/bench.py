@@ -31,6 +31,9 @@ TURNAROUND_S: Final = 0.020
 SERIAL_MISS_S: Final = 1.5
 """What an unanswered request costs the agent on a serial line by its defaults: until the latest answer has passed."""
 TCP_MISS_S: Final = 1.0
+LATE_BELIEF_RATIO: Final = 1.5
+LATE_BELIEF_S_MAX: Final = 10.0
+"""Once an answer has come later than the agent believed, it waits so many times its delay, at most so long."""
 FRAME_BYTES: Final = 8 + 255
 """A request and the longest answer."""
 CROWD_HOSTS: Final = 24
@@ -229,13 +232,32 @@ class Bench:
         return next(wired.bus for wired in self.layout.devices if wired.name == device)
 
     def miss_s(self, bus: str) -> float:
-        """What an unanswered request costs the agent on a bus: time-out, and the rest that follows it [s]."""
+        """What an unanswered request costs the agent on a bus: time-out, and the rest that follows it [s].
+
+        Where answers come later than that by the scenario, a serial line learns to rest for longer.
+        """
         settings = self.scenario.settings.get(bus, {})
         default_s = SERIAL_MISS_S if bus in self.layout.serial else TCP_MISS_S
-        return max(
+        stated_s = max(
             (float(str(settings[key])) for key in ("timeout_s", "latest_answer_s") if key in settings),
             default=default_s,
         )
+        if bus not in self.layout.serial:
+            return stated_s
+        learned_s = max((LATE_BELIEF_RATIO * late_s for late_s in self._late_s(bus) if late_s > stated_s), default=0.0)
+        return max(stated_s, min(LATE_BELIEF_S_MAX, learned_s))
+
+    def _late_s(self, bus: str) -> list[float]:
+        """How late the scenario makes answers on a bus [s]."""
+        found = []
+        for event in self.scenario.events(ZONE):
+            devices = event.args.get("devices", [event.args.get("device")])
+            hit = event.args.get("bus") == bus or (
+                isinstance(devices, list) and not set(self.members(bus)).isdisjoint(map(str, devices))
+            )
+            if hit and "late_s" in event.args:
+                found.append(float(str(event.args["late_s"])))
+        return found
 
     def holds(self, device: str) -> LineHolds:
         """What kept the line of a device waiting: requests to its other members that were not answered as they should.
