@@ -120,7 +120,7 @@ class Reader:
         Returns:
             One entry per name; a hunt for a hole may add points that nobody asked for.
         """
-        self._due_s = self._now_utc().timestamp()
+        self._due_s = self._elapsed_s()  # a clock that is set must not move anybody in the queue
         got: dict[str, Fetched] = {}
         if self._link.dead and not await self._probe(got):
             now_utc = self._now_utc()
@@ -251,7 +251,7 @@ class Reader:
         """
         due_s = self._due_s
         if self._link.silent or self._link.slow:
-            due_s = self._now_utc().timestamp() + self._link.silent * self._period_s
+            due_s = self._elapsed_s() + self._link.silent * self._period_s
         return await self._link.ask_in_turn(span, due_s=due_s, trial=trial)
 
     def _put(

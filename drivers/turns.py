@@ -27,7 +27,7 @@ class Turns:
         others to go on beside it; called again it does nothing.
 
         Args:
-            due_s: since when the request is due; the smallest goes first [s].
+            due_s: since when the request is due, on the machine's stop-watch; the smallest goes first [s].
         """
         if self._free:
             self._free -= 1
