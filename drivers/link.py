@@ -43,11 +43,10 @@ class LineShare:
     gives_way_s: Callable[[], float | None] = lambda: None
 
     @asynccontextmanager
-    async def turn(self, unit: int, *, due_s: float) -> AsyncIterator[None]:
-        """Waits for the turn of a request to a unit and holds it; an overdue one lets others pass where the wire can.
+    async def turn(self, due_s: float) -> AsyncIterator[None]:
+        """Waits for the turn of a request and holds it; an overdue one lets others pass where the wire can.
 
         Args:
-            unit: whom it goes to.
             due_s: since when it is due [s].
         """
         async with self.turns.turn(due_s) as give_way:
@@ -173,7 +172,7 @@ class UnitLink:
         Raises:
             DriverError: as `Bus.read`.
         """
-        async with self.share.turn(self.unit, due_s=due_s):
+        async with self.share.turn(due_s):
             return await self.ask(span, trial=trial)
 
     async def send(self, address: int, values: Sequence[int], *, function: int) -> None:

@@ -49,7 +49,7 @@ class Lender:
         """
         bus, unit, span = self._legal(arguments)
         share = self._shares[bus.name]
-        async with share.turn(unit, due_s=self._elapsed_s() + BEHIND_S):
+        async with share.turn(self._elapsed_s() + BEHIND_S):
             wait_s = share.silence.lent_at_s(self._elapsed_s()) - self._elapsed_s()
             if wait_s > 0:
                 return {"wait_s": math.ceil(1000 * wait_s) / 1000}
