@@ -239,6 +239,14 @@ class Device:
         limits = self.profile.points[name].value_range
         return limits is None or limits[0] <= value <= limits[1]
 
+    async def look(self, point: str) -> float | None:
+        """Reads one point now, whatever its period, as a write is proven by it; its value is not judged.
+
+        Raises:
+            DriverError: as `UnitLink.ask`.
+        """
+        return await self._writer.see(point.removeprefix(f"{self.name}."))
+
     # ----------------------------------------------------------------------------------------------------- writing
 
     async def write(self, point: str, value: float) -> WriteOutcome:

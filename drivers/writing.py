@@ -232,7 +232,7 @@ class Writer:
         if rule.limits_by is None:
             return rule.value_min, rule.value_max
         try:
-            state = await self._see(rule.limits_by.point)
+            state = await self.see(rule.limits_by.point)
         except DriverError:
             state = None
         if state is None:
@@ -250,7 +250,7 @@ class Writer:
         if rule.deadband is None:
             return None
         try:
-            seen = await self._see(rule.state_point)
+            seen = await self.see(rule.state_point)
         except (NoAnswer, ProtocolFault, LineDown) as error:
             raise _Stop(_reason(error)) from error
         except DriverError:
@@ -282,7 +282,7 @@ class Writer:
         for unlock in rule.unlock:
             key = self._rules[unlock.point]
             try:
-                seen = await self._see(key.state_point)
+                seen = await self.see(key.state_point)
             except DriverError:
                 seen = None
             if seen is not None and _proves(key, unlock.value, seen, tolerance=key.tolerance):
@@ -374,7 +374,7 @@ class Writer:
         counts = {name: count for name, count in self._counts.state().items() if name in steady}
         await self._memory.put(WRITES, {"counts": counts, "commands": self._standing.state()})
 
-    async def _see(self, name: str) -> float | None:
+    async def see(self, name: str) -> float | None:
         """Reads a point now.
 
         Returns:
@@ -390,7 +390,7 @@ class Writer:
     async def _prove(self, rule: WriteRule, wrote: float) -> WriteOutcome:
         """Reads the state point and compares."""
         try:
-            seen = await self._see(rule.state_point)
+            seen = await self.see(rule.state_point)
         except DriverError:
             seen = None
         if seen is None:
@@ -458,7 +458,7 @@ class Writer:
         readable = self._points[name].access is not Access.WRITE
         self._again_s[name] = self._time.passed_s() + AGAIN_S
         try:
-            shown = await self._see(name) if readable else None
+            shown = await self.see(name) if readable else None
             if readable and (shown is None or self._at(name, value, shown)):
                 settled = shown is not None
             elif shown is not None and ours and not any(self._at(name, old, shown) for old in ours):
@@ -466,7 +466,7 @@ class Writer:
             else:
                 self._check_room(name, self._rules[name], needed=1)
                 await self._frame(name, self._codecs[name].encode(value))
-                settled = not readable or self._at(name, value, await self._see(name))
+                settled = not readable or self._at(name, value, await self.see(name))
         except (_Stop, DriverError) as error:
             log.warning("value is still owed to a device point=%s value=%s reason=%s", name, value, error)
             return False

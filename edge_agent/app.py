@@ -38,6 +38,7 @@ from edge_agent.journal import Journal
 from edge_agent.lending import Lender
 from edge_agent.plan_case import build_request
 from edge_agent.planner import Planner, SolverProcess
+from edge_agent.proving import Prover, refused
 from edge_agent.serving import SERVE_S, serve_bus
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.model import Uplink
@@ -108,6 +109,15 @@ class Service:
         self.journal = Journal(store, clock)
         self._cycle = asyncio.Lock()
         self.operation = Operation(site, store=store, now_utc=clock.now_utc, steady=clock.steady, cycle=self._cycle)
+        self.prover = Prover(
+            site,
+            devices=lambda: self.devices,
+            image=self.image,
+            store=store,
+            clock=clock,
+            mode=lambda: self.operation.mode_now,
+            memory=lambda: self.controller.memory,
+        )
         self.buses = build_buses(configuration)
         self.shares = line_shares(configuration, self.buses)
         self.devices = build_devices(
@@ -178,9 +188,9 @@ class Service:
         device, _, name = point.partition(".")
         return await self.devices[device].write(name, value)
 
-    def _may_write(self) -> bool:
-        """Whether frames that write may leave at all."""
-        return self.operation.mode_now is Mode.AUTO
+    def _may_write(self, device: str) -> bool:
+        """Whether frames that write may leave to a device: in automatic mode, or while somebody proves a command."""
+        return self.operation.mode_now is Mode.AUTO or self.prover.permits(device)
 
     def _name_overloaded_buses(self) -> None:
         """Says once at start which bus cannot keep the periods asked of it, and by how much."""
@@ -248,6 +258,7 @@ class Service:
             performance=self.configuration.performance,
         )
         await self.operation.prepare(self.controller)
+        await self.prover.tell_left_behind()
         self.planner = Planner(
             solver=self.solver,
             build=self._build_request,
@@ -283,13 +294,16 @@ class Service:
                     group.create_task(supervise(name, work, elapsed_s=elapsed_s), name=name)
                     for name, work in self._work()
                 ]
-                server = await local_api.serve(self.site.storage_media.state_dir, self._verbs())
+                server = await local_api.serve(
+                    self.site.storage_media.state_dir, self._verbs(), {"prove": self.prover.converse}
+                )
                 notify("READY=1")
                 LOG.info("service runs site=%s mode=%s", self.site.site.id, self.operation.mode_now)
                 await stop.wait()
                 notify("STOPPING=1")
                 LOG.info("service stops")
                 server.close()
+                await self.prover.stop()
                 for task in tasks:
                     task.cancel()
             # What was read after the last frame is kept; a period that is not over stays open for the next start.
@@ -423,11 +437,17 @@ class Service:
             "read": answers.read,
             "upload": answers.upload,
             "plan": answers.plan,
-            "mode": self.operation.answer_mode,
+            "mode": self._answer_mode,
             "override": self.operation.answer_override,
             "release": self.operation.answer_release,
             "bus_read": lender.read,
         }
+
+    async def _answer_mode(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """Changes the mode; not while somebody proves a command, whom control would answer with its own."""
+        if self.prover.busy:
+            raise refused("prove_under_way")
+        return await self.operation.answer_mode(arguments)
 
 
 def build_transport(name: str, uplink: Uplink, *, plant: str) -> MqttJson:

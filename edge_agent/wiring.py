@@ -6,6 +6,7 @@ Shared by the service and by the verbs that reach devices where no service runs:
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from drivers.bus.base import Bus
 from drivers.bus.modbus_rtu import ModbusRtuBus
@@ -86,7 +87,7 @@ def build_devices(
     buses: Mapping[str, Bus],
     clock: Clock,
     memory: Callable[[str], DeviceMemory] = DeviceMemory,
-    may_write: Callable[[], bool] = lambda: False,
+    may_write: Callable[[str], bool] = lambda _device: False,
     shares: Mapping[str, LineShare] | None = None,
 ) -> dict[str, Device]:
     """One device for each entry of devices.yaml.
@@ -96,7 +97,7 @@ def build_devices(
         buses: by name.
         clock: the site's clock.
         memory: what each device still knows, by its name; without it each starts anew and keeps nothing.
-        may_write: asked before every frame that writes; without it none ever leaves.
+        may_write: asked with the device's name before every frame that writes; without it none ever leaves.
         shares: what the units of each line share; None: nobody else shares it.
     """
     shares = shares or line_shares(configuration, buses)
@@ -110,7 +111,7 @@ def build_devices(
             now_utc=clock.now_utc,
             elapsed_s=elapsed_s,
             memory=memory(name),
-            may_write=may_write,
+            may_write=partial(may_write, name),
             share=shares[entry.bus],
         )
         for name, entry in configuration.devices.devices.items()

@@ -55,8 +55,58 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "prove_judge": Text("判断可否写入 {value}", "judged whether {value} may be written"),
         "prove_confirm": Text("现场确认: {by}", "confirmed at the plant: {by}"),
         "prove_write": Text("写入 {value},读回 {read_back}", "wrote {value}, read back {read_back}"),
+        "prove_read_failed": Text("读不到 {point}", "{point} cannot be read"),
+        "prove_judge_failed": Text("不可写入: {reason}", "must not be written: {reason}"),
+        "prove_confirm_failed": Text("现场没有人确认", "nobody at the plant confirmed"),
+        "prove_write_failed": Text("写入 {value},没有证实: {reason}", "wrote {value}, not proven: {reason}"),
         "prove_effect": Text("{seconds} 秒内 {count} 个测点变化", "{count} points moved within {seconds} s"),
         "prove_restore": Text("恢复为 {value},读回 {read_back}", "restored {value}, read back {read_back}"),
+        "prove_restore_waits": Text(
+            "没能恢复: {reason};等它应答,最多 {seconds} 秒,请勿断电",
+            "not restored yet: {reason}; waiting up to {seconds} s for it to answer, do not switch off",
+        ),
+        "prove_restore_failed": Text("没有恢复为 {value}: {reason}", "NOT restored to {value}: {reason}"),
+        "prove_left": Text(
+            "上次验证被打断: {point} 还是 {value},原值 {old}({by},{since})",
+            "an earlier proof was cut off: {point} still stands at {value}, it was {old} ({by}, {since})",
+        ),
+        "prove_left_restored": Text(
+            "上次验证被打断,{point} 已是原值 {old}", "an earlier proof was cut off; {point} is back at {old} already"
+        ),
+        "prove_left_changed": Text(
+            "上次验证被打断,{point} 已被改为 {now}(原值 {old}),不再处理",
+            "an earlier proof was cut off; {point} has been changed to {now} since (it was {old}) and is left alone",
+        ),
+        "prove_left_gone": Text(
+            "上次验证被打断,{point} 已不在配置里: 请在设备面板上核对,原值 {old}",
+            "an earlier proof was cut off; {point} is not configured any more: check it at the panel, it was {old}",
+        ),
+        "prove_left_unreachable": Text(
+            "上次验证被打断: {point} 可能还是 {value}(原值 {old}),现在读不到",
+            "an earlier proof was cut off: {point} may still stand at {value} (it was {old}); it cannot be read now",
+        ),
+        "left_behind": Text(
+            "上次验证留下的值还没有恢复",
+            "a value left by an earlier proof is not restored",
+            "先恢复,再验证",
+            "restore it first, then prove again",
+        ),
+        "prove_not_in_auto": Text(
+            "服务在自动方式,控制会立即改写",
+            "the service is in automatic mode and would overwrite it at once",
+            "先切换: edge-agent mode advise --by 姓名 --reason 原因",
+            "change it first: edge-agent mode advise --by NAME --reason TEXT",
+        ),
+        "prove_under_way": Text(
+            "正在验证一条指令,恢复原值后再试", "a command is being proven; try again when its old value is back"
+        ),
+        "service_gone": Text(
+            "服务中断,原值可能没有恢复",
+            "the service has gone; the old value may not be back",
+            "服务启动后再次 prove,或在设备面板上处理",
+            "prove again once it runs, or see to it at the panel",
+        ),
+        "outcome_unknown": Text("不知道结果", "the outcome is not known"),
         "outcome_proven": Text("已验证,已恢复原值", "proven, and the old value is back"),
         "outcome_unverified": Text("没有证实,已恢复原值", "not proven; the old value is back"),
         "outcome_refused": Text("拒绝,没有写入", "refused, nothing was written"),

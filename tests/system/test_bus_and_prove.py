@@ -6,8 +6,8 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from drivers.bus.base import Span
 from drivers.errors import DeviceRefused, NoAnswer
-from edge_agent import local_api
+from edge_agent import attempt, local_api
 from edge_agent.control.modes import signed
 from edge_agent.errors import EdgeAgentError
 from edge_agent.field import ServiceBus
@@ -43,6 +43,8 @@ class Bench:
     log: WireLog
     typed: Callable[..., Result]
     commands: list[tuple[str, float]] = field(default_factory=list)
+    servers: dict[str, DeviceServer] = field(default_factory=dict)
+    mute_when_commanded: bool = False
 
     @property
     def state_dir(self) -> Path:
@@ -52,6 +54,16 @@ class Bench:
         """The verb in this process."""
         done = await asyncio.to_thread(self.typed, *words, "--json", "--config", str(self.folder))
         return done.exit_code, json.loads(done.stdout), done.stderr
+
+    async def start(self, *words: str) -> asyncio.subprocess.Process:
+        """A process of its own, left running."""
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edge_agent", *words, "--config", str(self.folder)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=os.environ | {"PYTHONSAFEPATH": "1", "LANG": "C"},
+        )
 
     async def ask_in_a_shell(self, *words: str) -> tuple[int, dict[str, object], str]:
         """The verb in a process of its own."""
@@ -77,7 +89,6 @@ def served(folder: Path, typed: Callable[..., Result]) -> Iterator[Bench]:
             (shipped_config() / "plants" / "ground-office" / file).read_text(encoding="utf-8"), encoding="utf-8"
         )
     devices = YAML(typ="safe").load((folder / "devices.yaml").read_text(encoding="utf-8"))
-    servers = []
     lines = ["buses:", '  net: {tcp: "127.0.0.1:PORT"}', "devices:"]
     for unit, (name, entry) in enumerate(devices["devices"].items(), start=1):
         model = entry["profile"]
@@ -90,14 +101,13 @@ def served(folder: Path, typed: Callable[..., Result]) -> Iterator[Bench]:
         def command(point: str, number: float, *, of: str = name) -> None:
             bench.truth[f"{of}.{point}"] = number
             bench.commands.append((f"{of}.{point}", number))
+            bench.servers[of].muted = bench.mute_when_commanded
 
         del truth
-        servers.append(
-            DeviceServer(
-                name, unit, model, truth=value, command=command, seed=1, now_s=lambda: INSTANT_S, log=bench.log
-            )
+        bench.servers[name] = DeviceServer(
+            name, unit, model, truth=value, command=command, seed=1, now_s=lambda: INSTANT_S, log=bench.log
         )
-    server = serve_tcp(servers, "127.0.0.1", 0)
+    server = serve_tcp(list(bench.servers.values()), "127.0.0.1", 0)
     text = "\n".join(lines).replace("PORT", str(server.port)) + "\n"
     (folder / "devices.yaml").write_text(text, encoding="utf-8")
     site = (folder / "site.yaml").read_text(encoding="utf-8").replace("/var/lib/edge-agent", str(bench.state_dir))
@@ -203,23 +213,90 @@ async def test_nobody_at_a_terminal_and_no_name_is_refused(bench: Bench) -> None
     assert bench.log.write_frames() == 0
 
 
-async def test_ctrl_c_while_watching_for_an_effect_restores_the_old_value(bench: Bench) -> None:
-    words = ("prove", "hp1", "--command", "supply_setpoint", "--value", "46", *ATTENDED[:-1], "300")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edge_agent", *words, "--json", "--config", str(bench.folder)),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ | {"PYTHONSAFEPATH": "1", "LANG": "C"},
-    )
+WATCHING = (*ATTENDED[:-1], "300")
+PROVE = ("prove", "hp1", "--command", "supply_setpoint", "--value", "46")
+
+
+async def test_a_proof_that_is_told_to_stop_puts_the_old_value_back(bench: Bench) -> None:
+    process = await bench.start(*PROVE, *WATCHING, "--json")
     await _until(lambda: bool(bench.commands))
-    process.send_signal(signal.SIGINT)
+    process.terminate()
     out, _ = await process.communicate()
     assert process.returncode == 130
     told = json.loads(out)
     assert told["outcome"] == "interrupted"
     assert told["steps"][-1]["step"] == "restore"
     assert told["steps"][-1]["ok"] is True
+    assert bench.truth["hp1.supply_setpoint"] == 45.0
+
+
+async def test_what_a_killed_proof_left_is_told_and_mended_by_the_next_one(bench: Bench) -> None:
+    process = await bench.start(*PROVE, *WATCHING)
+    await _until(lambda: bool(bench.commands))
+    process.kill()
+    await process.communicate()
+    assert bench.truth["hp1.supply_setpoint"] == 46.0, "nobody was left to restore it"
+
+    status, told, _ = await bench.ask(*PROVE, "--effect", "0")
+    assert (status, told["reason"]) == (5, "left_behind"), "nobody confirmed that it may be mended"
+    assert bench.truth["hp1.supply_setpoint"] == 46.0
+
+    status, told, error = await bench.ask(*PROVE, *ATTENDED)
+    assert status == 0, error
+    steps = told["steps"]
+    assert isinstance(steps, list)
+    assert [step["step"] for step in steps] == [
+        *("left", "confirm", "restore"),
+        *("read", "judge", "confirm", "write", "effect", "restore"),
+    ]
+    assert (steps[0]["value"], steps[0]["old"], steps[0]["by"]) == (46.0, 45.0, "an engineer")
+    assert [number for _, number in bench.commands] == [46.0, 45.0, 46.0, 45.0]
+    status, told, error = await bench.ask(*PROVE, *ATTENDED)
+    assert isinstance(told["steps"], list)
+    assert told["steps"][0]["step"] == "read", "once mended it is told no more"
+
+
+async def test_a_value_that_somebody_has_changed_since_is_left_alone(bench: Bench) -> None:
+    process = await bench.start(*PROVE, *WATCHING)
+    await _until(lambda: bool(bench.commands))
+    process.kill()
+    await process.communicate()
+    bench.truth["hp1.supply_setpoint"] = 48.0
+    status, told, error = await bench.ask("prove", "hp1", "--command", "supply_setpoint", "--value", "47", *ATTENDED)
+    assert status == 0, error
+    assert isinstance(told["steps"], list)
+    assert (told["steps"][0]["step"], told["steps"][0]["now"]) == ("left_changed", 48.0)
+    assert [number for _, number in bench.commands] == [46.0, 47.0, 48.0]
+
+
+async def test_a_restoration_that_meets_silence_says_so_and_is_made_up_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "RESTORE_S_MAX", 0.5)
+    monkeypatch.setattr(attempt, "RESTORE_AGAIN_S", 0.1)
+    bench.mute_when_commanded = True
+    status, told, _ = await bench.ask(*PROVE, *ATTENDED)
+    assert (status, told["outcome"]) == (1, "not_restored")
+    assert told["reason"] == "no_answer", "nothing was read back, so nothing differs"
+    bench.mute_when_commanded = bench.servers["hp1"].muted = False
+    status, told, error = await bench.ask(*PROVE, *ATTENDED)
+    assert status == 0, error
+    assert bench.truth["hp1.supply_setpoint"] == 45.0
+
+
+async def test_a_device_that_comes_back_gets_its_value_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "RESTORE_AGAIN_S", 0.1)
+    bench.mute_when_commanded = True
+    proof = asyncio.ensure_future(bench.ask(*PROVE, *ATTENDED))  # noqa: TID251 - awaited below
+    await _until(lambda: bool(bench.commands))
+    bench.mute_when_commanded = False
+    before = len(bench.log.asked_s["hp1"])
+    await _until(lambda: len(bench.log.asked_s["hp1"]) > before + 2)
+    bench.servers["hp1"].muted = False
+    status, told, _ = await proof
+    assert (status, told["outcome"]) == (1, "unverified")
+    assert isinstance(told["steps"], list)
+    assert [step["step"] for step in told["steps"]][-2:] == ["restore_waits", "restore"]
     assert bench.truth["hp1.supply_setpoint"] == 45.0
 
 
@@ -234,13 +311,7 @@ async def test_read_asks_only_the_devices_that_are_named(bench: Bench) -> None:
 
 
 async def test_a_running_service_owns_the_wires_and_lends_them_for_reading(bench: Bench) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "edge_agent", "run", "--config", str(bench.folder)),
-        stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ | {"PYTHONSAFEPATH": "1", "LANG": "C"},
-    )
-    try:
-        await _until((bench.state_dir / local_api.SOCKET_NAME).exists)
+    async with serving(bench):
         for words in (("bus",), ("probe", "em_main"), ("prove", "hp1", "--command", "supply_setpoint", *ATTENDED)):
             status, _, error = await bench.ask(*words)
             assert status == 3, error
@@ -262,10 +333,70 @@ async def test_a_running_service_owns_the_wires_and_lends_them_for_reading(bench
             await asyncio.to_thread(
                 local_api.ask, bench.state_dir, "bus_read", bus="net", unit=1, function=6, address=0, count=1
             )
-    finally:
-        process.terminate()
-        await process.wait()
     assert bench.log.write_frames() == 0
+
+
+@asynccontextmanager
+async def serving(bench: Bench) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The service as a process, until it is told to stop."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edge_agent", "run", "--config", str(bench.folder)),
+        stderr=asyncio.subprocess.DEVNULL,
+        env=os.environ | {"PYTHONSAFEPATH": "1", "LANG": "C"},
+    )
+    try:
+        await _until((bench.state_dir / local_api.SOCKET_NAME).exists)
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+
+
+async def test_the_service_proves_over_its_own_wires_and_puts_back_whatever_becomes_of_the_caller(bench: Bench) -> None:
+    via = (*PROVE, "--via-service")
+    async with serving(bench) as service:
+        await _until(lambda: bool(bench.log.asked_s["io1"]))
+        status, told, _ = await bench.ask(*via, "--effect", "0")
+        assert (status, told["reason"]) == (5, "not_confirmed")
+        assert bench.log.write_frames() == 0
+        status, told, _ = await bench.ask(*via[:4], "--value", "99", "--via-service", *ATTENDED)
+        assert (status, told["reason"]) == (5, "out_of_bounds")
+        assert bench.log.write_frames() == 0
+
+        status, told, error = await bench.ask(*via, *ATTENDED)
+        assert status == 0, error
+        assert told["outcome"] == "proven"
+        assert isinstance(told["steps"], list)
+        assert [step["step"] for step in told["steps"]] == ["read", "judge", "confirm", "write", "effect", "restore"]
+        assert [number for _, number in bench.commands] == [46.0, 45.0]
+
+        # The caller is told to stop; then one is killed, and nobody else may prove or go into automatic mode meanwhile.
+        for number, ends in ((signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)):
+            bench.commands.clear()
+            caller = await bench.start(*via, *WATCHING, "--json")
+            await _until(lambda: bool(bench.commands))
+            status, told, error = await bench.ask(*via, *ATTENDED)
+            assert status == 5, error
+            status, _, error = await bench.ask("mode", "auto", "--by", "x", "--reason", "y")
+            assert (status, "proven" in error) == (5, True), error
+            caller.send_signal(number)
+            out, _ = await caller.communicate()
+            assert caller.returncode == ends
+            await _until(lambda: bench.truth["hp1.supply_setpoint"] == 45.0)
+            if ends == 130:
+                assert json.loads(out)["outcome"] == "interrupted"
+                assert json.loads(out)["steps"][-1]["ok"] is True
+
+        # The service itself is told to stop: the caller hears that the old value is back.
+        bench.commands.clear()
+        caller = await bench.start(*via, *WATCHING, "--json")
+        await _until(lambda: bool(bench.commands))
+        service.terminate()
+        out, _ = await caller.communicate()
+        await service.wait()
+        assert bench.truth["hp1.supply_setpoint"] == 45.0
+        assert json.loads(out)["steps"][-1]["step"] == "restore"
 
 
 async def _until(condition: Callable[[], bool]) -> None:

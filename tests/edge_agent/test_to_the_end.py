@@ -1,4 +1,4 @@
-"""What a proof must put back is put back, however often Ctrl-C is pressed."""
+"""What a proof must put back is put back, however often somebody wants to stop it."""
 
 import asyncio
 import os
@@ -7,20 +7,22 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from edge_agent.attended import interrupted_once, to_the_end
-
-
-def press_ctrl_c() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+from edge_agent.to_the_end import stopped_once, to_the_end
 
 
 @pytest.mark.parametrize("while_watching", [True, False])
-def test_ctrl_c_again_and_again_does_not_stop_the_restoration(*, while_watching: bool) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_again_and_again_does_not_stop_the_restoration(
+    number: signal.Signals, *, while_watching: bool
+) -> None:
+    def stop() -> None:
+        os.kill(os.getpid(), number)
+
     told: list[str] = []
 
     async def restore() -> bool:
         for _ in range(3):
-            press_ctrl_c()
+            stop()
             await asyncio.sleep(0.01)
         told.append("restored")
         return True
@@ -31,20 +33,20 @@ def test_ctrl_c_again_and_again_does_not_stop_the_restoration(*, while_watching:
     async def prove() -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(close)
-            with interrupted_once():
+            with stopped_once():
                 try:
                     if while_watching:
-                        press_ctrl_c()
+                        stop()
                         await asyncio.sleep(60)
                 finally:
                     await to_the_end(restore())
             told.append("went on")
 
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    handler = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else asyncio.CancelledError):
         asyncio.run(prove())
     assert told == ["restored", "bus closed"]
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(number) is handler
 
 
 async def test_what_fails_on_the_way_is_told() -> None:
