@@ -5,10 +5,11 @@ special.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from edge_agent.control.memory import ASKED, PREPARING, STARTS_KEPT, Phase, UnitMemory, enter
 from edge_agent.control.view import UnitState, UnitView
+from edge_agent.settings.model import Control, Unit
 
 
 def adopt(memory: UnitMemory, *, unit: UnitView, pumps_on: bool | None, now_utc: datetime) -> UnitMemory:
@@ -25,6 +26,9 @@ def adopt(memory: UnitMemory, *, unit: UnitView, pumps_on: bool | None, now_utc:
         return memory
     memory = _count(memory, unit=unit, now_utc=now_utc)
     if unit.state is UnitState.OFF or unit.state is UnitState.TRIPPED:
+        if memory.running_since_utc is not None:
+            ran_s = max(0.0, (now_utc - memory.running_since_utc).total_seconds())
+            memory = replace(memory, run_s=memory.run_s + ran_s)
         memory = replace(memory, running_since_utc=None, off_since_utc=memory.off_since_utc or now_utc)
     else:
         memory = replace(memory, off_since_utc=None, idle_since_utc=None)
@@ -37,6 +41,31 @@ def adopt(memory: UnitMemory, *, unit: UnitView, pumps_on: bool | None, now_utc:
     if unit.state is UnitState.OFF:
         return _adopt_off(memory, unit=unit, pumps_on=pumps_on, now_utc=now_utc)
     return _adopt_on(memory, unit=unit, now_utc=now_utc)
+
+
+def hear(memory: UnitMemory, *, unit: UnitView, now_utc: datetime, config: Unit, control: Control) -> UnitMemory:
+    """Notes how long a unit has been silent; called before `adopt`.
+
+    One that answers again, and is off, may have been without power: its oil has cooled and holds refrigerant.
+
+    Source: plant-operation notes, section 5: crankcase power before a start.
+
+    Args:
+        memory: of the unit.
+        unit: its feedback.
+        now_utc: the present instant.
+        config: how long its oil is heated.
+        control: what counts as a long power cut.
+    """
+    if not unit.known:
+        return memory if memory.silent_since_utc is not None else replace(memory, silent_since_utc=now_utc)
+    if memory.silent_since_utc is None:
+        return memory
+    silent_s = (now_utc - memory.silent_since_utc).total_seconds()
+    memory = replace(memory, silent_since_utc=None)
+    if silent_s < control.power_cut_s or unit.state is not UnitState.OFF:
+        return memory
+    return replace(memory, heat_until_utc=now_utc + timedelta(seconds=min(silent_s, config.crankcase_heat_s)))
 
 
 def _adopt_on(memory: UnitMemory, *, unit: UnitView, now_utc: datetime) -> UnitMemory:

@@ -31,7 +31,7 @@ def arrange(
         view: the plant now.
         site: the site file.
     """
-    pumps = pump_commands(memory.units, view=view, site=site)
+    pumps = pump_commands(memory, view=view, site=site)
     valves = _valve_commands(results, wants, memory=memory, view=view, site=site)
     return [
         *(command for command in valves if command.kind is Kind.ISOLATING_VALVE and command.value == 1.0),

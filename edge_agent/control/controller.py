@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from edge_agent.control.actuation import Load, learn, load_given, stage_alarms, stage_count
-from edge_agent.control.adopt import adopt
+from edge_agent.control.adopt import adopt, hear
 from edge_agent.control.arrange import arrange
 from edge_agent.control.command import Alarm, Because, Kind, Outcome, Verdict
 from edge_agent.control.dispatch import Dispatched, dispatch
@@ -22,6 +22,7 @@ from edge_agent.control.memory import (
     ClockMark,
     ControlMemory,
     Phase,
+    after_boot,
     civil_midnight_utc,
     clock_jump,
     read_memory,
@@ -31,6 +32,7 @@ from edge_agent.control.memory import (
 )
 from edge_agent.control.modes import Mode
 from edge_agent.control.orders import Order
+from edge_agent.control.pump_care import care_alarms, turned
 from edge_agent.control.report import CycleReport, unit_words
 from edge_agent.control.sequence import step
 from edge_agent.control.station import pump_alarms
@@ -160,6 +162,8 @@ class Controller:
         if self._steady is None:
             return
         epoch, steady_s = self._steady()
+        if self._begun_utc is None:
+            self._memory = after_boot(self._memory, epoch=epoch)
         jump = clock_jump(self._memory.mark, now_utc=now_utc, epoch=epoch, steady_s=steady_s)
         if jump:
             self._log.warning("the site's clock was set, minimum times go on unmoved jump_s=%.0f", jump.total_seconds())
@@ -221,6 +225,7 @@ class Controller:
         alarms = [alarm for taken in steps.values() for alarm in taken.alarms]
         alarms += [alarm for result in results.values() for alarm in result.alarms]
         alarms += pump_alarms(tuple(commands), view=view)
+        alarms += care_alarms(view, site=self._site)
         alarms += self._stage_alarms(view) if mode is Mode.AUTO else []
         return self._report(view, alarms=alarms, outcomes=outcomes, wants=wants, steps=steps, results=results)
 
@@ -229,9 +234,13 @@ class Controller:
         for name, unit in self._site.units.items():
             pumps = [view.pumps[pump].running for pump in (unit.source_pump, unit.user_pump) if pump in view.pumps]
             pumps_on = True if True in pumps else (None if None in pumps else False)
-            adopted = adopt(memory.unit(name), unit=view.units[name], pumps_on=pumps_on, now_utc=view.instant_utc)
+            seen = view.units[name]
+            heard = hear(
+                memory.unit(name), unit=seen, now_utc=view.instant_utc, config=unit, control=self._site.control
+            )
+            adopted = adopt(heard, unit=seen, pumps_on=pumps_on, now_utc=view.instant_utc)
             memory = memory.with_unit(name, adopted)
-        self._memory = memory
+        self._memory = replace(memory, pumps=turned(memory, view=view, site=self._site))
 
     def _ready(self, view: PlantView) -> bool:
         """After a start, units are held as they are until all of them are known, at most for the hand-over time."""
@@ -384,6 +393,7 @@ class Controller:
         self._memory = replace(self._memory, expectations=self._executor.expectations)
         kept = self._kept_memory
         changed = kept.units != self._memory.units or kept.expectations != self._memory.expectations
+        changed = changed or kept.pumps != self._memory.pumps
         due = self._kept_utc is None or (now_utc - self._kept_utc).total_seconds() >= MEMORY_EVERY_S
         if not due and not changed:
             return

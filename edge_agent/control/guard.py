@@ -15,6 +15,8 @@ from edge_agent.control.modes import Mode, signed
 from edge_agent.control.permissives import (
     PATH_OPEN_RATIO,
     compressor_stands,
+    loop_too_hot,
+    oil_cold,
     path_open,
     rested,
     run_long_enough,
@@ -146,10 +148,17 @@ def _judge_start(case: _Case) -> Verdict:
     others = [start for other, entry in case.memory.units.items() if other != name for start in entry.starts_utc]
     if any((now_utc - start).total_seconds() < site.control.stagger_s for start in others):
         return Refused("stagger", {"unit": name, "stagger_s": site.control.stagger_s})
+    if oil_cold(memory, now_utc):
+        return Refused("oil_heating", {"unit": name})
     if source_too_cold(site, view, name):
         return Refused("source_too_cold", {"unit": name})
     if not regulates_itself(config) and (unit.stage_commanded or 1) > 1:
         return Refused("stage_jump", {"unit": name})
+    if memory.mode == "direct" and loop_too_hot(site, view, config.loop):
+        return Refused("supply_hot", {"unit": name})
+    limit_kw = site.limits.grid_kw_max
+    if limit_kw is not None and view.electric_kw is not None and view.electric_kw >= limit_kw:
+        return Refused("grid_full", {"unit": name, "electric_kw": round(view.electric_kw), "limit_kw": limit_kw})
     return _judge_flow(case, unit)
 
 

@@ -18,8 +18,8 @@ STARTS_KEPT = timedelta(hours=26)
 """Starts are kept this long: a civil day has at most 25 h."""
 JUMP_MIN = timedelta(seconds=5)
 """A clock that has moved by less against a steady one within a cycle has drifted, not been set. Ours."""
-UNTIL_MAX = timedelta(hours=2)
-"""Nothing is put off longer than this over a restart. Ours: the longest of our waits is a minimum rest."""
+UNTIL_MAX = timedelta(hours=24)
+"""Nothing is put off longer than this over a restart. Ours: a day, the longest that oil is heated."""
 
 
 class Phase(StrEnum):
@@ -72,6 +72,10 @@ class UnitMemory:
         stage: how many stages are asked for; 0 while it is not asked to run, or has none.
         stages_utc: the last two changes of it, oldest first.
         stage_need, stage_need_utc: one stage more or less is needed, and since when.
+        run_s: how long it has run in all, the present run not counted [s].
+        silent_since_utc: not heard of since; None while it answers.
+        heat_until_utc: its oil is heated until then, after its power was away.
+        danger_since_utc: something that must stop it has been seen since.
     """
 
     phase: Phase = Phase.UNKNOWN
@@ -93,6 +97,16 @@ class UnitMemory:
     stages_utc: tuple[AwareDatetime, ...] = ()
     stage_need: int = 0
     stage_need_utc: AwareDatetime | None = None
+    run_s: float = 0.0
+    silent_since_utc: AwareDatetime | None = None
+    heat_until_utc: AwareDatetime | None = None
+    danger_since_utc: AwareDatetime | None = None
+
+    def run_h(self, now_utc: datetime) -> float:
+        """How long it has run in all, the present run included [h]."""
+        since_utc = self.running_since_utc
+        present_s = 0.0 if since_utc is None else max(0.0, (now_utc - since_utc).total_seconds())
+        return (self.run_s + present_s) / 3600.0
 
     def age_s(self, now_utc: datetime) -> float:
         """How long it has been in its phase [s]; never negative, so a clock set back only prolongs a wait."""
@@ -101,6 +115,19 @@ class UnitMemory:
     def starts_since(self, from_utc: datetime, *, before_utc: datetime) -> int:
         """How often it was started in [from, before)."""
         return sum(1 for start_utc in self.starts_utc if from_utc <= start_utc < before_utc)
+
+
+@dataclass(frozen=True, slots=True)
+class PumpMemory:
+    """What is remembered of a pump.
+
+    Attributes:
+        off_since_utc: seen to stand since; None while it runs or is not known.
+        turned_since_utc: turned for its own sake since; None while it is not.
+    """
+
+    off_since_utc: AwareDatetime | None = None
+    turned_since_utc: AwareDatetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +187,7 @@ class ControlMemory:
     """Everything.
 
     Attributes:
-        units, loops: by name.
+        units, loops, pumps: by name.
         expectations: commands whose effect is awaited.
         mark: of the last cycle, to see that the site's clock has been set.
         achieved: by unit: what it gives for what it was told, as `actuation.learn` writes it.
@@ -168,6 +195,7 @@ class ControlMemory:
 
     units: Mapping[str, UnitMemory] = field(default_factory=dict)
     loops: Mapping[str, LoopMemory] = field(default_factory=dict)
+    pumps: Mapping[str, PumpMemory] = field(default_factory=dict)
     expectations: tuple[Expectation, ...] = ()
     mark: ClockMark | None = None
     achieved: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -229,6 +257,18 @@ def resume(memory: ControlMemory, *, now_utc: datetime) -> ControlMemory:
     }
     loops = {name: replace(loop, error_k=None, regulated_utc=None) for name, loop in memory.loops.items()}
     return _believable(replace(memory, units=units, loops=loops), now_utc)
+
+
+def after_boot(memory: ControlMemory, *, epoch: str) -> ControlMemory:
+    """Units have not been heard of since the last mark if the machine was off too: the power may have been away."""
+    mark = memory.mark
+    if mark is None or mark.epoch == epoch:
+        return memory
+    units = {
+        name: replace(unit, silent_since_utc=unit.silent_since_utc or mark.site_utc)
+        for name, unit in memory.units.items()
+    }
+    return replace(memory, units=units)
 
 
 def clock_jump(mark: ClockMark | None, *, now_utc: datetime, epoch: str, steady_s: float) -> timedelta:

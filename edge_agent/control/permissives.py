@@ -13,8 +13,6 @@ PATH_OPEN_RATIO = 0.95
 """Position from which a valve counts as open. Ours: travel ends and readings are rounded."""
 STOPPED_RATIO = 0.02
 """Electric power below this share of the rated heat proves that the compressor stands. Ours."""
-SOURCE_MARGIN_K = 1.0
-"""No start when the source is less than this above its limit. Source: plant-operation notes, section 7: act at 1 K."""
 TANK_ABOVE_MAX_K = 2.0
 """No charging when the top is this far above the tank's usable maximum. Ours."""
 
@@ -34,8 +32,12 @@ def start_obstacles(name: str, memory: UnitMemory, *, mode: str, view: PlantView
     if not rested(unit, memory, now_utc):
         obstacles.append("min_off")
     obstacles.extend(starts_left(unit, memory, now_utc=now_utc, timezone=site.site.timezone))
+    if oil_cold(memory, now_utc):
+        obstacles.append("oil_heating")
     if source_too_cold(site, view, name):
         obstacles.append("source_too_cold")
+    if mode == "direct" and loop_too_hot(site, view, unit.loop):
+        obstacles.append("supply_hot")
     if mode not in unit.modes:
         obstacles.append("mode_unknown")
     elif mode == "charge" and tank_too_hot(site, view, unit.storage):
@@ -65,6 +67,17 @@ def starts_left(unit: Unit, memory: UnitMemory, *, now_utc: datetime, timezone: 
     return tuple(codes)
 
 
+def oil_cold(memory: UnitMemory, now_utc: datetime) -> bool:
+    """Whether its oil is still being heated after its power was away."""
+    return memory.heat_until_utc is not None and now_utc < memory.heat_until_utc
+
+
+def loop_too_hot(site: SiteFile, view: PlantView, loop: str) -> bool:
+    """Whether a loop is so hot that no unit may be started onto it; not known counts as not."""
+    supply_degc = view.loops[loop].supply_degc
+    return supply_degc is not None and supply_degc > site.loops[loop].supply_degc_max + site.control.over_act_k
+
+
 def source_too_cold(site: SiteFile, view: PlantView, name: str) -> bool:
     """Whether the water from the source is too near its limit; not known counts as warm: the unit protects itself."""
     unit = site.units[name]
@@ -72,7 +85,7 @@ def source_too_cold(site: SiteFile, view: PlantView, name: str) -> bool:
     if source is None or source.inlet_degc_min is None:
         return False
     inlet_degc = view.source_inlet_degc.get(unit.source)
-    return inlet_degc is not None and inlet_degc < source.inlet_degc_min + SOURCE_MARGIN_K
+    return inlet_degc is not None and inlet_degc < source.inlet_degc_min + site.control.freeze_act_k
 
 
 def tank_too_hot(site: SiteFile, view: PlantView, storage: str | None) -> bool:

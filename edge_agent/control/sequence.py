@@ -15,6 +15,8 @@ from edge_agent.control.actuation import at_rest
 from edge_agent.control.command import Alarm, Because
 from edge_agent.control.memory import ASKED, PREPARING, Phase, UnitMemory
 from edge_agent.control.permissives import PATH_OPEN_RATIO, path_open, run_long_enough, tank_too_hot
+from edge_agent.control.protection import NO_RAMP, danger_of
+from edge_agent.control.regulate import LOAD_RATIO_MIN
 from edge_agent.control.turn import Turn, stop_commands
 from edge_agent.control.view import PlantView, UnitState
 from edge_agent.control.want import Step, Want
@@ -91,7 +93,17 @@ def _running(turn: Turn) -> Step:
             return stop.stop(turn, Because.SEQUENCE)
     elif not want.on and run_long_enough(turn.config, memory, turn.now_utc):
         return stop.stop(turn, want.because)
-    alarms = turn.pump_alarms()
+    danger = danger_of(turn.name, memory, view=turn.view, site=turn.site)
+    alarms = (*turn.pump_alarms(), *danger.alarms)
+    since_utc = (memory.danger_since_utc or turn.now_utc) if danger.stop else None
+    turn.memory = memory = replace(memory, danger_since_utc=since_utc)
+    seen = since_utc is not None and (turn.now_utc - since_utc).total_seconds() >= turn.control.danger_s
+    if seen and (danger.at_once or run_long_enough(turn.config, memory, turn.now_utc)):
+        alarm = Alarm("unit_protected", turn.name, turn.now_utc, {"unit": turn.name, "reason": danger.stop})
+        taken = start.fail(turn, danger.stop) if danger.stop == NO_RAMP else stop.stop(turn, Because.PROTECTION)
+        return replace(taken, alarms=(*alarms, alarm))
+    if danger.unload:
+        turn.want = want = replace(want, limit_ratio=dict.fromkeys(turn.config.modes, LOAD_RATIO_MIN))
     if memory.mode == "charge" and _path_lost(turn):
         # The way into the tank is gone: back to the loop at once, before the unit loses its flow.
         alarms = (*alarms, *_valve_alarm(turn))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from edge_agent.control.command import Because
-from edge_agent.control.memory import Phase, enter
+from edge_agent.control.memory import ASKED, Phase, enter
 from edge_agent.control.permissives import start_obstacles
 from edge_agent.control.turn import Turn, stop_commands
 from edge_agent.control.view import UnitState
@@ -124,7 +124,7 @@ def fail(turn: Turn, reason: str) -> Step:
         fault_utc=turn.now_utc,
         start_pending=False,
     )
-    if turn.memory.phase is Phase.STARTING:
+    if turn.memory.phase in ASKED:
         memory = enter(memory, Phase.STOPPING, turn.now_utc)
     else:
         memory = enter(replace(memory, mode=None), Phase.OFF, turn.now_utc)

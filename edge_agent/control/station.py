@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from edge_agent.control.command import Alarm, Because, Command, Kind
-from edge_agent.control.memory import NEEDS_SOURCE_PUMP, NEEDS_USER_PUMP, PREPARING, Phase, UnitMemory
+from edge_agent.control.memory import NEEDS_SOURCE_PUMP, NEEDS_USER_PUMP, PREPARING, ControlMemory, Phase, UnitMemory
 from edge_agent.control.permissives import compressor_stands
 from edge_agent.control.view import PlantView
 from edge_agent.control.want import Want
@@ -26,22 +26,27 @@ def needs_pump(name: str, pump: str, memory: UnitMemory, *, view: PlantView, sit
     return memory.phase in needing
 
 
-def pump_commands(memories: Mapping[str, UnitMemory], *, view: PlantView, site: SiteFile) -> tuple[Command, ...]:
-    """On for a pump that any of its units needs; off, user side first, when all of them do without."""
+def pump_commands(memory: ControlMemory, *, view: PlantView, site: SiteFile) -> tuple[Command, ...]:
+    """On for a pump that any of its units needs; off, user side first, when all of them do without.
+
+    A pump that is turned for its own sake (`pump_care.py`) stays on as well.
+    """
     users: dict[str, list[bool | None]] = {}
     user_side = [unit.user_pump for unit in site.units.values()]
     source_side = [unit.source_pump for unit in site.units.values()]
     for pump in dict.fromkeys((*user_side, *source_side)):
         for name, unit in site.units.items():
             if pump in (unit.user_pump, unit.source_pump) and unit.pump_owner == "agent":
-                need = needs_pump(name, pump, memories.get(name, UnitMemory()), view=view, site=site)
+                need = needs_pump(name, pump, memory.unit(name), view=view, site=site)
                 users.setdefault(pump, []).append(need)
     commands = []
     for pump, needs in users.items():
-        if any(needs) or all(need is False for need in needs):
+        turned = pump in memory.pumps and memory.pumps[pump].turned_since_utc is not None
+        if any(needs) or turned or all(need is False for need in needs):
             config = site.pumps[pump]
+            because = Because.PROTECTION if turned and not any(needs) else Because.SEQUENCE
             point = f"{config.device}.{config.command}"
-            commands.append(Command(point, float(any(needs)), Kind.PUMP, pump, Because.SEQUENCE))
+            commands.append(Command(point, float(any(needs) or turned), Kind.PUMP, pump, because))
     # The source pump starts first and stops last.
     return tuple(
         sorted(commands, key=lambda command: command.value == (0.0 if command.subject in source_side else 1.0))

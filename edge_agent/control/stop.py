@@ -14,7 +14,7 @@ from edge_agent.control.want import Step
 
 def stop(turn: Turn, because: Because) -> Step:
     """Begins the stop of a unit that runs."""
-    memory = enter(turn.memory, Phase.STOPPING, turn.now_utc)
+    memory = enter(replace(turn.memory, danger_since_utc=None), Phase.STOPPING, turn.now_utc)
     return Step(memory, stop_commands(turn.site, turn.name, because=because))
 
 

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from drivers.sample import Quality, Sample
 from edge_agent.image import ProcessImage
-from edge_agent.settings.model import SiteFile, Unit
+from edge_agent.settings.model import Pump, SiteFile, Unit
 from edge_agent.settings.unit_points import CONTACTS
 
 WATER_KWH_PER_M3_K = 1.149
@@ -194,7 +194,7 @@ def build_view(site: SiteFile, image: ProcessImage, *, now_utc: datetime) -> Pla
         units={name: _unit(read, unit, meter=site.meters.units.get(name)) for name, unit in site.units.items()},
         pumps={
             name: PumpView(
-                running=read.switch(f"{pump.device}.{pump.feedback}"),
+                running=_pump_runs(read, pump),
                 commanded=read.switch(f"{pump.device}.{pump.command}"),
             )
             for name, pump in site.pumps.items()
@@ -210,6 +210,29 @@ def build_view(site: SiteFile, image: ProcessImage, *, now_utc: datetime) -> Pla
         loops={name: _loop(site, read, name) for name in site.loops},
         source_inlet_degc=sources,
     )
+
+
+def _pump_runs(read: _Reader, pump: Pump) -> bool | None:
+    """Whether a pump runs: by its feedback, and by its power where that is measured."""
+    running = read.switch(f"{pump.device}.{pump.feedback}")
+    if not running or pump.power_point is None:
+        return running
+    power_kw = read.number(pump.power_point)
+    return None if power_kw is None else power_kw > 0.0
+
+
+def _flow(read: _Reader, *, switch: bool | None, meter_point: str | None, m3_per_h_min: float) -> bool | None:
+    """Whether water flows: by the flow switch, and by the meter where there is one; each that is known must say so.
+
+    Source: plant-operation notes, section 3, step 3.
+    """
+    if meter_point is None:
+        return switch
+    flow_m3_per_h = read.number(meter_point)
+    metered = None if flow_m3_per_h is None else flow_m3_per_h >= m3_per_h_min
+    if switch is None or metered is None:
+        return metered if switch is None else (False if switch is False else None)
+    return switch and metered
 
 
 def _unit(read: _Reader, unit: Unit, *, meter: str | None) -> UnitView:
@@ -248,8 +271,18 @@ def _unit(read: _Reader, unit: Unit, *, meter: str | None) -> UnitView:
         remote=remote,
         alarm_code=alarm_code,
         load_ratio=load_ratio,
-        user_flow=own.switch("user_flow"),
-        source_flow=own.switch("source_flow"),
+        user_flow=_flow(
+            read,
+            switch=own.switch("user_flow"),
+            meter_point=unit.user_flow_point,
+            m3_per_h_min=unit.user_flow_m3_per_h_min,
+        ),
+        source_flow=_flow(
+            read,
+            switch=own.switch("source_flow"),
+            meter_point=unit.source_flow_point,
+            m3_per_h_min=unit.source_flow_m3_per_h_min,
+        ),
         user_supply_degc=own.number("user_supply_temperature"),
         user_return_degc=own.number("user_return_temperature"),
         source_inlet_degc=own.number("source_inlet_temperature"),

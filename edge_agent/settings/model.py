@@ -260,6 +260,18 @@ class Unit(Entry):
     """Who commands its pumps; we command only what we own."""
     pump_kw: float = Field(default=0.0, ge=0)
     """Electricity of its two pumps [kW], planned with each running unit."""
+    crankcase_heat_s: float = Field(default=43_200.0, ge=0)
+    """After its power was away for longer than `control.power_cut_s`, it is not started before its oil has been heated
+    for as long as the power was away, at most this long [s]. Source: an operating rule for a centrifugal unit, 12 h in
+    summer; see the unit's manual."""
+    user_flow_point: str | None = None
+    """`device.point` of the flow through its user side [m3/h], if measured: proves flow beside the flow switch."""
+    user_flow_m3_per_h_min: float = Field(default=1.0, gt=0)
+    """Least flow that proves it [m3/h]. Source: the unit's manual."""
+    source_flow_point: str | None = None
+    """`device.point` of the flow through its source side [m3/h], if measured."""
+    source_flow_m3_per_h_min: float = Field(default=1.0, gt=0)
+    """Least flow that proves it [m3/h]. Source: the unit's manual."""
     start_cost_cny: float = Field(default=15.0, ge=0)
     """Wear of a start [CNY], weighed by the plan."""
 
@@ -297,6 +309,8 @@ class Pump(Entry):
     """Point read: 1 while it runs."""
     power_point: str | None = None
     """`device.point` of its electric power [kW], if measured: a start is proven by feedback and power."""
+    exposed: bool = False
+    """Whether its pipes run outdoors or through rooms that may freeze: it circulates in frost."""
 
 
 class Valve(Entry):
@@ -397,6 +411,38 @@ class Control(Entry):
     """A lack of heat must last this long before one more unit than planned is started [s]."""
     charge_end_margin_min: float = Field(default=10.0, ge=0)
     """Charging ends this long before a peak begins [min]."""
+    stage_down_s: float = Field(default=180.0, ge=0)
+    """Least time between two units leaving a loop [s], so that what remains can follow. Ours."""
+    freeze_warn_k: float = Field(default=2.0, ge=0)
+    """Source water this close to its lower limit is an alarm [K]. Ours: 2 K above the protection's own trip."""
+    freeze_act_k: float = Field(default=1.0, ge=0)
+    """Source water this close to its lower limit: no start, and running units give less [K]. Ours: 1 K above the
+    trip."""
+    freeze_loop_degc: float = Field(default=5.0)
+    """A loop's water below this is an alarm, and its pumps run to keep it moving [degC]. Ours."""
+    freeze_outdoor_degc: float = Field(default=2.0)
+    """Outdoor temperature below which exposed pumps circulate [degC]. Ours."""
+    freeze_run_s: float = Field(default=300.0, gt=0)
+    """... for this long [s]. Ours."""
+    freeze_every_s: float = Field(default=3600.0, gt=0)
+    """... when they have stood for this long [s]. Ours."""
+    danger_s: float = Field(default=60.0, ge=0)
+    """What stops a unit for its protection must have been seen for this long [s]: one reading is none. Ours."""
+    over_act_k: float = Field(default=1.0, ge=0)
+    """A supply this far above its upper limit: direct units give their least, none is started [K]. Ours."""
+    over_stop_k: float = Field(default=3.0, ge=0)
+    """... and are stopped after their minimum run [K]. Ours."""
+    pump_kick_every_s: float = Field(default=604_800.0, ge=0)
+    """A pump that has stood for this long is turned, so that it does not seize [s]; 0: never. Ours: a week; one maker
+    turns its pumps every day for 2 s."""
+    pump_kick_s: float = Field(default=60.0, gt=0)
+    """... for this long [s]. Ours: long enough to be seen."""
+    power_cut_s: float = Field(default=3600.0, gt=0)
+    """A unit that was silent for longer, and is off when it answers again, counts as having been without power [s]:
+    its oil is heated first. Ours."""
+    rotate_h: float = Field(default=50.0, ge=0)
+    """Among identical units the one with fewer running hours starts first, once the difference is this large [h]. Ours:
+    without it, equal units would change places for minutes."""
     stale_s: float = Field(default=180.0, gt=0)
     """A reading older than this is not used for control [s]."""
     handover_s: float = Field(default=300.0, gt=0)

@@ -128,6 +128,15 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "write_unverified": Text(
             "{point} 已写 {wrote},未得到证实", "{point}: wrote {wrote}, not verified", "到现场核对", "check on site"
         ),
+        "unit_protected": Text(
+            "机组 {unit} 已保护性停机:{reason}", "unit {unit} was stopped for its protection: {reason}"
+        ),
+        "loop_near_freezing": Text(
+            "供水 {supply_degc} °C,低于防冻值 {limit_degc} °C,水泵保持循环",
+            "supply {supply_degc} degC is below the frost value {limit_degc} degC; pumps keep it moving",
+            "尽快恢复供热",
+            "restore heat soon",
+        ),
         "command_no_effect": Text(
             "{point} 已写 {wrote} 并证实,但设备没有动作:{reason}(指令 {number})",
             "{point}: {wrote} was written and verified, but the plant did not follow: {reason} (command {number})",

@@ -42,6 +42,16 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "start_held": Text("启动被其他要求压住过久", "the start was held back for too long"),
         "stage_wait": Text("增减级的间隔未满", "the wait between two stages is not over"),
         "stage_jump": Text("一次只能增加一级", "only one stage may come at a time"),
+        # protection
+        "oil_heating": Text(
+            "断电后润滑油正在加热",
+            "its oil is being heated after a power cut",
+            "见机组说明书的预热时间",
+            "see the manual",
+        ),
+        "supply_hot": Text("供水温度过高", "the supply is too hot"),
+        "grid_full": Text("用电已达上限", "the grid connection is at its limit"),
+        "unit_no_ramp": Text("机组报告运行,但没有功率也没有温升", "the unit reports running without power or heat"),
         # path and flow
         "path_closed": Text("水箱隔离阀没有开到位", "the tank's isolating valve is not open"),
         "tank_too_hot": Text("水箱已热,不能再充", "the tank is too hot to charge"),

@@ -1,0 +1,171 @@
+"""Protection: cold source, hot supply, no ramp; oil after a power cut; pumps against frost and seizing; flow twice."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from drivers.sample import good
+from edge_agent.control.adopt import hear
+from edge_agent.control.command import Because, Kind
+from edge_agent.control.memory import ClockMark, ControlMemory, Phase, PumpMemory, UnitMemory, after_boot
+from edge_agent.control.permissives import start_obstacles
+from edge_agent.control.protection import danger_of
+from edge_agent.control.pump_care import care_alarms, turned
+from edge_agent.control.sequence import step
+from edge_agent.control.station import pump_commands
+from edge_agent.control.view import UnitView, build_view
+from edge_agent.control.want import Step, Want
+from edge_agent.image import ProcessImage
+from edge_agent.settings.model import SiteFile
+
+DIRECT = Want(on=True, mode="direct", setpoint_degc={"direct": 45.0}, limit_ratio={"direct": 0.8})
+
+
+def taken(kit: SimpleNamespace, memory: UnitMemory, unit: UnitView, *, after_s: float = 0.0, **view: object) -> Step:
+    now_utc = kit.now_utc + timedelta(seconds=after_s)
+    pumps = {"ps_hp1": True, "pu_hp1": True}
+    seen = kit.view(now_utc=now_utc, hp1=replace(unit, state_utc=now_utc), pumps=pumps, **view)
+    return step("hp1", memory, want=DIRECT, view=seen, site=kit.site(), may_request=True)
+
+
+def told(result: Step, kind: Kind) -> list[tuple[float, Because]]:
+    return [(command.value, command.because) for command in result.commands if command.kind is kind]
+
+
+def test_a_cold_source_first_warns_then_unloads_then_stops_before_the_unit_trips(kit: SimpleNamespace) -> None:
+    memory = kit.running(running_since_utc=kit.now_utc - timedelta(seconds=60))  # min on is far from over
+    for degc, codes, limit_ratio in ((6.5, [], 0.8), (5.5, ["source_too_cold"], 0.8), (4.5, ["source_too_cold"], 0.3)):
+        result = taken(kit, memory, replace(kit.unit_running, source_inlet_degc=degc), source_degc=degc)
+        assert [alarm.code for alarm in result.alarms] == codes
+        assert told(result, Kind.CAPACITY_LIMIT) == [(limit_ratio, Because.PLAN)]
+    cold = replace(kit.unit_running, source_inlet_degc=3.5)
+    first = taken(kit, memory, cold, source_degc=3.5)
+    assert first.memory.phase is Phase.RUNNING, "one reading is none"
+    second = taken(kit, first.memory, cold, source_degc=3.5, after_s=60.0)
+    assert second.memory.phase is Phase.STOPPING
+    assert told(second, Kind.RUN_REQUEST) == [(0.0, Because.PROTECTION)]
+    glitch = taken(kit, first.memory, replace(cold, source_inlet_degc=8.0), source_degc=3.5, after_s=60.0)
+    assert glitch.memory.phase is Phase.RUNNING, "one of two sensors alone stops nothing"
+
+
+def test_a_hot_supply_unloads_at_once_and_stops_after_the_minimum_run(kit: SimpleNamespace) -> None:
+    short = kit.running(running_since_utc=kit.now_utc - timedelta(seconds=600))
+    for memory, phase in ((short, Phase.RUNNING), (kit.running(), Phase.STOPPING)):
+        first = taken(kit, memory, kit.unit_running, supply_degc=55.5)
+        assert told(first, Kind.CAPACITY_LIMIT) == [(0.3, Because.PLAN)]
+        assert taken(kit, first.memory, kit.unit_running, supply_degc=55.5, after_s=60.0).memory.phase is phase
+    view = kit.view(supply_degc=53.5)
+    assert "supply_hot" in start_obstacles("hp1", kit.rested(), mode="direct", view=view, site=kit.site())
+    assert "supply_hot" not in start_obstacles("hp1", kit.rested(), mode="charge", view=view, site=kit.site())
+
+
+def test_a_unit_that_only_says_that_it_runs_is_a_failed_start(kit: SimpleNamespace) -> None:
+    dead = replace(kit.unit_running, electric_kw=0.4, user_supply_degc=40.1, user_return_degc=40.0)
+    young = kit.running(running_since_utc=kit.now_utc - timedelta(seconds=200))
+    assert danger_of("hp1", young, view=kit.view(hp1=dead), site=kit.site()).stop == ""
+    warm = replace(dead, user_supply_degc=44.0)
+    assert danger_of("hp1", kit.running(), view=kit.view(hp1=warm), site=kit.site()).stop == "", "only its meter"
+    first = taken(kit, kit.running(), dead)
+    second = taken(kit, first.memory, dead, after_s=60.0)
+    assert (second.memory.phase, second.memory.fault, second.memory.failures) == (Phase.STOPPING, "unit_no_ramp", 1)
+
+
+@pytest.mark.parametrize(
+    ("silent_s", "heated_s"), [(1800.0, 0.0), (4 * 3600.0, 4 * 3600.0), (30 * 3600.0, 12 * 3600.0)]
+)
+def test_after_a_long_power_cut_oil_is_heated_for_as_long_as_it_lasted(
+    kit: SimpleNamespace, silent_s: float, heated_s: float
+) -> None:
+    site = kit.site()
+
+    def heard(memory: UnitMemory, unit: UnitView, now_utc: datetime) -> UnitMemory:
+        return hear(memory, unit=unit, now_utc=now_utc, config=site.units["hp1"], control=site.control)
+
+    gone = heard(kit.rested(), UnitView(), kit.now_utc)
+    assert heard(gone, UnitView(), kit.now_utc + timedelta(seconds=60)) == gone
+    back_utc = kit.now_utc + timedelta(seconds=silent_s)
+    back = heard(gone, kit.unit_off, back_utc)
+    assert back.silent_since_utc is None
+    assert back.heat_until_utc == (back_utc + timedelta(seconds=heated_s) if heated_s else None)
+    for after_s, cold in ((heated_s - 1.0, heated_s > 0.0), (heated_s, False)):
+        view = kit.view(now_utc=back_utc + timedelta(seconds=after_s))
+        assert ("oil_heating" in start_obstacles("hp1", back, mode="direct", view=view, site=site)) is cold
+    assert heard(gone, kit.unit_running, back_utc).heat_until_utc is None, "it has had power all the time"
+
+
+def test_a_machine_that_was_off_has_not_heard_of_its_units(kit: SimpleNamespace) -> None:
+    memory = replace(kit.memory(), mark=ClockMark("this boot", 5.0, kit.now_utc))
+    assert after_boot(memory, epoch="this boot") == memory, "the service alone was away: nobody cut the power"
+    assert after_boot(memory, epoch="another boot").units["hp1"].silent_since_utc == kit.now_utc
+
+
+def exposed(kit: SimpleNamespace, **control: float) -> SiteFile:
+    pumps = {name: {"device": name, "exposed": name.startswith("ps")} for name in kit.site().pumps}
+    return kit.site(pumps=pumps, control={"cycle_s": 30.0, **control})
+
+
+def turns(
+    kit: SimpleNamespace, site: SiteFile, *, stood_s: float, memory: ControlMemory | None = None, **view: object
+) -> set[str]:
+    off_utc = kit.now_utc - timedelta(seconds=stood_s)
+    before = replace(memory or kit.memory(), pumps={name: PumpMemory(off_since_utc=off_utc) for name in site.pumps})
+    seen = kit.view(**view)
+    after = replace(before, pumps=turned(before, view=seen, site=site))
+    return {command.subject for command in pump_commands(after, view=seen, site=site) if command.value == 1.0}
+
+
+def test_exposed_pumps_circulate_in_frost_and_only_they(kit: SimpleNamespace) -> None:
+    site = exposed(kit)
+    sources = {"ps_hp1", "ps_hp2"}
+    assert turns(kit, site, stood_s=3600.0, outdoor_degc=-5.0) == sources
+    assert turns(kit, site, stood_s=3599.0, outdoor_degc=-5.0) == set()
+    assert turns(kit, site, stood_s=3600.0, outdoor_degc=5.0) == set()
+    assert turns(kit, site, stood_s=3600.0, outdoor_degc=None) == sources, "who does not know keeps water moving"
+    busy = kit.memory(kit.rested(phase=Phase.PATH))
+    assert turns(kit, site, stood_s=3600.0, memory=busy, outdoor_degc=-5.0) == {"ps_hp2"}
+    assert turns(kit, site, stood_s=3600.0, outdoor_degc=-5.0, hp1=UnitView()) == {"ps_hp2"}, "a silent unit is left"
+
+
+def test_a_loop_near_freezing_keeps_its_pumps_moving_and_says_so(kit: SimpleNamespace) -> None:
+    assert turns(kit, exposed(kit), stood_s=60.0, supply_degc=4.0) == {"pu_hp1", "pu_hp2"}
+    assert [alarm.code for alarm in care_alarms(kit.view(supply_degc=4.0), site=kit.site())] == ["loop_near_freezing"]
+    assert care_alarms(kit.view(), site=kit.site()) == []
+
+
+def test_a_pump_that_has_stood_for_a_week_is_turned_for_a_minute(kit: SimpleNamespace) -> None:
+    site = kit.site()
+    week_s = site.control.pump_kick_every_s
+    assert turns(kit, site, stood_s=week_s - 1.0) == set()
+    assert turns(kit, site, stood_s=week_s) == set(site.pumps)
+    assert turns(kit, exposed(kit, pump_kick_every_s=0.0), stood_s=week_s) == set()
+    memory = replace(kit.memory(), pumps={"ps_hp1": PumpMemory(turned_since_utc=kit.now_utc)})
+    for after_s, goes_on in ((59.0, True), (60.0, False)):
+        view = kit.view(now_utc=kit.now_utc + timedelta(seconds=after_s), pumps={"ps_hp1": True})
+        assert (turned(memory, view=view, site=site)["ps_hp1"].turned_since_utc is not None) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("switch", "flow_m3_per_h", "proven"),
+    [
+        (1.0, 50.0, True),
+        (1.0, 0.2, False),
+        (0.0, 50.0, False),
+        (0.0, None, False),
+        (1.0, None, None),
+        (None, 50.0, True),
+        (None, None, None),
+    ],
+)
+def test_flow_is_proven_by_switch_and_meter(
+    kit: SimpleNamespace, switch: float | None, flow_m3_per_h: float | None, *, proven: bool | None
+) -> None:
+    site = kit.site()
+    unit = site.units["hp1"].model_copy(update={"user_flow_point": "fm1.flow", "user_flow_m3_per_h_min": 30.0})
+    site = site.model_copy(update={"units": {**site.units, "hp1": unit}})
+    image = ProcessImage()
+    for point, value in (("hp1.user_flow", switch), ("fm1.flow", flow_m3_per_h)):
+        if value is not None:
+            image.put([good(point, kit.now_utc, value, "")])
+    assert build_view(site, image, now_utc=kit.now_utc).units["hp1"].user_flow is proven
