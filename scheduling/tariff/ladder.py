@@ -1,7 +1,7 @@
 """The residential ladder: which step a kWh falls on, from what the meter has counted in its year or month."""
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from scheduling.tariff.facts import Facts
@@ -28,7 +28,8 @@ def used_at(tariff: Tariff, instant_utc: datetime, *, zone: ZoneInfo, facts: Fac
     """What the meter will have counted, as far as it is known [kWh]: the last count, or 0 in a later year or month."""
     if facts.used_kwh is None or facts.used_at_utc is None:
         return None
-    then = period_of(tariff, facts.used_at_utc.astimezone(zone).date())
+    # A count read as a period begins is the whole of the one before: the new one has counted nothing yet.
+    then = period_of(tariff, (facts.used_at_utc - timedelta(microseconds=1)).astimezone(zone).date())
     now = period_of(tariff, instant_utc.astimezone(zone).date())
     return facts.used_kwh if now == then else 0.0 if now > then else None
 

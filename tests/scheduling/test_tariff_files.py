@@ -8,7 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -163,6 +163,7 @@ def test_every_switch_is_sharp_to_a_microsecond(name: str) -> None:
     used_kwh=st.floats(0, 9000),
     hot=st.booleans(),
 )
+@example(name="henan-rural", quarter=0, minutes=60, used_kwh=3807.8, hot=False)  # counted as the ladder's month begins
 def test_one_price_for_instant_step_and_bill(
     name: str, quarter: int, minutes: int, used_kwh: float, *, hot: bool
 ) -> None:
