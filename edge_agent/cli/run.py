@@ -3,7 +3,10 @@
 import asyncio
 import logging
 import os
+import select
+import signal
 import sys
+import threading
 
 import click
 
@@ -32,4 +35,17 @@ def command(common: Common, promise_fd: int | None) -> None:
     if promise_fd is not None and not configuration.site.site.simulated:
         click.echo("--promise-fd 只用于仿真站点 / --promise-fd is for simulated sites only", err=True)
         sys.exit(Exit.USAGE)
+    if promise_fd is not None:
+        threading.Thread(target=_end_with_the_plant, args=(promise_fd,), name="plant", daemon=True).start()
     asyncio.run(run(configuration, promise_fd=promise_fd))
+
+
+def _end_with_the_plant(promise_fd: int) -> None:
+    """Ends the service once nobody holds the other end of the promises: the simulated plant died without a word.
+
+    Its pseudo terminals are given to somebody else next, who must not find this service on the line.
+    """
+    pipe = select.poll()
+    pipe.register(promise_fd, 0)  # the end of the reader is told unasked
+    pipe.poll()
+    os.kill(os.getpid(), signal.SIGTERM)
