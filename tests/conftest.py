@@ -4,12 +4,16 @@ import functools
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from edge_agent.cli import main
 from edge_agent.settings import yaml_file
@@ -18,9 +22,53 @@ from edge_agent.settings.finding import Finding
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 
-settings.register_profile("long", max_examples=1000)  # ten times as many; slow searches take a share of this number
-if "HYPOTHESIS_PROFILE" in os.environ:
-    settings.load_profile(os.environ["HYPOTHESIS_PROFILE"])
+# The suite throws the same dice each time: red means that the code is another one. `long` throws new ones, ten times as
+# many; slow searches take a share of the number. A busy machine is no reason to fail: no deadline for an example.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("long", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+TEST_S_MAX = 240
+"""A test that takes longer fails by its name, the others go on; `faulthandler_timeout` ends what cannot be stopped."""
+TEARDOWN_S_MAX = 30
+"""After its limit a test is interrupted this often: what it waits for while it ends may never come either."""
+SYSTEM = "tests/system/"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """Sets the alarm clock for a test with its fixtures."""
+
+    def too_long(_number: int, _frame: FrameType | None) -> None:
+        pytest.fail(f"takes more than {TEST_S_MAX} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.setitimer(signal.ITIMER_REAL, TEST_S_MAX, TEARDOWN_S_MAX)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Beside other workers the tests of the whole agent come first: they take longest, small ones fill the end."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: not item.nodeid.startswith(SYSTEM))
+
+
+class Shares(LoadScopeScheduling):
+    """What one worker takes at a time: a test of the whole agent, or a file of other tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(SYSTEM) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """In the order of the collection, not by the number of tests in a file."""
+    config.option.loadscopereorder = False
+    return Shares(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
