@@ -23,8 +23,9 @@ from hil_sim.devices.server import DeviceServer
 from hil_sim.devices.tcp import TcpServer, serve_tcp
 from hil_sim.line import SerialLine
 from hil_sim.plant.checker import SiteLimits
-from hil_sim.plant.office import GroundOffice
+from hil_sim.plant.office import ONE_OF_EACH, UNIT_KINDS, GroundOffice
 from hil_sim.plant.truth import Truth
+from hil_sim.plant.unit import UnitKind
 from hil_sim.plant.water import HEAT_CAPACITY_KJ_PER_KG_K, KJ_PER_KWH
 from hil_sim.platform.mqtt_receiver import MqttReceiver
 from hil_sim.scenario import Scenario
@@ -55,7 +56,11 @@ PLANTS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "ground-office": (
             "地源热泵 4×600 kW,800 m³ 蓄热罐,50 000 m² 办公与酒店,北京,冬季",
             "four ground-source units of 600 kW, tank of 800 m3, office and hotel of 50 000 m2, Beijing, winter",
-        )
+        ),
+        "actuation-bench": (
+            "同一座站,四台机组各用一种控制方式: 容量上限、三级、设定温度、干触点",
+            "the same plant, each unit told in another way: capacity limit, three stages, set-point, contacts",
+        ),
     }
 )
 
@@ -84,6 +89,13 @@ DEVICES: Final[Sequence[Wired]] = (
     Wired("hp4", "plant_net", 14, "generic_ground_unit_setpoint"),
     Wired("io1", "plant_net", 40, "generic_station_io"),
 )
+UNITS_OF: Final[Mapping[str, tuple[Sequence[UnitKind], Mapping[str, str]]]] = MappingProxyType(
+    {
+        "ground-office": (UNIT_KINDS, {}),
+        "actuation-bench": (ONE_OF_EACH, {"hp2": "generic_unit_stages", "hp4": "generic_unit_contacts"}),
+    }
+)
+"""Plant -> what its units can be told, and the device models that differ from DEVICES for it."""
 SERIAL_BUSES: Final = ("rs485_1", "rs485_2")
 TCP_BUS: Final = "plant_net"
 
@@ -148,12 +160,14 @@ class Site:
         self.clock = SimClock(folder / "clock", start_s=self.start_s, wall_s=wall_s, lease_s=CLOCK_LEASE_S)
         self.log = WireLog()
         self.lock = threading.Lock()
-        self.plant = GroundOffice(seed=scenario.seed, start_s=self.start_s, limits=SiteLimits(grid_kw_max=GRID_KW_MAX))
+        kinds, models = UNITS_OF[scenario.plant]
+        limits = SiteLimits(grid_kw_max=GRID_KW_MAX)
+        self.plant = GroundOffice(seed=scenario.seed, start_s=self.start_s, limits=limits, kinds=kinds)
         self.devices = {
             wired.name: DeviceServer(
                 wired.name,
                 wired.unit,
-                wired.model,
+                models.get(wired.name, wired.model),
                 truth=partial(self._quantity, wired.name),
                 command=partial(self._command, wired.name),
                 seed=scenario.seed,

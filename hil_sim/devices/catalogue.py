@@ -13,6 +13,8 @@ from hil_sim.devices.maps.eas_ech_r32_modular import EAS_ECH_R32_MODULAR
 from hil_sim.devices.maps.eastron_sdm630 import EASTRON_SDM630
 from hil_sim.devices.maps.generic_ground_unit import GENERIC_GROUND_UNIT, GENERIC_GROUND_UNIT_SETPOINT
 from hil_sim.devices.maps.generic_station_io import GENERIC_STATION_IO
+from hil_sim.devices.maps.generic_unit_contacts import GENERIC_UNIT_CONTACTS
+from hil_sim.devices.maps.generic_unit_stages import GENERIC_UNIT_STAGES
 from hil_sim.devices.maps.idm_navigator import IDM_NAVIGATOR
 from hil_sim.devices.maps.kamstrup_multical_x03_default import KAMSTRUP_MULTICAL_X03_DEFAULT
 from hil_sim.devices.maps.lambda_eureka import LAMBDA_EUREKA, LAMBDA_EUREKA_1_1_3
@@ -55,6 +57,8 @@ MODELS: Final[Mapping[str, RegisterMap]] = MappingProxyType(
             GENERIC_GROUND_UNIT,
             GENERIC_GROUND_UNIT_SETPOINT,
             GENERIC_STATION_IO,
+            GENERIC_UNIT_CONTACTS,
+            GENERIC_UNIT_STAGES,
         )
     }
 )

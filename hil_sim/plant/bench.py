@@ -26,13 +26,22 @@ SWING_RATIO: Final = 0.25
 SWING_S_MIN: Final = 70.0
 SWING_S_MAX: Final = 160.0
 TOTAL_START_MAX: Final = 400_000.0
-SWITCHES_ON: Final = (*("user_flow", "source_flow", "load_pump_running", "remote", "running", "compressor_a_running"),)
+SWITCHES_ON: Final = (
+    *("user_flow", "source_flow", "load_pump_running", "remote", "running", "compressor_a_running"),
+    "running_contact",
+    "stage_2_running",
+    "remote_contact",
+)
 COMMANDS_START: Final[Mapping[str, float]] = {
     "run_request": 1.0,
     "mode_request": 1.0,
     "supply_setpoint": 45.0,
     "capacity_limit": 1.0,
     "heartbeat": 0.0,
+    "run_contact": 1.0,
+    "charge_contact": 0.0,
+    "stage_2_contact": 1.0,
+    "stage_request": 3.0,
     "cooling_setpoint": 7.0,
     "heating_setpoint": 45.0,
     "cooling_return_setpoint": 12.0,
@@ -313,6 +322,8 @@ def _unit(load: _Swing, water: _Swing, *, start_s: float) -> dict[str, _Value]:
         "command_copy": lambda _now_s: 1.0,
         "mode_actual": lambda _now_s: 1.0,
         "load_ratio": lambda now_s: 0.7 * load.at(now_s),
+        "stage_actual": lambda _now_s: 3.0,
+        "fault_contact": lambda _now_s: 0.0,
         "capacity": lambda now_s: 70.0 * load.at(now_s),
         "cop": lambda now_s: 4.5 * water.at(now_s),
         "status_word": lambda _now_s: float(0b0000_0110_0011_0111),

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from hil_sim.plant.checker import Checker
 from hil_sim.plant.local_control import LocalControl
 from hil_sim.plant.pump import Pump
-from hil_sim.plant.unit import SETPOINT_MAX_DEGC, SETPOINT_MIN_DEGC, Mode, State, Unit
+from hil_sim.plant.unit import (
+    PANEL_CHARGE_DEGC,
+    PANEL_DIRECT_DEGC,
+    SETPOINT_MAX_DEGC,
+    SETPOINT_MIN_DEGC,
+    Mode,
+    State,
+    Unit,
+)
 from hil_sim.plant.valve import Valve
 
 CAPACITY_LIMIT_RATIO_MIN = 0.3
@@ -86,6 +94,8 @@ class Commands:
             local.touch(instant_s)
             return
         _judge(unit, name, value)
+        if unit.kind.contacts:
+            name, value = _contact(unit, name, value)
         if local.selected_s is not None:
             checker.commanded_in_local(instant_s, unit, name=name, selected_s=local.selected_s)
             raise CommandRefused(f"{unit.name} is in local control")
@@ -97,8 +107,12 @@ class Commands:
             unit.mode_request = Mode(int(value))
         elif name == "supply_setpoint":
             unit.setpoint_degc = value
+        elif name == "stage_request":
+            unit.stage_request = int(value)
         else:
             unit.capacity_limit_ratio = value
+        if unit.kind.contacts:
+            unit.setpoint_degc = PANEL_CHARGE_DEGC if unit.mode_request is Mode.CHARGE else PANEL_DIRECT_DEGC
         local.touch(instant_s)
 
     def _run_request(self, position: int, *, asked: bool, instant_s: float, checker: Checker) -> None:
@@ -139,16 +153,36 @@ class Commands:
 
 def _judge(unit: Unit, name: str, value: float) -> None:
     """Refuses what the register of a unit cannot hold."""
-    if name == "run_request":
+    if unit.kind.contacts:
+        if name not in ("run_contact", "charge_contact", *_stage_contacts(unit)):
+            raise KeyError((unit.name, name))
         _require(name, value, allowed=value in (0, 1))
+    elif name == "run_request":
+        _require(name, value, allowed=value in (0, 1))
+    elif name == "stage_request" and unit.kind.stages:
+        _require(name, value, allowed=value in range(1, len(unit.kind.stages) + 1))
     elif name == "mode_request":
         _require(name, value, allowed=value in (Mode.DIRECT, Mode.CHARGE))
     elif name == "supply_setpoint":
         _require(name, value, allowed=SETPOINT_MIN_DEGC <= value <= SETPOINT_MAX_DEGC)
-    elif name == "capacity_limit" and unit.takes_capacity_limit:
+    elif name == "capacity_limit" and unit.kind.takes_capacity_limit:
         _require(name, value, allowed=CAPACITY_LIMIT_RATIO_MIN <= value <= 1.0)
     else:
         raise KeyError((unit.name, name))
+
+
+def _stage_contacts(unit: Unit) -> list[str]:
+    return [f"stage_{stage}_contact" for stage in range(2, len(unit.kind.stages) + 1)]
+
+
+def _contact(unit: Unit, name: str, value: float) -> tuple[str, float]:
+    """What a contact means to the unit behind it; stages count from the first on, an open one ends the count."""
+    if name == "run_contact":
+        return "run_request", value
+    if name == "charge_contact":
+        return "mode_request", float(Mode.CHARGE if value else Mode.DIRECT)
+    stage = _stage_contacts(unit).index(name) + 2
+    return "stage_request", float(max(unit.stage_request, stage) if value else min(unit.stage_request, stage - 1))
 
 
 def _require(name: str, value: float, *, allowed: bool) -> None:

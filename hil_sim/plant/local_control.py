@@ -100,6 +100,7 @@ class LocalControl:
         unit.mode_request = Mode.DIRECT
         unit.setpoint_degc = LOCAL_SETPOINT_DEGC + LEAVING_ABOVE_SETPOINT_K
         unit.capacity_limit_ratio = 1.0
+        unit.stage_request = max(1, len(unit.kind.stages))
         cold = header_degc < LOCAL_SETPOINT_DEGC - self._start_below_k
         self._cold_s = self._cold_s + step_s if cold and not unit.run_request else 0.0
         low = unit.state is State.RUNNING and unit.load_ratio < self._stage_down_load_ratio

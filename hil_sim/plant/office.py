@@ -53,6 +53,7 @@ from hil_sim.plant.unit import (
     USER_FLOW_KG_PER_S,
     Mode,
     Unit,
+    UnitKind,
 )
 from hil_sim.plant.unit import STANDBY_KW as UNIT_STANDBY_KW
 from hil_sim.plant.valve import Valve
@@ -61,7 +62,14 @@ from hil_sim.plant.weather import LOCAL_OFFSET_S, Weather
 
 # Design assumptions: sizes of pumps and valves of the example plant.
 UNIT_NAMES = ("hp1", "hp2", "hp3", "hp4")
-UNITS_WITH_CAPACITY_LIMIT = ("hp1", "hp2")
+UNIT_KINDS = (UnitKind(takes_capacity_limit=True), UnitKind(takes_capacity_limit=True), UnitKind(), UnitKind())
+ONE_OF_EACH = (
+    UnitKind(takes_capacity_limit=True),
+    UnitKind(stages=(0.34, 0.67, 1.0)),
+    UnitKind(),
+    UnitKind(stages=(0.5, 1.0), contacts=True),
+)
+"""Capacity limit, three stages by a register, set-point only, two stages by contacts."""
 SOURCE_PUMP_KW = 9.0
 USER_PUMP_KW = 7.0
 LOAD_PUMP_KW = 15.0
@@ -112,6 +120,7 @@ class GroundOffice:
         limits: what its checker judges by, and the lower supply limit for the discomfort.
         supply_curve: (outdoor degC, supply degC), only for the unmet heat.
         warm_up_s: how long it has run under local control before the begin [s].
+        kinds: what each unit can be told.
     """
 
     def __init__(
@@ -124,6 +133,7 @@ class GroundOffice:
         limits: SiteLimits | None = None,
         supply_curve: Sequence[tuple[float, float]] = SUPPLY_CURVE,
         warm_up_s: float = WARM_UP_S,
+        kinds: Sequence[UnitKind] = UNIT_KINDS,
     ) -> None:
         if not 0.0 < step_s <= LONGEST_STEP_S:
             raise ValueError(f"step of {step_s} s; must be above 0 and at most {LONGEST_STEP_S} s")
@@ -135,10 +145,8 @@ class GroundOffice:
         self.instant_s = start_s - warm_up_s
 
         self.units = tuple(
-            Unit(
-                name, takes_capacity_limit=name in UNITS_WITH_CAPACITY_LIMIT, thermostat_delay_s=60.0 + 60.0 * position
-            )
-            for position, name in enumerate(reversed(UNIT_NAMES))
+            Unit(name, kind=kind, thermostat_delay_s=60.0 + 60.0 * position)
+            for position, (name, kind) in enumerate(reversed(list(zip(UNIT_NAMES, kinds, strict=True))))
         )[::-1]
         self.source_pumps = tuple(Pump(SOURCE_FLOW_KG_PER_S, SOURCE_PUMP_KW) for _ in UNIT_NAMES)
         self.user_pumps = tuple(Pump(USER_FLOW_KG_PER_S, USER_PUMP_KW) for _ in UNIT_NAMES)

@@ -11,7 +11,7 @@ from hil_sim.plant.meter import HeatMeter, PowerMeter
 from hil_sim.plant.pipe_sensor import PipeSensor
 from hil_sim.plant.pump import Pump
 from hil_sim.plant.tank import StratifiedTank
-from hil_sim.plant.unit import Alarm, State, Unit
+from hil_sim.plant.unit import Alarm, Mode, State, Unit
 from hil_sim.plant.valve import Valve
 from hil_sim.plant.water import SECONDS_PER_HOUR
 from hil_sim.plant.weather import Weather
@@ -194,9 +194,31 @@ def _add_unit(table: Table, plant: Parts, position: int) -> None:
     table[device, "run_request"] = lambda: float(unit.run_request)
     table[device, "mode_request"] = lambda: float(unit.mode_request)
     table[device, "supply_setpoint"] = lambda: unit.setpoint_degc
-    if unit.takes_capacity_limit:
+    if unit.kind.takes_capacity_limit:
         table[device, "capacity_limit"] = lambda: unit.capacity_limit_ratio
+    if unit.kind.stages:
+        table[device, "stage_request"] = lambda: float(unit.stage_request)
+        table[device, "stage_actual"] = lambda: float(unit.stage)
+    if unit.kind.contacts:
+        _add_contacts(table, unit)
     table[device, "heartbeat"] = lambda: plant.heartbeats[position]
+
+
+def _add_contacts(table: Table, unit: Unit) -> None:
+    """What a box of inputs and outputs at the unit sees and does."""
+    device = unit.name
+    table[device, "run_contact"] = lambda: float(unit.run_request)
+    table[device, "charge_contact"] = lambda: float(unit.mode_request is Mode.CHARGE)
+    table[device, "running_contact"] = lambda: float(unit.compressor_on)
+    table[device, "fault_contact"] = lambda: float(unit.state is State.TRIPPED)
+    table[device, "remote_contact"] = table[device, "remote"]
+    for stage in range(2, len(unit.kind.stages) + 1):
+        table[device, f"stage_{stage}_contact"] = _at_least(lambda: unit.stage_request, stage)
+        table[device, f"stage_{stage}_running"] = _at_least(lambda: unit.stage, stage)
+
+
+def _at_least(count: Callable[[], int], wanted: int) -> Getter:
+    return lambda: float(count() >= wanted)
 
 
 def _add_station(table: Table, plant: Parts) -> None:

@@ -5,9 +5,13 @@ anti-recycle time, unloads before it stops, trips and latches on lost flow, cold
 by its own thermostat when even its lowest load is too much for the water. Such a thermostat stop shows state "off"
 while the run request stays 1; the unit starts again by itself when the water has cooled down. It is counted in
 `thermostat_stops`.
+
+What it can be told is its `UnitKind`. A staged unit brings stages in by itself, within the number that it is allowed;
+one on contacts follows its contacts, and its panel's own thermostat is only a limit.
 """
 
 import math
+from dataclasses import dataclass
 from enum import IntEnum
 
 from hil_sim.plant import performance
@@ -32,6 +36,16 @@ THERMOSTAT_STOP_K = 1.0
 THERMOSTAT_START_K = 3.0
 SETPOINT_MIN_DEGC = 35.0
 SETPOINT_MAX_DEGC = 58.0
+STAGE_S = 60.0
+"""A staged unit lets this much time pass between two stages of its own."""
+CONTACT_S = 10.0
+"""A contact brings a stage in, or takes it out, after its relays' delay."""
+STAGE_UP_SHARE = 0.6
+STAGE_DOWN_SHARE = 0.3
+"""A staged unit calls a stage from this share of its step on, and lets it go below that one."""
+PANEL_DIRECT_DEGC = 52.0
+PANEL_CHARGE_DEGC = 55.0
+"""What the panel of a unit on contacts is set to."""
 
 # Heat rise after a start: 65 % with 25 s, the rest with 120 s; power: up in 4 s, then 8 % above the steady value until
 # 15 s. Source: one measured start of a small brine unit (RWTH Aachen, modelica-buildings MeasuredHeatPumpData); times
@@ -73,6 +87,21 @@ class Alarm(IntEnum):
     COMMUNICATION_LOST = 5
 
 
+@dataclass(frozen=True, slots=True)
+class UnitKind:
+    """What a unit can be told.
+
+    Attributes:
+        takes_capacity_limit: False for units that know only on/off, mode and set-point.
+        stages: share of the full heat with 1, 2 ... stages; empty: the load is continuous.
+        contacts: told by dry contacts only; shows nothing but contacts.
+    """
+
+    takes_capacity_limit: bool = False
+    stages: tuple[float, ...] = ()
+    contacts: bool = False
+
+
 def _power_integral_s(since_start_s: float) -> float:
     """Integral of the power factor of a start from 0 to a time [s]."""
     rise_s = min(since_start_s, POWER_RISE_S)
@@ -86,7 +115,7 @@ class Unit:
 
     Args:
         name: for messages.
-        takes_capacity_limit: False for units that know only on/off, mode and set-point.
+        kind: what it can be told.
         thermostat_delay_s: how long the water must be too hot at lowest load before the unit stops; differs between
             units, so that they do not all stop at once.
     """
@@ -105,6 +134,8 @@ class Unit:
         "flow_kg_per_s",
         "heat_kw",
         "ignores_stop",
+        "kind",
+        "last_stage_s",
         "last_start_s",
         "last_stop_s",
         "leaving_degc",
@@ -117,25 +148,32 @@ class Unit:
         "run_s",
         "setpoint_degc",
         "source_heat_kw",
+        "stage",
+        "stage_request",
+        "stages_working",
         "standby",
         "starts",
         "state",
         "state_age_s",
-        "takes_capacity_limit",
         "thermostat_delay_s",
         "thermostat_stops",
         "trips",
         "user_flow",
     )
 
-    def __init__(self, name: str, *, takes_capacity_limit: bool, thermostat_delay_s: float) -> None:
+    def __init__(self, name: str, *, kind: UnitKind, thermostat_delay_s: float) -> None:
         self.name = name
-        self.takes_capacity_limit = takes_capacity_limit
+        self.kind = kind
         self.thermostat_delay_s = thermostat_delay_s
         self.run_request = False
         self.mode_request = Mode.DIRECT
         self.setpoint_degc = 45.0
         self.capacity_limit_ratio = 1.0
+        self.stage_request = max(1, len(kind.stages))
+        self.stages_working = len(kind.stages)
+        """Fault: stages that come when they are called."""
+        self.stage = 0
+        self.last_stage_s = -math.inf
         self.state = State.OFF
         self.mode_actual = Mode.NONE
         self.alarm = Alarm.NONE
@@ -168,6 +206,11 @@ class Unit:
     def stored_kj(self) -> float:
         """Heat in the metal and refrigerant on its way to the water [kJ]."""
         return self._body_fast_kj + self._body_slow_kj
+
+    @property
+    def load_ratio_min(self) -> float:
+        """Its lowest load."""
+        return self.kind.stages[0] if self.kind.stages else performance.LOAD_RATIO_MIN
 
     def hydraulic_mode(self) -> Mode:
         """Where the diverter stands: the mode in use, else the one asked for."""
@@ -234,7 +277,9 @@ class Unit:
             elif self.mode_request is not self.mode_actual:
                 # The diverter moves at lowest load; the ramp then begins again.
                 self.mode_actual = self.mode_request
-                self.load_ratio = min(self.load_ratio, performance.LOAD_RATIO_MIN)
+                self.load_ratio = min(self.load_ratio, self.load_ratio_min)
+                self.stage = min(self.stage, 1)
+                self.last_stage_s = instant_s
         elif self.state is State.STOPPING:
             if self.run_request:
                 self._enter(State.RUNNING)
@@ -336,7 +381,9 @@ class Unit:
             self.compressor_on = True
             self.starts += 1
             self.last_start_s = instant_s
-            self.load_ratio = performance.LOAD_RATIO_MIN
+            self.load_ratio = self.load_ratio_min
+            self.stage = 1
+            self.last_stage_s = instant_s
             self._flow_missing_s = self._hot_s = self._cold_source_s = self._thermostat_s = 0.0
 
     def _watch(
@@ -357,15 +404,17 @@ class Unit:
     ) -> None:
         heat_full_kw, _ = performance.full_load(source_inlet_degc, self.leaving_degc)
         holding_kw = USER_FLOW_KG_PER_S * HEAT_CAPACITY_KJ_PER_KG_K * (self.setpoint_degc - user_inlet_degc)
-        limit_ratio = self.capacity_limit_ratio if self.takes_capacity_limit else 1.0
-        target_ratio = max(performance.LOAD_RATIO_MIN, min(limit_ratio, holding_kw / heat_full_kw))
-        if self.state is State.STOPPING:
-            target_ratio = performance.LOAD_RATIO_MIN
-        change_ratio = target_ratio - self.load_ratio
-        self.load_ratio += max(-LOAD_DOWN_PER_S * step_s, min(LOAD_UP_PER_S * step_s, change_ratio))
+        if self.kind.stages:
+            self._control_stages(instant_s, holding_ratio=holding_kw / heat_full_kw)
+        else:
+            limit_ratio = self.capacity_limit_ratio if self.kind.takes_capacity_limit else 1.0
+            target_ratio = max(self.load_ratio_min, min(limit_ratio, holding_kw / heat_full_kw))
+            if self.state is State.STOPPING:
+                target_ratio = self.load_ratio_min
+            change_ratio = target_ratio - self.load_ratio
+            self.load_ratio += max(-LOAD_DOWN_PER_S * step_s, min(LOAD_UP_PER_S * step_s, change_ratio))
         too_hot = (
-            self.leaving_degc > self.setpoint_degc + THERMOSTAT_STOP_K
-            and self.load_ratio <= performance.LOAD_RATIO_MIN + 1e-6
+            self.leaving_degc > self.setpoint_degc + THERMOSTAT_STOP_K and self.load_ratio <= self.load_ratio_min + 1e-6
         )
         self._thermostat_s = self._thermostat_s + step_s if too_hot and self.state is State.RUNNING else 0.0
         if self._thermostat_s >= self.thermostat_delay_s:
@@ -374,9 +423,33 @@ class Unit:
             self.thermostat_stops += 1
             self._enter(State.OFF)
 
+    def _control_stages(self, instant_s: float, *, holding_ratio: float) -> None:
+        """Lets one stage in or out when it is time: its own thermostat's within the limit, or what the contacts say."""
+        shares = self.kind.stages
+        allowed = min(self.stage_request, self.stages_working)
+        if self.state is not State.RUNNING:
+            wanted = 1
+        elif self.kind.contacts:
+            wanted = allowed if self.leaving_degc <= self.setpoint_degc else 1
+        else:
+            wanted = self.stage
+            if wanted < len(shares):
+                step_ratio = shares[wanted] - shares[wanted - 1]
+                wanted += holding_ratio > shares[wanted - 1] + STAGE_UP_SHARE * step_ratio
+            if wanted == self.stage > 1:
+                step_ratio = shares[wanted - 1] - shares[wanted - 2]
+                wanted -= holding_ratio < shares[wanted - 2] + STAGE_DOWN_SHARE * step_ratio
+            wanted = min(wanted, allowed)
+        pause_s = CONTACT_S if self.kind.contacts or self.state is State.STOPPING else STAGE_S
+        if wanted != self.stage and instant_s - self.last_stage_s >= pause_s - 1e-6:
+            self.stage += 1 if wanted > self.stage else -1
+            self.last_stage_s = instant_s
+        self.load_ratio = shares[self.stage - 1]
+
     def _stop_compressor(self, instant_s: float) -> None:
         self.compressor_on = False
         self.load_ratio = 0.0
+        self.stage = 0
         self.last_stop_s = instant_s
 
     def _trip(self, instant_s: float, alarm: Alarm) -> None:

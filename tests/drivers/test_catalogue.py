@@ -33,6 +33,8 @@ READS = {
     "generic_ground_unit": (2, 2),
     "generic_ground_unit_setpoint": (3, 3),
     "generic_station_io": (2, 2),
+    "generic_unit_contacts": (4, 4),
+    "generic_unit_stages": (2, 2),
     "idm_navigator": (5, 4),
     "kamstrup_multical_legacy": (3, 2),
     "kamstrup_multical_x03_default": (1, 1),

@@ -17,7 +17,12 @@ def test_list_names_every_plant_and_scenario() -> None:
     listed = json.loads(answer.stdout)
     assert listed["schema"] == "list/1"
     assert [scenario["name"] for scenario in listed["scenarios"]] == [*names()]
-    assert [plant["name"] for plant in listed["plants"]] == ["ground-office", "meter-bench", "crowd-bench"]
+    assert [plant["name"] for plant in listed["plants"]] == [
+        "ground-office",
+        "actuation-bench",
+        "meter-bench",
+        "crowd-bench",
+    ]
     assert all(entry["zh"] and entry["en"] for entry in (*listed["scenarios"], *listed["plants"]))
 
 

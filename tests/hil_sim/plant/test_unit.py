@@ -14,15 +14,20 @@ from hil_sim.plant.unit import (
     Mode,
     State,
     Unit,
+    UnitKind,
 )
 from hil_sim.plant.water import HEAT_CAPACITY_KJ_PER_KG_K
+
+TAKES_A_LIMIT = UnitKind(takes_capacity_limit=True)
+THIRDS = UnitKind(stages=(0.34, 0.67, 1.0))
+CONTACTS = UnitKind(stages=(0.5, 1.0), contacts=True)
 
 
 class Bench:
     """A test bench: water as warm as told, a balance, the time."""
 
-    def __init__(self, *, takes_capacity_limit: bool = True) -> None:
-        self.unit = Unit("hp1", takes_capacity_limit=takes_capacity_limit, thermostat_delay_s=60.0)
+    def __init__(self, kind: UnitKind = TAKES_A_LIMIT) -> None:
+        self.unit = Unit("hp1", kind=kind, thermostat_delay_s=60.0)
         self.now_s = 1.0e6
         self.source_flow = self.user_flow = True
         self.source_degc, self.inlet_degc = 10.0, 40.0
@@ -126,10 +131,61 @@ def test_the_capacity_limit_binds_only_the_units_that_have_one() -> None:
     bench.started().capacity_limit_ratio = 0.5
     bench.go(300)
     assert bench.unit.load_ratio == pytest.approx(0.5)
-    other = Bench(takes_capacity_limit=False)
+    other = Bench(UnitKind())
     other.started().capacity_limit_ratio = 0.5
     other.go(300)
     assert other.unit.load_ratio == pytest.approx(1.0)
+
+
+def test_a_staged_unit_brings_its_stages_in_one_by_one_within_its_limit() -> None:
+    bench = Bench(THIRDS)
+    unit = bench.unit
+    unit.stage_request = 2
+    bench.started()
+    assert (unit.stage, unit.load_ratio) == (2, 0.67)
+    unit.stage_request = 3
+    bench.go(5)
+    assert (unit.stage, unit.load_ratio) == (3, 1.0)
+    unit.stage_request = 1
+    bench.go(45)
+    assert unit.stage == 3, "its own pause between two stages"
+    bench.go(30)
+    assert unit.stage == 2
+    bench.go(60)
+    assert (unit.stage, unit.load_ratio) == (1, 0.34)
+
+
+def test_a_staged_unit_holds_its_set_point_by_stages() -> None:
+    bench = Bench(THIRDS)
+    bench.inlet_degc = 43.0
+    unit = bench.started(setpoint_degc=46.0)  # two thirds lift the water by 3.4 K
+    assert unit.stage == 2
+    stages = set()
+    for _ in range(40):
+        bench.go(30)
+        stages.add(unit.stage)
+    assert stages == {2}
+
+
+def test_a_unit_on_contacts_follows_them_and_its_panel_is_a_limit() -> None:
+    bench = Bench(CONTACTS)
+    unit = bench.unit
+    unit.stage_request = 1
+    bench.started(setpoint_degc=52.0)
+    assert (unit.stage, unit.load_ratio) == (1, 0.5)
+    unit.stage_request = 2
+    bench.go(15)
+    assert (unit.stage, unit.load_ratio) == (2, 1.0)
+    bench.inlet_degc = 49.0  # five kelvin more would be beyond the panel's limit
+    bench.go(400)
+    assert unit.stage == 1
+    bench.inlet_degc = 40.0
+    unit.stages_working = 1
+    bench.go(60)
+    assert unit.stage == 1, "a stage that is broken does not come"
+    unit.run_request = False
+    bench.go(UNLOAD_S + 5)
+    assert (unit.state, unit.stage) == (State.OFF, 0)
 
 
 def test_the_load_holds_the_leaving_set_point() -> None:
