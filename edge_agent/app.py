@@ -115,7 +115,7 @@ class Service:
             image=self.image,
             store=store,
             clock=clock,
-            mode=lambda: self.operation.mode_now,
+            mode=lambda: self.operation.mode.mode,  # as asked: what a step down has taken may come back at any time
             memory=lambda: self.controller.memory,
         )
         self.buses = build_buses(configuration)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from edge_agent import local_api
 from edge_agent.cli.common import Common, emit, shared_options
 
 _LASTS = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+)m(?:in)?)?")
@@ -30,16 +31,17 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}")
 @shared_options
 def command(common: Common, kind: str, unit: str | None, *, until: str | None, by: str, reason: str) -> None:
     """Prints the order now in force; a refusal ends with exit status 5 and the reason."""
-    from edge_agent.cli.service import ask  # noqa: PLC0415 - heavy: reads the configuration
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415
+    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
 
     if until is None and kind != "release":
         raise click.UsageError(
             "人工指令须有结束时刻: --until 2h / an order needs an end: --until 2h", click.get_current_context()
         )
-    zone = ZoneInfo(load_configuration(common.config).site.site.timezone)
-    answer: dict[str, Any] = ask(
-        common, "override", kind=kind, subject=unit, by=by, reason=reason, **({} if until is None else end(until, zone))
+    site = load_configuration(common.config).site
+    zone = ZoneInfo(site.site.timezone)
+    ends = {} if until is None else end(until, zone)
+    answer: dict[str, Any] = local_api.ask(
+        site.storage_media.state_dir, "override", kind=kind, subject=unit, by=by, reason=reason, **ends
     )
     if common.as_json:
         emit("override/1", answer)
