@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +20,10 @@ from typing import Any, Final
 from edge_agent.errors import EdgeAgentError
 from edge_agent.local_api import ask
 from edge_agent.texts.catalogue import text
-from hil_sim import faults
+from hil_sim.faults import FaultArgumentsWrong
+from hil_sim.happenings import Happenings
+from hil_sim.plant.faults import PlantFaultWrong
 from hil_sim.plant.truth import Truth, UnitTruth
-from hil_sim.scenario import Event as ScenarioEvent
 from hil_sim.scenario import Scenario
 from hil_sim.score import (
     BAND_CNY_PER_KWH,
@@ -69,6 +70,8 @@ STORE_GIVEN_UP_S: Final = 20.0
 """Wall time without a frame after which the agent's store counts as refusing, not as slow."""
 VOLATILE: Final = frozenset({"heartbeat", "valve_discharge"})
 """Written all the time by design, into RAM: a sign of life, the position of a control valve. All else may wear."""
+UNKNOWN_WITH_A_WRONG_CLOCK: Final = ("wrong_values", "records_lost", "record_values_wrong")
+"""What cannot be judged when the agent's instants are not those of the wires."""
 EVENTS_KEPT: Final = 200
 PLAN_HOURS_SHOWN: Final = 24
 SLOW_TOLD_S: Final = 30.0
@@ -107,6 +110,9 @@ class Play:
         interrupted: somebody ended the run before its time.
         events: what happened, in the order of time.
         status: the agent's last answer; empty while it does not answer.
+        happenings: what the scenario lets happen.
+        alarms_seen: alarms that the agent has shown, `code device`, and when first [s since 1970 UTC].
+        modes_seen: modes that it has been in, in the order of time.
         on_picture: called every PICTURE_S while the site runs.
     """
 
@@ -131,6 +137,9 @@ class Play:
             report=self._agent_event,
             on_promise=self._promised,
         )
+        self.happenings = Happenings(self.site, self.agent, tell=self.tell)
+        self.alarms_seen: dict[str, float] = {}
+        self.modes_seen: list[str] = []
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self.status: Mapping[str, object] = {}
         self.interrupted = False
@@ -189,7 +198,7 @@ class Play:
                 agent = tasks.create_task(self.agent.run(), name="agent")
                 others = [
                     tasks.create_task(self._govern(), name="governor"),
-                    tasks.create_task(self._play_events(), name="events"),
+                    tasks.create_task(self.happenings.play(), name="events"),
                     tasks.create_task(self._poll_status(), name="status"),
                     tasks.create_task(self._draw(), name="picture"),
                 ]
@@ -200,7 +209,7 @@ class Play:
                 await self.agent.stop()
                 self.site.stop()
                 await asyncio.gather(plant, agent)
-        except* (AgentFailed, faults.FaultArgumentsWrong) as found:
+        except* (AgentFailed, FaultArgumentsWrong, PlantFaultWrong) as found:
             raise RunFailed(str(found.exceptions[0])) from found
 
     def _end(self) -> None:
@@ -220,18 +229,24 @@ class Play:
         """Keeps simulated time as fast as the agent can follow."""
         clock = self.site.clock
         period_s = {wired.name: self.site.period_s(wired.name) for wired in DEVICES}
+        everything = frozenset(period_s)
         while True:
             now_s = clock.now_s()
+            silent = self.happenings.silent
             late_before = self.governor.late
             speed_ratio = self.governor.next_speed(
                 clock.speed_ratio,
                 lateness_ratio=max(
-                    lateness_ratio(self.site.log, now_s=now_s, period_s=period_s), self._frame_lateness_ratio(now_s)
+                    lateness_ratio(self.site.log, now_s=now_s, period_s=period_s, silent=silent),
+                    self._frame_lateness_ratio(now_s) if silent != everything else 0.0,
                 ),
                 agent_up_s=self.agent.up_s(),
                 agent_since_s=self._agent_since_s,
-                asked_since_s=asked_since_s(self.site.log),
+                asked_since_s=asked_since_s(self.site.log, silent=silent),
             )
+            if self.agent.held:
+                speed_ratio = self.options.speed_ratio  # nobody is there who could fall behind
+            speed_ratio = min(speed_ratio, self.happenings.speed_max_ratio)
             if self._ended_wall_s is not None:
                 speed_ratio = min(speed_ratio, DRAIN_SPEED_MAX)
             clock.set_speed(speed_ratio)
@@ -254,33 +269,6 @@ class Play:
             return 0.0
         return (now_s - self._last_frame[0]) / self.site.frame_period_s
 
-    async def _play_events(self) -> None:
-        """Lets happen what the scenario says, when its instant has come."""
-        async with asyncio.TaskGroup() as tasks:
-            for event in self.options.scenario.events(self.site.zone):
-                await self._reach(event.at_s)
-                if event.what != "kill_agent":
-                    tasks.create_task(self._lasting(event), name=event.what)
-                    continue
-                # While it is being started again, a kill would hit nobody and prove nothing.
-                while not self.agent.kill():  # noqa: ASYNC110 - rare, and a process is no task
-                    await asyncio.sleep(GOVERN_S)
-
-    async def _lasting(self, event: ScenarioEvent) -> None:
-        """One fault on the wires, from its begin to its end."""
-        running = await asyncio.to_thread(faults.begin, event, self.site, seed=self.options.scenario.seed)
-        names = ", ".join(sorted(running.touched))
-        self.tell(f"总线故障开始: {event.what} {names}", f"bus fault begins: {event.what} {names}", tone="warn")
-        try:
-            await self._reach(faults.ends_at_s(event, end_s=self.site.end_s))
-        finally:
-            await asyncio.to_thread(running.end)
-            self.tell(f"总线故障结束: {event.what}", f"bus fault is over: {event.what}", tone="good")
-
-    async def _reach(self, instant_s: float) -> None:
-        while self.site.clock.now_s() < instant_s:  # noqa: ASYNC110 - a clock tells nobody when it gets there
-            await asyncio.sleep(GOVERN_S)
-
     async def _poll_status(self) -> None:
         """Asks the agent over its local socket; while it is not there, the last answer is forgotten."""
         while True:
@@ -290,6 +278,7 @@ class Play:
                 self.status = {}
             else:
                 self._note_plans()
+                self._note_state()
             await asyncio.sleep(STATUS_S)
 
     async def _draw(self) -> None:
@@ -347,7 +336,9 @@ class Play:
         result = score(
             run, tally=self.tally, violations=violations, samples=samples, records=records, reported=reported
         )
-        broken = failures(result)
+        clock_wrong = self.happenings.clock_was_wrong
+        broken = failures(result, unknown=UNKNOWN_WITH_A_WRONG_CLOCK if clock_wrong else ())
+        broken += [order.fault for order in self.happenings.orders if order.fault is not None]
         for name in ("altered", "contradictions", "malformed"):
             if count := getattr(receiver, name):
                 broken.append(f"platform: {name} = {count}")
@@ -360,6 +351,9 @@ class Play:
         result["write_frames"] = site.log.write_frames()
         result["writes_per_register_max"] = max(written.values(), default=0)
         result["writes"] = dict(sorted(written.items()))
+        result["alarms_seen"] = sorted(self.alarms_seen)
+        result["modes_seen"] = self.modes_seen
+        result["orders"] = [asdict(order) for order in self.happenings.orders]
         result["failures"] = broken
         result["expectations_missed"] = self.options.scenario.missed(result)
         result["scenario"] = self.options.scenario.name
@@ -376,6 +370,15 @@ class Play:
 
     def _held(self) -> set[datetime]:
         return self._platform.receiver.held_periods() if self._platform is not None else set()
+
+    def _note_state(self) -> None:
+        """Remembers which alarms and modes the agent has shown."""
+        alarms = self.status.get("alarms")
+        for alarm in alarms if isinstance(alarms, list) else []:
+            self.alarms_seen.setdefault(f"{alarm.get('code')} {alarm.get('device')}", self.site.clock.now_s())
+        mode = self.status.get("mode")
+        if isinstance(mode, str) and self.modes_seen[-1:] != [mode]:
+            self.modes_seen.append(mode)
 
     def _note_plans(self) -> None:
         """Remembers how many plans the present process has made: the count goes with it when it is killed."""

@@ -19,6 +19,15 @@ Keys of a file `scenarios/NAME.yaml` (all required but the marked ones):
     settings: (optional) bus name: keys of the agent's devices.yaml for this bus
     points: (optional) device name: points that differ from the profile, as in the agent's devices.yaml
     expect: (optional) bounds on keys of the score, `{min: x}`, `{max: x}` or both; for a list its length counts
+    alarms: (optional) codes that the agent's status must show at some time; `a | b`: one of them
+
+Events besides the faults of the wires:
+    plant_fault: args as in hil_sim.plant.faults; a power cut silences every device, and with `agent: dies` the agent
+    kill_agent: kill -9; with `phase` (and `unit`) as soon as the agent says that a unit is in that phase
+    clock_jump: `by_s`: the agent's clock is wrong by so much
+    order: `argv`: an operator types this at the agent's command line; `exit`: the exit status that it must have (0)
+    tariff_event: `grid_kw_max`, `pays_cny_per_kwh`: a demand response that stands in the agent's tariff from the begin
+    wrong_tariff_day: the agent's tariff says of this date that day is valley and night is peak
 """
 
 import math
@@ -32,6 +41,8 @@ from zoneinfo import ZoneInfo
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+
+from hil_sim.plant.faults import KINDS as PLANT_FAULTS
 
 SCENARIOS_FOLDER = Path(__file__).parent / "scenarios"
 FAULT_KINDS = frozenset(
@@ -59,11 +70,13 @@ FAULT_KINDS = frozenset(
     }
 )
 """What can go wrong on the wires; `hil_sim.faults` knows how."""
-EVENTS = FAULT_KINDS | {"kill_agent"}
+LASTING = FAULT_KINDS | {"plant_fault", "clock_jump", "tariff_event"}
+"""Events that last."""
+EVENTS = LASTING | {"kill_agent", "order", "wrong_tariff_day"}
 _BYTES_MAX = 100_000
 _CLOCK_TIME = re.compile(r"(?:(\d{1,3})\+)?([01]\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?")
 _REQUIRED = frozenset({"title", "plant", "starts", "seed", "period_s", "speed_max", "events"})
-_OPTIONAL = frozenset({"days", "seconds", "expect", "start_mode", "wires", "settings", "points"})
+_OPTIONAL = frozenset({"days", "seconds", "expect", "alarms", "start_mode", "wires", "settings", "points"})
 _MODES = ("monitor", "advise", "auto")
 _DAY_S = 86_400.0
 
@@ -125,6 +138,8 @@ class Scenario:
     wires: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     settings: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     points: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    alarms: tuple[tuple[str, ...], ...] = ()
+    """Of each of these the agent's status must show one."""
 
     def changed(self, *, days: float | None = None, seed: int | None = None) -> "Scenario":
         """The same scenario, longer or shorter, or with other dice."""
@@ -161,10 +176,16 @@ class Scenario:
 
     def missed(self, score: Mapping[str, object]) -> list[str]:
         """What the score shows that this scenario does not allow, in words; nor a figure that it lacks."""
-        return [f"{key}: no such figure" for key in self.expect if key not in score] + [
-            f"{key} = {score.get(key)} (expected {bound.minimum:g} .. {bound.maximum:g})"
-            for key, bound in self.expect.items()
-            if bound.broken_by(score.get(key))
+        seen = score.get("alarms_seen")
+        codes = {str(code).partition(" ")[0] for code in seen} if isinstance(seen, list) else set()
+        return [
+            *(f"{key}: no such figure" for key in self.expect if key not in score),
+            *(
+                f"{key} = {score.get(key)} (expected {bound.minimum:g} .. {bound.maximum:g})"
+                for key, bound in self.expect.items()
+                if bound.broken_by(score.get(key))
+            ),
+            *(f"no alarm {' | '.join(choice)}" for choice in self.alarms if codes.isdisjoint(choice)),
         ]
 
     def _instant_s(self, text: str, zone: ZoneInfo) -> float:
@@ -241,11 +262,18 @@ def parse(data: object, *, name: str) -> Scenario:
         wires=_by_name(fields.get("wires", {}), f"{name}: wires"),
         settings=_by_name(fields.get("settings", {}), f"{name}: settings"),
         points=_by_name(fields.get("points", {}), f"{name}: points"),
+        alarms=_alarms(fields.get("alarms", []), f"{name}: alarms"),
     )
 
 
 def _by_name(data: object, at: str) -> Mapping[str, Mapping[str, object]]:
     return {key: _mapping(value, f"{at}.{key}") for key, value in _mapping(data, at).items()}
+
+
+def _alarms(data: object, at: str) -> tuple[tuple[str, ...], ...]:
+    if not isinstance(data, list):
+        raise ScenarioFault(f"{at}: a list is needed")
+    return tuple(tuple(code.strip() for code in _text(item, at).split("|")) for item in data)
 
 
 def _event(data: object, at: str) -> Mapping[str, object]:
@@ -257,9 +285,14 @@ def _event(data: object, at: str) -> Mapping[str, object]:
     rule["args"] = _mapping(rule.get("args", {}), f"{at}.args")
     if rule["what"] not in EVENTS:
         raise ScenarioFault(f"{at}.what: {rule['what']!r} is none of {', '.join(sorted(EVENTS))}")
+    args = rule["args"]
+    assert isinstance(args, Mapping)
+    kind = args.get("kind")
+    if rule["what"] == "plant_fault" and kind not in PLANT_FAULTS:
+        raise ScenarioFault(f"{at}.args.kind: {kind!r} is none of {', '.join(sorted(PLANT_FAULTS))}")
     if "lasts_s" in rule:
         _number(rule["lasts_s"], f"{at}.lasts_s", above=0.0)
-        if rule["what"] not in FAULT_KINDS:
+        if rule["what"] not in LASTING:
             raise ScenarioFault(f"{at}.lasts_s: {rule['what']} happens at once")
     if ("at" in rule) == ("between" in rule) or ("between" in rule) != ("count" in rule):
         raise ScenarioFault(f"{at}: either `at`, or `count` with `between`")

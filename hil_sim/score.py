@@ -433,7 +433,11 @@ def score(
         "stored_kwh_first": None if tally.first is None else round(tally.first.stored_kwh, 1),
         "stored_kwh_last": round(truth.stored_kwh, 1),
         "discomfort_kelvin_hours": round(truth.discomfort_kelvin_hours, 4),
+        "supply_degc_min": round(truth.supply_degc_min, 2),
+        "avoidable_kelvin_hours": round(truth.avoidable_kelvin_hours, 4),
         "unit_starts": sum(unit.starts for unit in truth.units),
+        "unit_starts_by_unit": {unit.name: unit.starts for unit in truth.units},
+        "unit_starts_max": max(unit.starts for unit in truth.units),
         "protection_trips": truth.protection_trips,
         "thermostat_stops": truth.thermostat_stops,
         "invariant_violations": list(violations),
@@ -464,10 +468,17 @@ ENERGY_RESIDUAL_MAX: Final = 1e-6
 """A balance that does not close by more than this means that the simulator is wrong, whatever the agent did."""
 
 
-def failures(figures: Mapping[str, object]) -> list[str]:
-    """Why a run has failed by its score: invariants broken, anything lost or wrong. Empty: it has not."""
+def failures(figures: Mapping[str, object], *, unknown: Collection[str] = ()) -> list[str]:
+    """Why a run has failed by its score: invariants broken, anything lost or wrong. Empty: it has not.
+
+    Args:
+        figures: the score.
+        unknown: figures that this run could not judge.
+    """
     found = [f"invariant: {text}" for text in _texts(figures["invariant_violations"])]
     for key in ("samples_lost", "wrong_values", "records_lost", "record_values_wrong"):
+        if key in unknown:
+            continue
         value = figures[key]
         if value is None:
             found.append(f"{key}: not known")

@@ -7,9 +7,10 @@ the plant is guarded by a lock. It starts no agent; whoever does reads the confi
 import asyncio
 import statistics
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -161,7 +162,7 @@ class Site:
         self.log = WireLog()
         self.lock = threading.Lock()
         kinds, models = UNITS_OF[scenario.plant]
-        limits = SiteLimits(grid_kw_max=GRID_KW_MAX)
+        limits = SiteLimits(grid_kw_max=GRID_KW_MAX, demand_response=_demand_response(scenario, zone))
         self.plant = GroundOffice(seed=scenario.seed, start_s=self.start_s, limits=limits, kinds=kinds)
         self.devices = {
             wired.name: DeviceServer(
@@ -307,6 +308,7 @@ class Site:
                 copy.write_bytes(path.read_bytes())
         _patch(target / "site.yaml", self._fit_site)
         _patch(target / "devices.yaml", self._fit_devices)
+        _patch(target / "tariff.yaml", self._fit_tariff)
         _patch(target / "uplink.yaml", partial(self._fit_uplinks, broker=broker))
         return target
 
@@ -325,6 +327,31 @@ class Site:
         for device in data["devices"].values():
             device["period_s"] = max(float(str(device["period_s"])), self.scenario.period_s)
         self._period_s = {name: float(str(device["period_s"])) for name, device in data["devices"].items()}
+
+    def _fit_tariff(self, data: dict[str, list[object]]) -> None:
+        """Demand responses of the scenario, and the day whose bands the agent has wrong."""
+        for event in self.scenario.events(self.zone):
+            if event.what == "tariff_event":
+                begin, end = (
+                    datetime.fromtimestamp(instant_s, self.zone).strftime("%Y-%m-%dT%H:%M")
+                    for instant_s in (event.at_s, event.at_s + event.lasts_s)
+                )
+                data["events"] = [
+                    *(data.get("events") or []),
+                    {
+                        "from": begin,
+                        "to": end,
+                        "grid_kw_max": float(str(event.args["grid_kw_max"])),
+                        "pays_cny_per_kwh": float(str(event.args.get("pays_cny_per_kwh", 3.0))),
+                        "reason": "需求响应 / demand response",
+                    },
+                ]
+            elif event.what == "wrong_tariff_day":
+                day = datetime.fromtimestamp(event.at_s, self.zone).strftime("%m-%d")
+                wrong = {"dates": [f"{day}..{day}"], "valley": ["07:00-23:00"], "peak": ["23:00-07:00"]}
+                for calendar in data["calendars"]:
+                    assert isinstance(calendar, dict)
+                    calendar["days"].insert(0, wrong)
 
     def _fit_uplinks(self, data: dict[str, dict[str, dict[str, object]]], *, broker: tuple[str, int]) -> None:
         host, port = broker
@@ -351,6 +378,15 @@ def example_folder(plant: str) -> Path:
         if folder.is_dir():
             return folder
     raise SiteFault(f"config/plants/{plant}: 没有示例配置 / no example configuration")
+
+
+def _demand_response(scenario: Scenario, zone: ZoneInfo) -> tuple[tuple[float, float, float], ...]:
+    """What the plant's own judge knows of agreed limits: begin, end, power."""
+    return tuple(
+        (event.at_s, event.at_s + event.lasts_s, float(str(event.args["grid_kw_max"])))
+        for event in scenario.events(zone)
+        if event.what == "tariff_event"
+    )
 
 
 def _patch(path: Path, fit: Callable[..., None]) -> None:
@@ -493,27 +529,37 @@ class Governor:
         return speed_ratio
 
 
-def lateness_ratio(log: WireLog, *, now_s: float, period_s: Mapping[str, float]) -> float:
+def lateness_ratio(log: WireLog, *, now_s: float, period_s: Mapping[str, float], silent: Collection[str] = ()) -> float:
     """Age of the last request over the poll period: the middle device of each bus, and of these the worst.
 
-    The middle one, because a device that is dead on purpose is asked seldom by a careful agent.
+    The middle one, because a device that is dead on purpose is asked seldom by a careful agent; those that are known to
+    be silent are left out.
     """
     return max(
-        statistics.median(
-            (now_s - log.last_request_s[device]) / period_s[device] if device in log.last_request_s else 0.0
-            for device in members
-        )
-        for members in _buses()
+        (
+            statistics.median(
+                (now_s - log.last_request_s[device]) / period_s[device] if device in log.last_request_s else 0.0
+                for device in members
+            )
+            for members in _buses(silent)
+        ),
+        default=0.0,
     )
 
 
-def asked_since_s(log: WireLog) -> float:
+def asked_since_s(log: WireLog, *, silent: Collection[str] = ()) -> float:
     """Simulated instant of the last request to the middle device of the bus that was asked least recently."""
     return min(
-        statistics.median(log.last_request_s.get(device, float("-inf")) for device in members) for members in _buses()
+        (
+            statistics.median(log.last_request_s.get(device, float("-inf")) for device in members)
+            for members in _buses(silent)
+        ),
+        default=float("-inf"),
     )
 
 
-def _buses() -> Iterable[list[str]]:
+def _buses(silent: Collection[str]) -> Iterable[list[str]]:
     for bus in (*SERIAL_BUSES, TCP_BUS):
-        yield [wired.name for wired in DEVICES if wired.bus == bus]
+        members = [wired.name for wired in DEVICES if wired.bus == bus and wired.name not in silent]
+        if members:
+            yield members

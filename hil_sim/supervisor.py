@@ -80,6 +80,13 @@ class Supervisor:
         self._process: asyncio.subprocess.Process | None = None
         self._started_s = 0.0
         self._stopping = asyncio.Event()
+        self._may_run = asyncio.Event()
+        self._may_run.set()
+
+    @property
+    def held(self) -> bool:
+        """True while the machine has no power: nobody starts the agent."""
+        return not self._may_run.is_set()
 
     @property
     def running(self) -> bool:
@@ -103,6 +110,9 @@ class Supervisor:
         """
         young_deaths, backoff_s = 0, BACKOFF_S
         while not self._stopping.is_set():
+            await self._may_run.wait()
+            if self._stopping.is_set():
+                return
             status = await self._one_life()
             if self._stopping.is_set():
                 return
@@ -126,9 +136,19 @@ class Supervisor:
         self._report("agent_killed", {"pid": pid})
         return True
 
+    def hold(self) -> None:
+        """The machine loses its power: the agent dies, and is not started before `release`."""
+        self._may_run.clear()
+        self.kill()
+
+    def release(self) -> None:
+        """The machine has power again, and boots."""
+        self._may_run.set()
+
     async def stop(self) -> None:
         """Asks the agent to end, insists after a while; `run` returns."""
         self._stopping.set()
+        self._may_run.set()
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -174,7 +174,15 @@ class Checker:
     def check_unit(
         self, instant_s: float, unit: Unit, *, source_flow: bool, user_flow: bool, charge_position_ratio: float
     ) -> None:
-        """Judges one unit at the beginning of a step, before its own protection acts."""
+        """Judges one unit at the beginning of a step, before its own protection acts.
+
+        Args:
+            instant_s: begin of the step [s since 1970].
+            unit: the unit.
+            source_flow: whether the source pump moves water, or would but for a fault of its own.
+            user_flow: likewise for the user side and its way.
+            charge_position_ratio: of the valve that isolates the tank.
+        """
         name = unit.name
         running = unit.compressor_on
         if self._begins("no_source_flow", name, holds=running and not source_flow):

@@ -41,6 +41,7 @@ class Commands:
 
     Attributes:
         heartbeats: last number written to each unit.
+        requests: every change of a request to run from outside: instant [s since 1970], unit, asked to run.
         refused: fault: commands that the device says no to.
         ignored: fault: commands that it accepts and forgets.
         replaced: fault: commands instead of whose value it takes this one.
@@ -63,6 +64,7 @@ class Commands:
         self._valve_charge = valve_charge
         self._valve_discharge = valve_discharge
         self.heartbeats = [0.0] * len(units)
+        self.requests: list[tuple[float, str, bool]] = []
         self.refused: set[Point] = set()
         self.ignored: set[Point] = set()
         self.replaced: dict[Point, float] = {}
@@ -126,6 +128,8 @@ class Commands:
             )
         elif unit.run_request and not asked:
             checker.stop_requested(instant_s, unit)
+        if asked != unit.run_request:
+            self.requests.append((instant_s, unit.name, asked))
         unit.run_request = asked
 
     def _station(self, name: str, value: float, *, instant_s: float, checker: Checker) -> None:

@@ -330,8 +330,8 @@ class GroundOffice:
             self.checker.check_unit(
                 instant_s,
                 unit,
-                source_flow=source_flow,
-                user_flow=user_flow,
+                source_flow=source_flow or source_pump.failed,
+                user_flow=user_flow or user_pump.failed,
                 charge_position_ratio=self.valve_charge.position_ratio,
             )
             unit.control(

@@ -29,6 +29,11 @@ class Pump:
         return self.running and not self.blocked
 
     @property
+    def failed(self) -> bool:
+        """Whether it would move water but for a fault of its own."""
+        return self.commanded and (self.blocked or self.dead)
+
+    @property
     def feedback(self) -> bool:
         """What its contact says."""
         return self.running and not self.feedback_lost

@@ -136,3 +136,36 @@ def test_seconds_and_lasting_faults_of_a_bench() -> None:
     (event,) = scenario.events(BEIJING)
     assert (event.at_s - start_s, event.lasts_s, event.args) == (12.0, 25.0, {"device": "em1"})
     assert scenario.wires == {"line_1": {"strict": True}}
+
+
+def test_faults_of_the_plant_and_alarms_are_read() -> None:
+    data = minimal() | {
+        "events": [
+            {"what": "plant_fault", "at": "01:00", "lasts_s": 600, "args": {"kind": "unit_trip", "unit": "running"}},
+            {"what": "clock_jump", "at": "02:00", "lasts_s": 600, "args": {"by_s": -3600}},
+            {"what": "order", "at": "03:00", "args": {"argv": ["mode", "monitor"]}},
+        ],
+        "alarms": ["unit_tripped", "unit_local | unit_locked_out"],
+    }
+    scenario = parse(data, name="x")
+    assert scenario.alarms == (("unit_tripped",), ("unit_local", "unit_locked_out"))
+    assert [event.lasts_s for event in scenario.events(BEIJING)][:2] == [600.0, 600.0]
+    assert scenario.missed({"alarms_seen": ["unit_tripped hp1", "unit_locked_out hp2"]}) == []
+    assert scenario.missed({"alarms_seen": ["unit_tripped_twice hp1"]}) == [
+        "no alarm unit_tripped",
+        "no alarm unit_local | unit_locked_out",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"events": [{"what": "plant_fault", "at": "01:00", "args": {"kind": "flood"}}]}, "kind: 'flood'"),
+        ({"events": [{"what": "order", "at": "01:00", "lasts_s": 5}]}, "order happens at once"),
+        ({"alarms": "unit_tripped"}, "alarms: a list is needed"),
+        ({"alarms": [3]}, "3 is not a text"),
+    ],
+)
+def test_a_wrong_plant_fault_is_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ScenarioFault, match=words):
+        parse(minimal() | change, name="x")

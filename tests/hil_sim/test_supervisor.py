@@ -116,3 +116,21 @@ async def test_cancelling_leaves_no_process(tmp_path: Path) -> None:
         await task
     assert pid is not None
     assert gone(pid)
+
+
+async def test_without_power_nobody_starts_it_again(tmp_path: Path) -> None:
+    events: list[str] = []
+    agent = supervisor(tmp_path, "time.sleep(60)", events=events)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(agent.run())
+        await until(lambda: len(agent.promised) == 3)
+        agent.hold()
+        await until(lambda: agent.deaths == 1)
+        assert agent.held
+        assert agent.starts == 1
+        agent.release()
+        await until(lambda: agent.starts == 2 and len(agent.promised) == 6)
+        agent.hold()
+        await agent.stop()  # a machine that is dark when the run ends holds nothing up
+    assert agent.starts == 2
+    assert events.count("agent_started") == 2

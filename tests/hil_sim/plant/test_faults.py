@@ -111,6 +111,7 @@ def test_a_lost_flow_trips_the_unit_and_a_person_resets_it() -> None:
     assert plant.quantity("io1", "p_user_1_running") == 1.0
     assert plant.quantity("hp1", "user_flow") == 0.0
     assert plant.truth().protection_trips == 1
+    assert plant.checker.violations == []  # nobody commanded it
     fault.end()
     go(plant, 10.0)
     assert plant.quantity("hp1", "state") == 0
