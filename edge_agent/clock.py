@@ -67,8 +67,11 @@ class Clock(Protocol):
 class SiteClock(Clock, Protocol):
     """The site's clock, and beside it one that nobody sets: whoever minds minimum times looks at both."""
 
-    def steady(self) -> tuple[str, float]:
-        """Site seconds that have really passed, whoever sets the clock, and the epoch in which they are counted."""
+    def steady(self) -> tuple[str, float, datetime]:
+        """Site seconds that have really passed, whoever sets the clock; their epoch before, the site's clock behind.
+
+        Both are read at one instant: at speed, a moment between two looks is seconds.
+        """
         ...
 
 
@@ -83,9 +86,9 @@ class RealClock:
         """Always 1."""
         return 1.0
 
-    def steady(self) -> tuple[str, float]:
+    def steady(self) -> tuple[str, float, datetime]:
         """The machine's boot and its monotonic clock, which goes on over restarts of the service."""
-        return _boot_id(), time.monotonic()
+        return _boot_id(), time.monotonic(), self.now_utc()
 
 
 class SimulatedClock:
@@ -123,9 +126,10 @@ class SimulatedClock:
         """Simulated seconds per wall second; 0 while the simulator holds the clock."""
         return self._read()[1]
 
-    def steady(self) -> tuple[str, float]:
+    def steady(self) -> tuple[str, float, datetime]:
         """The plant's own time, which no clock that is set moves."""
-        return "simulated", self._read()[0]
+        instant_s, _, wrong_s = self._read()
+        return "simulated", instant_s, datetime.fromtimestamp(instant_s + wrong_s, UTC)
 
 
 async def sleep_until(clock: Clock, instant_utc: datetime) -> None:

@@ -65,7 +65,8 @@ class Controller:
         capacities: heat at full load by unit and mode; a unit that is missing counts with its rating.
         performance: what each unit needs for what it gives; without it electricity says nothing of its load.
         now_utc: the site's clock, against which a cycle that was held up is given up; None on a fake clock.
-        steady: epoch and reading [s] of a clock that runs as the site's does and that nobody sets; None: not watched.
+        steady: epoch and reading [s] of a clock that runs as the site's does and that nobody sets, and the site's clock
+            at the same instant; None: not watched.
         last_number: of the last command in the audit.
         unfinished: numbers of the commands in the audit that have not come to an end; None: nobody can tell.
     """
@@ -84,7 +85,7 @@ class Controller:
         performance: Mapping[str, Performance] | None = None,
         renew: Renew = lambda _point, _value: True,
         now_utc: Callable[[], datetime] | None = None,
-        steady: Callable[[], tuple[str, float]] | None = None,
+        steady: Callable[[], tuple[str, float, datetime]] | None = None,
         last_number: int = 0,
         unfinished: Collection[int] | None = None,
     ) -> None:
@@ -141,7 +142,7 @@ class Controller:
             orders: an operator's orders in force.
             out: units that are out of control, and seen as local.
         """
-        self._follow_clock(now_utc)
+        self._follow_clock()
         if self._begun_utc is None:
             self._begun_utc = now_utc
             self._memory = resume(self._memory, now_utc=now_utc)
@@ -157,21 +158,21 @@ class Controller:
         decided = await self._decide(view, plan=plan, mode=mode, bands=bands, orders=orders)
         return replace(decided, outcomes=(*effects, *decided.outcomes))
 
-    def _follow_clock(self, now_utc: datetime) -> None:
+    def _follow_clock(self) -> None:
         """When the site's clock has been set, all remembered instants move with it: minimum times are not fooled."""
         if self._steady is None:
             return
-        epoch, steady_s = self._steady()
+        epoch, steady_s, site_utc = self._steady()
         if self._begun_utc is None:
             self._memory = after_boot(self._memory, epoch=epoch)
-        jump = clock_jump(self._memory.mark, now_utc=now_utc, epoch=epoch, steady_s=steady_s)
+        jump = clock_jump(self._memory.mark, now_utc=site_utc, epoch=epoch, steady_s=steady_s)
         if jump:
             self._log.warning("the site's clock was set, minimum times go on unmoved jump_s=%.0f", jump.total_seconds())
             self._memory = shifted(self._memory, jump)
             self._executor.shift(jump)
             self._begun_utc = None if self._begun_utc is None else self._begun_utc + jump
             self._kept_utc = None
-        self._memory = replace(self._memory, mark=ClockMark(epoch, steady_s, now_utc))
+        self._memory = replace(self._memory, mark=ClockMark(epoch, steady_s, site_utc))
 
     async def _decide(
         self, view: PlantView, *, plan: Plan | None, mode: Mode, bands: BandOutlook, orders: Sequence[Order]

@@ -110,7 +110,7 @@ class Operation:
         site: the site file.
         store: keeps them, and the audit.
         now_utc: the site's clock.
-        steady: site seconds that have really passed, whoever sets the clock, and the epoch in which they count.
+        steady: epoch and reading [s] of a clock that nobody sets, and the site's clock at the same instant.
         cycle: held while a control cycle runs: a person's order waits for it; once answered, the order holds.
     """
 
@@ -120,7 +120,7 @@ class Operation:
         *,
         store: Keeper,
         now_utc: Callable[[], datetime],
-        steady: Callable[[], tuple[str, float]],
+        steady: Callable[[], tuple[str, float, datetime]],
         cycle: asyncio.Lock,
     ) -> None:
         self._site = site
@@ -196,7 +196,7 @@ class Operation:
             store_refuses: journal or records are not kept.
         """
         await self._end_orders(now_utc)
-        jumped = self._jumped(now_utc)
+        jumped = self._jumped()
         if self._clock_behind and self._kept.seen_utc is not None:
             self._clock_behind = now_utc < self._kept.seen_utc
         if self._audit_checked_utc is None or not timedelta(0) <= now_utc - self._audit_checked_utc < AUDIT_CHECK:
@@ -231,16 +231,16 @@ class Operation:
         self._kept = replace(self._kept, state=weigh_units(before, outcomes, now_utc=now_utc))
         await self._note_changes(before)
 
-    def _jumped(self, now_utc: datetime) -> bool:
-        epoch, steady_s = self._steady()
-        before, self._looked = self._looked, (now_utc, epoch, steady_s)
+    def _jumped(self) -> bool:
+        epoch, steady_s, site_utc = self._steady()
+        before, self._looked = self._looked, (site_utc, epoch, steady_s)
         if before is None or before[1] != epoch:
             return False
-        jumped = clock_jumped((now_utc - before[0]).total_seconds(), steady_s=steady_s - before[2])
+        jumped = clock_jumped((site_utc - before[0]).total_seconds(), steady_s=steady_s - before[2])
         if jumped:
             self._kept_utc = None
             self._clock_behind = False  # what it shows now is judged afresh
-            LOG.warning("clock has jumped from=%s to=%s", before[0].isoformat(), now_utc.isoformat())
+            LOG.warning("clock has jumped from=%s to=%s", before[0].isoformat(), site_utc.isoformat())
         return jumped
 
     async def _note_changes(self, before: StepDowns) -> None:

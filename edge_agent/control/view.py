@@ -18,8 +18,6 @@ WATER_KWH_PER_M3_K = 1.149
 WATER_KG_PER_M3 = 988.0
 """Density of water at 50 degC [kg/m3]."""
 SECONDS_PER_HOUR = 3600.0
-AHEAD_S_MAX = 5.0
-"""A reading may be this much younger than the instant of the view [s]: it came while the cycle began. Ours."""
 HALF = 0.5
 """Middle between off and on."""
 RUNNING_RATIO = 0.02
@@ -162,8 +160,8 @@ class _Reader:
         if sample is None or sample.quality is not Quality.GOOD:
             return None
         age_s = (self._now_utc - sample.instant_utc).total_seconds()
-        # A reading from the future was taken before the clock was set back: its age is not known.
-        return sample if -AHEAD_S_MAX <= age_s <= self._stale_s else None
+        # A reading far from the future was taken before the clock was set back: its age is not known.
+        return sample if abs(age_s) <= self._stale_s else None
 
     def number(self, point: str) -> float | None:
         sample = self.sample(point)

@@ -312,7 +312,7 @@ class Lockstep:
             save_memory=self._save,
             memory=self.saved,
             capacities=CAPACITIES,
-            steady=lambda: ("lockstep", self.now_utc.timestamp()),
+            steady=lambda: ("lockstep", self.now_utc.timestamp(), self.now_utc),
             last_number=max((outcome.number for outcome in self.trace.outcomes), default=0),
             unfinished=self._close_unknown(),
         )

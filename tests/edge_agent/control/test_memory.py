@@ -6,13 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.control.memory import (
+    ClockMark,
     ControlMemory,
     LoopMemory,
     Phase,
     UnitMemory,
     civil_midnight_utc,
+    clock_jump,
     read_memory,
     resume,
+    shifted,
     write_memory,
 )
 
@@ -80,3 +83,50 @@ def test_civil_days_are_the_plants() -> None:
     assert civil_midnight_utc(noon_utc, "Asia/Shanghai") == datetime(2026, 1, 11, 16, 0, tzinfo=UTC)
     summer_evening_utc = datetime(2026, 7, 12, 22, 30, tzinfo=UTC)
     assert civil_midnight_utc(summer_evening_utc, "Europe/Berlin") == datetime(2026, 7, 12, 22, 0, tzinfo=UTC)
+
+
+NOW_UTC = datetime(2026, 1, 12, 4, 0, tzinfo=UTC)
+
+
+def test_a_clock_that_is_set_is_told_from_one_that_drifts_or_belongs_to_another_boot() -> None:
+    mark = ClockMark("boot", 100.0, NOW_UTC)
+    later_utc = NOW_UTC + timedelta(seconds=30)
+
+    def jump_s(site_utc: datetime, *, epoch: str = "boot", steady_s: float = 130.0) -> float:
+        return clock_jump(mark, now_utc=site_utc, epoch=epoch, steady_s=steady_s).total_seconds()
+
+    assert jump_s(later_utc) == 0.0
+    assert jump_s(later_utc + timedelta(seconds=4)) == 0.0
+    assert jump_s(later_utc + timedelta(hours=1)) == 3600.0
+    assert jump_s(later_utc - timedelta(hours=1)) == -3600.0
+    assert jump_s(later_utc + timedelta(hours=1), epoch="another boot") == 0.0
+    assert clock_jump(None, now_utc=NOW_UTC, epoch="boot", steady_s=0.0) == timedelta(0)
+
+
+@settings(max_examples=40)
+@given(
+    units=st.dictionaries(st.sampled_from(["hp1", "hp2"]), UNITS),
+    loops=st.dictionaries(st.just("heating"), LOOPS),
+    hours=st.integers(-48, 48),
+)
+def test_ages_stay_what_they_are_when_the_clock_is_set(
+    units: dict[str, UnitMemory], loops: dict[str, LoopMemory], hours: int
+) -> None:
+    memory = ControlMemory(units=units, loops=loops)
+    by = timedelta(hours=hours)
+    moved = shifted(memory, by)
+    assert shifted(moved, -by) == memory
+    for name, unit in units.items():
+        now = moved.units[name]
+        assert now.age_s(NOW_UTC + by) == unit.age_s(NOW_UTC)
+        assert now.starts_utc == tuple(start + by for start in unit.starts_utc)
+        assert (now.phase, now.mode, now.failures) == (unit.phase, unit.mode, unit.failures)
+
+
+def test_after_a_restart_nothing_is_in_the_future() -> None:
+    """The clock was set back a year while the service was away: nothing waits for a year."""
+    year = NOW_UTC + timedelta(days=365)
+    unit = UnitMemory(phase=Phase.OFF, since_utc=year, off_since_utc=year, starts_utc=(year,), retry_utc=year)
+    (resumed,) = resume(ControlMemory(units={"hp1": unit}), now_utc=NOW_UTC).units.values()
+    assert (resumed.since_utc, resumed.off_since_utc, resumed.starts_utc) == (NOW_UTC, NOW_UTC, (NOW_UTC,))
+    assert resumed.retry_utc == NOW_UTC + timedelta(hours=24)

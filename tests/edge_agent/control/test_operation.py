@@ -60,7 +60,7 @@ class Service:
             kit.site(),
             store=disk,
             now_utc=lambda: self.now_utc,
-            steady=lambda: ("boot", self.wall_s),
+            steady=lambda: ("boot", self.wall_s, self.now_utc),
             cycle=asyncio.Lock(),
         )
 
