@@ -83,7 +83,9 @@ class Answers:
             **status.planner_dict(self.planner),
             **status.control_dict(self.report(), operation=self.operation),
             "forecast": {
-                name: {"method": forecast.method, "error_ratio": forecast.error_ratio}
+                name: status.forecast_dict(
+                    forecast, self.expectation.weather, await self.expectation.skill(name, now_utc)
+                )
                 for name, forecast in self.expectation.load_forecast.items()
             },
             "devices": {

@@ -5,21 +5,29 @@ It plans nothing and commands nothing; the forecasts themselves are in `scheduli
 
 import asyncio
 import logging
+import math
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from statistics import median
 from zoneinfo import ZoneInfo
 
 from edge_agent.control.intent import BandOutlook
+from edge_agent.hourly_record import HOUR, HourlyRecord
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import DemandNow, LiveState, UnitNow
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.market_file import MarketFeed
 from edge_agent.settings.model import Loop
+from edge_agent.settings.weather_file import WeatherFeed
 from edge_agent.store.store import Store
 from edge_agent.tariff_facts import facts_of, wanted
 from edge_agent.texts.catalogue import text
-from scheduling.forecast import DesignLoad, HourlyHistory, LoadForecast, UsualDay, forecast_load, forecast_outdoor
+from scheduling.forecast.hourly import HourlyHistory, HourlyWeather, hours_needed
+from scheduling.forecast.load import DesignLoad, LoadForecast, forecast_load
+from scheduling.forecast.outdoor import PLACE_D, forecast_outdoor
+from scheduling.forecast.ridge import HISTORY_H
+from scheduling.forecast.skill import Issued, Skill, skill
 from scheduling.tariff.calendar import band_at, edges_utc
 from scheduling.tariff.facts import NO_FACTS, Facts
 from scheduling.tariff.model import Tariff
@@ -28,15 +36,9 @@ from scheduling.timegrid import TimeGrid
 
 LOG = logging.getLogger(__name__)
 
-ROLLUP_MIN = 15
-"""Length of the stored means that history is made of [min]."""
-QUARTERS_PER_HOUR = 4
-HISTORY_H = 48
-"""Hours of history handed to the forecast [h]."""
-OUTDOOR_H = 24
-"""Hours of outdoor temperature that set the level of the days ahead [h]."""
-USUAL_WINTER_DAY = UsualDay(mean_degc=-1.0, swing_k=9.0)
-"""Usual Beijing winter day until a day has been measured. Assumption; the heating season's mean is about 1 degC."""
+DAY_H = 24
+SKILL_D = 14
+"""Days of forecasts whose score is shown."""
 OTHER_LOAD_SMOOTHING_RATIO = 0.3
 """Weight of the newest reading of what the plan cannot move."""
 
@@ -45,15 +47,19 @@ class Expectation:
     """Builds the live part of a planning task."""
 
     def __init__(self, configuration: Configuration, *, store: Store, image: ProcessImage) -> None:
-        """Reads history from `store` and the present from `image`."""
+        """Reads history from `store`, the present from `image`, a weather service's file beside the configuration."""
         self._configuration = configuration
         self._site = configuration.site
         self._zone = ZoneInfo(configuration.site.site.timezone)
-        self._store = store
         self._image = image
         self._other_load_kw: float | None = None
         self._warned: set[str] = set()
+        self._record = HourlyRecord(store)
+        file = configuration.site.forecast.weather_file
+        self._service = WeatherFeed(None if file is None else configuration.folder / file, zone=self._zone)
+        self._issued: dict[str, deque[Issued]] = {}
         self.load_forecast: dict[str, LoadForecast] = {}
+        self.weather: HourlyWeather | None = None
         self._market = MarketFeed(configuration.folder, configuration.tariff, zone=self._zone)
         self.tariff = configuration.tariff
         self.facts = NO_FACTS
@@ -76,14 +82,16 @@ class Expectation:
             code, _, detail = warning.partition(":")
             LOG.warning("tariff: %s", text(code, detail=detail).en)
         self._warned |= set(prices.warnings)
-        outdoor_degc = await self._outdoor_degc(now_utc, grid)
+        weather = await self._weather(now_utc, grid)
         for name, loop in self._site.loops.items():
             self.load_forecast[name] = forecast_load(
                 await self._history(now_utc, loop),
                 grid,
-                outdoor_degc=outdoor_degc,
+                weather=weather,
                 design=DesignLoad(loop.design_kw, loop.design_outdoor_degc),
+                zone=self._zone,
             )
+            self._issue(name, now_utc)
         other_load_kw = self._other_load(now_utc, units)
         return LiveState(
             units=units,
@@ -106,43 +114,59 @@ class Expectation:
         outdoor_degc: dict[datetime, float] = {}
         electric_kw: dict[datetime, float] = {}
         if need.outdoor_from_utc is not None:
-            outdoor_degc = await self._quarters(self._site.meters.weather, need.outdoor_from_utc, now_utc)
+            outdoor_degc = await self._record.quarters(self._site.meters.weather, need.outdoor_from_utc, now_utc)
         if need.electric_from_utc is not None:
             point = f"{self._site.meters.electricity}.electric_power"
-            electric_kw = await self._quarters(point, need.electric_from_utc, now_utc)
+            electric_kw = await self._record.quarters(point, need.electric_from_utc, now_utc)
         return facts_of(self.tariff, now_utc, zone=self._zone, outdoor_degc=outdoor_degc, electric_kw=electric_kw)
-
-    async def _quarters(self, point: str, from_utc: datetime, to_utc: datetime) -> dict[datetime, float]:
-        """Stored quarter-hour means of a point, by their start; quarters without a good value are left out."""
-        rollups = await self._store.rollups(point, ROLLUP_MIN, from_utc, to_utc)
-        return {rollup.start_utc: rollup.mean for rollup in rollups if rollup.mean is not None}
 
     async def _history(self, now_utc: datetime, loop: Loop) -> HourlyHistory | None:
         """Hourly means of load and outdoor temperature up to the last full hour; NaN where an hour is not complete."""
-        end_utc = now_utc.replace(minute=0, second=0, microsecond=0)
-        start_utc = end_utc - timedelta(hours=HISTORY_H)
-        load = await self._quarters(f"{loop.meter}.heat_power", start_utc, end_utc)
-        outdoor = await self._quarters(self._site.meters.weather, start_utc, end_utc)
-        if not load:
-            return None
-        hours = [start_utc + timedelta(hours=number) for number in range(HISTORY_H)]
-        first = next((at for at, hour in enumerate(hours) if _hour_mean(load, hour) == _hour_mean(load, hour)), None)
+        end_utc = _full_hour(now_utc)
+        load_kw = await self._record.hours(f"{loop.meter}.heat_power", end_utc, count=HISTORY_H)
+        outdoor_degc = await self._record.hours(self._site.meters.weather, end_utc, count=HISTORY_H)
+        first = next((hour for hour, kw in enumerate(load_kw) if math.isfinite(kw)), None)
         if first is None:
             return None
-        hours = hours[first:]
-        return HourlyHistory(
-            hours[0], [_hour_mean(load, hour) for hour in hours], [_hour_mean(outdoor, hour) for hour in hours]
-        )
+        return HourlyHistory(end_utc - (HISTORY_H - first) * HOUR, load_kw[first:], outdoor_degc[first:])
 
-    async def _outdoor_degc(self, now_utc: datetime, grid: TimeGrid) -> list[float]:
-        stored = await self._quarters(self._site.meters.weather, now_utc - timedelta(hours=OUTDOOR_H), now_utc)
-        instants, degc = list(stored), list(stored.values())
-        now_degc = self._value(self._site.meters.weather, now_utc)
-        if now_degc is not None:
-            instants.append(now_utc)
-            degc.append(now_degc)
-        forecast = forecast_outdoor(instants, degc, grid=grid, usual=USUAL_WINTER_DAY, zone=self._zone)
-        return [float(value) for value in forecast.outdoor_degc]
+    async def _weather(self, now_utc: datetime, grid: TimeGrid) -> HourlyWeather:
+        """Expected outdoor temperature from the last full hour on: of the service as far as it goes, else our own."""
+        from_utc = _full_hour(now_utc)
+        hours = hours_needed(from_utc, grid)
+        count = min(HISTORY_H, round(3 * PLACE_D) * DAY_H)
+        own = forecast_outdoor(
+            from_utc - count * HOUR,
+            await self._record.hours(self._site.meters.weather, from_utc, count=count),
+            from_utc=from_utc,
+            hours=hours,
+            zone=self._zone,
+            now_degc=self._value(self._site.meters.weather, now_utc),
+        )
+        service = await asyncio.to_thread(self._service.hours, from_utc, count=hours)
+        self.weather = own if service is None else service.then(own)
+        return self.weather
+
+    def _issue(self, name: str, now_utc: datetime) -> None:
+        """Keeps the first forecast of each civil day for its score; it must look a whole day ahead."""
+        hour_utc = _full_hour(now_utc)
+        issued = self._issued.setdefault(name, deque(maxlen=SKILL_D + 1))
+        today = now_utc.astimezone(self._zone).date()
+        if issued and issued[-1].start_utc.astimezone(self._zone).date() >= today:
+            return
+        forecast = self.load_forecast[name]
+        if len(forecast.hourly_kw) >= DAY_H:
+            issued.append(Issued(hour_utc, tuple(forecast.hourly_kw[:DAY_H].tolist()), forecast.method))
+
+    async def skill(self, name: str, now_utc: datetime) -> Skill | None:
+        """How good the last days' forecasts of a loop were; None while too little can be compared."""
+        issued = self._issued.get(name, ())
+        end_utc = _full_hour(now_utc)
+        count = (SKILL_D + 2) * DAY_H
+        load_kw = await self._record.hours(f"{self._site.loops[name].meter}.heat_power", end_utc, count=count)
+        starts = [end_utc - (count - number) * HOUR for number in range(count)]
+        came = {start: kw for start, kw in zip(starts, load_kw, strict=True) if math.isfinite(kw)}
+        return skill(tuple(issued), came)
 
     def _value(self, point: str, now_utc: datetime) -> float | None:
         return self._image.value(point, now_utc=now_utc, age_s_max=self._site.control.stale_s)
@@ -165,7 +189,7 @@ class Expectation:
         if price is None:
             return None
         month_utc = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0).astimezone(now_utc.tzinfo)
-        means = await self._quarters(f"{self._site.meters.electricity}.electric_power", month_utc, now_utc)
+        means = await self._record.quarters(f"{self._site.meters.electricity}.electric_power", month_utc, now_utc)
         # Without a contract figure: all units straight to the loop, which a design day needs with or without a tank.
         unavoidable_kw = self._site.limits.contract_demand_kw or other_load_kw + sum(
             self._configuration.performance[name].modes["direct"].curve[-1][1] + unit.pump_kw
@@ -174,13 +198,9 @@ class Expectation:
         return DemandNow(price, max(unavoidable_kw, *means.values(), 0.0))
 
 
-def _hour_mean(quarters: Mapping[datetime, float], hour_utc: datetime) -> float:
-    """Mean of the four quarters of an hour; NaN when one is missing, which is what the forecast takes for "unknown"."""
-    values = [
-        quarters.get(hour_utc + timedelta(minutes=ROLLUP_MIN * number), float("nan"))
-        for number in range(QUARTERS_PER_HOUR)
-    ]
-    return sum(values) / QUARTERS_PER_HOUR
+def _full_hour(instant_utc: datetime) -> datetime:
+    """The last full hour."""
+    return instant_utc.replace(minute=0, second=0, microsecond=0)
 
 
 DEAR_BANDS = frozenset({"peak", "sharp"})

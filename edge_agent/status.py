@@ -1,6 +1,7 @@
 """What the service says of itself: one object for the command line, the simulator's picture and later the screen."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from statistics import median
 from zoneinfo import ZoneInfo
@@ -16,6 +17,9 @@ from edge_agent.control.report import CycleReport
 from edge_agent.image import sample_dict
 from edge_agent.planner import Planner
 from edge_agent.store.rows import OutboxStatus
+from scheduling.forecast.hourly import HourlyWeather
+from scheduling.forecast.load import LoadForecast
+from scheduling.forecast.skill import Skill
 from scheduling.tariff.calendar import band_at, next_change
 from scheduling.tariff.facts import NO_FACTS, Facts
 from scheduling.tariff.model import Tariff
@@ -82,6 +86,17 @@ def planner_dict(planner: Planner) -> dict[str, object]:
         "plan": None if planner.plan is None else planner.plan.model_dump(mode="json", by_alias=True),
         "plans_by_method": dict(planner.method_count),
         "plan_seconds_median": median(planner.solve_seconds) if planner.solve_seconds else None,
+    }
+
+
+def forecast_dict(forecast: LoadForecast, weather: HourlyWeather | None, past: Skill | None) -> dict[str, object]:
+    """How the load is forecast, its own expected error, and how good the last two weeks' forecasts were."""
+    return {
+        "method": forecast.method,
+        "error_ratio": forecast.error_ratio,
+        "measured_h": forecast.measured_h,
+        "weather": None if weather is None else weather.method,
+        "skill": None if past is None else asdict(past),
     }
 
 

@@ -24,6 +24,7 @@ from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest, validate
 from edge_agent.settings.market_file import read_market
 from edge_agent.settings.model import DevicesFile, Performance, SiteFile, UplinkFile
+from edge_agent.settings.weather_file import WeatherFault, read_weather, weather_finding
 from edge_agent.settings.yaml_file import Document, Path_, read_document
 from edge_agent.texts.catalogue import text
 from scheduling.tariff.bands import ALIASES, BANDS
@@ -139,6 +140,8 @@ def inspect(folder: Path) -> Inspection:
         reader.findings.extend(_tariff_findings(reader.documents["tariff"], tariff))
         if site is not None:
             tariff = reader.market(tariff, site)
+    if site is not None:
+        reader.weather(site)
     profiles = reader.profiles()
     performance = reader.performance()
     reader.findings.extend(
@@ -297,6 +300,18 @@ class _Reader:
         priced, findings = read_market(self.folder, tariff, zone=zone)
         self.findings.extend(findings)
         return priced
+
+    def weather(self, site: SiteFile) -> None:
+        """Says what is wrong with the weather service's file; control goes on without it."""
+        file = site.forecast.weather_file
+        if file is None:
+            return
+        try:
+            read_weather(self.folder / file, zone=ZoneInfo(site.site.timezone))
+        except (ZoneInfoNotFoundError, ValueError):  # said where it stands
+            return
+        except WeatherFault as fault:
+            self.findings.append(weather_finding(file, fault))
 
     def performance(self) -> dict[str, Performance]:
         """Performance maps that the units name, those that can be used."""

@@ -348,6 +348,13 @@ class Meters(Entry):
     """Point of the outdoor temperature."""
 
 
+class Forecast(Entry):
+    """What the plan may know of the days ahead."""
+
+    weather_file: str | None = None
+    """File beside site.yaml that a weather service keeps up to date: rows `start,outdoor_degc`; none: own sensor."""
+
+
 class Limits(Entry):
     """Limits of the connection."""
 
@@ -500,6 +507,8 @@ class SiteFile(Entry):
     """Hydraulic modes."""
     meters: Meters
     """Which device measures what."""
+    forecast: Forecast = Forecast()
+    """What the plan may know of the days ahead."""
     limits: Limits = Limits()
     """Limits of the connection."""
     control: Control = Control()
