@@ -65,7 +65,7 @@ class _Hours:
     heating_k: Floats | None
     hour_of_day: np.ndarray[tuple[int], np.dtype[np.int64]]
     weekend: Floats
-    slope_sign: float
+    direction_ratio: float
 
 
 def forecast_day(
@@ -179,7 +179,7 @@ def _features(hours: _Hours, origins: np.ndarray, *, day: int) -> tuple[Floats, 
             np.column_stack([hours.mass_degc[at], outdoor_degc[at] - outdoor_degc[lag]]),
         ]
         one = np.ones((len(at), 1))
-        needed = hours.slope_sign * (heating_k[at] > 0.0)
+        needed = hours.direction_ratio * (heating_k[at] > 0.0)
         gains += [one, of_hour * needed[:, None], mass_k[:, None], one]
     return np.hstack(columns), np.hstack(gains)
 
