@@ -68,6 +68,14 @@ faults: venv ## the 22 failures of the field bus, each against the agent over re
 fuzz: venv ## N (a million) hostile frames and profiles: a checked answer, a cause, or a counted fault; SEED=
 	@$(BIN)/python tests/campaigns/fuzz.py $(if $(N),--frames $(N)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: campaign kills
+campaign: venv ## every plant fault against the agent over real wires, N= seeds of each (2), SEED= the first; then a planted violation
+	@$(BIN)/python tests/campaigns/control.py --planted $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python tests/campaigns/control.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--only $(SCENARIO))
+
+kills: venv ## the agent killed at N (50) moments of a winter day, and in each phase of its sequences; SEED=
+	@$(BIN)/python tests/campaigns/kills.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: mutants
 mutants: venv ## every shipped device profile, wrong in one place at a time: the suite must notice each
 	@$(BIN)/python tests/campaigns/mutants.py

@@ -92,6 +92,7 @@ class Options:
         broker: host and port of a foreign broker; None: the embedded one.
         keep: leave the run folder there also after a good run.
         verb: name of the command, for the folder.
+        agent: program and arguments that are run in place of `python -m edge_agent`; empty: that.
     """
 
     scenario: Scenario
@@ -99,6 +100,7 @@ class Options:
     broker: tuple[str, int] | None = None
     keep: bool = False
     verb: str = "run"
+    agent: tuple[str, ...] = ()
 
 
 class Play:
@@ -136,6 +138,7 @@ class Play:
             wall_s=wall_s,
             report=self._agent_event,
             on_promise=self._promised,
+            command=(*options.agent, "run", "--config", str(self.site.config)) if options.agent else None,
         )
         self.happenings = Happenings(self.site, self.agent, tell=self.tell)
         self.alarms_seen: dict[str, float] = {}

@@ -5,6 +5,7 @@ Not here: what the faults do (hil_sim.faults, hil_sim.plant.faults) and what cam
 
 import asyncio
 import logging
+import math
 import os
 import random
 import sys
@@ -29,6 +30,8 @@ LOOK_S: Final = 0.05
 """The clock is looked at this often [wall s]."""
 HUNTING_SPEED_RATIO: Final = 60.0
 """Time runs no faster while a unit's phase is waited for: a phase lasts half a minute."""
+LAST_KILL_S: Final = 300.0
+"""A phase that has not come so long before the end is waited for no longer [site s]."""
 ORDER_SPEED_RATIO: Final = 5.0
 """Time runs no faster while an operator's order is being typed: a program takes wall time to start."""
 ORDER_S_MAX: Final = 60.0
@@ -69,6 +72,8 @@ class Happenings:
 
     Attributes:
         orders: what operators typed, and what came of it.
+        kills_s: when the agent was killed [s since 1970 UTC].
+        kills_by_phase: in which phase a unit was then, where one was waited for; "": any moment.
         clock_was_wrong: the agent's clock has been set wrong at some time.
     """
 
@@ -86,6 +91,8 @@ class Happenings:
         self._silent: Counter[str] = Counter()
         self._slow: list[float] = []
         self.orders: list[Order] = []
+        self.kills_s: list[float] = []
+        self.kills_by_phase: Counter[str] = Counter()
         self.clock_was_wrong = False
 
     @property
@@ -184,19 +191,23 @@ class Happenings:
     # ---------------------------------------------------------------------------------------------------- the agent
     async def _kill(self, event: Event) -> None:
         """Kills the agent; while it is being started again, a kill would hit nobody and prove nothing."""
-        phase = event.args.get("phase")
-        if phase is not None:
-            await self._hunt(str(phase), event.args.get("unit"))
+        phase = str(event.args.get("phase", ""))
+        if phase and not await self._hunt(event, phase):
+            phase = ""
         while not self._agent.kill():  # noqa: ASYNC110 - rare, and a process is no task
             await asyncio.sleep(LOOK_S)
-        if phase is not None:
+        self.kills_s.append(self._site.clock.now_s())
+        self.kills_by_phase[phase] += 1
+        if phase:
             self._tell(f"终止于步骤 {phase}", f"killed in phase {phase}", tone="bad")
 
-    async def _hunt(self, phase: str, unit: object) -> None:
-        """Waits until a unit is in a phase by the agent's own word."""
+    async def _hunt(self, event: Event, phase: str) -> bool:
+        """Waits until a unit is in a phase by the agent's own word; False when none came into it in time."""
+        unit = event.args.get("unit")
+        until_s = min(self._site.end_s - LAST_KILL_S, event.at_s + float(str(event.args.get("within_s", math.inf))))
         self._slow.append(HUNTING_SPEED_RATIO)
         try:
-            while self._site.clock.now_s() < self._site.end_s:
+            while self._site.clock.now_s() < until_s:
                 try:
                     status = await asyncio.to_thread(ask, self._site.state_dir, "status")
                 except (EdgeAgentError, ValueError):
@@ -205,9 +216,10 @@ class Happenings:
                 units = status.get("units")
                 for name, said in units.items() if isinstance(units, Mapping) else ():
                     if unit in (None, name) and isinstance(said, Mapping) and said.get("phase") == phase:
-                        return
+                        return True
         finally:
             self._slow.remove(HUNTING_SPEED_RATIO)
+        return False
 
     async def _order(self, event: Event) -> None:
         """An operator types an order at the agent's own command line."""
