@@ -240,6 +240,7 @@ class SerialLine:
             self._line, self._terminal = os.openpty()
             for descriptor in former:
                 os.close(descriptor)
+        self._claim_link(os.ttyname(self._terminal))
         tty.setraw(self._terminal)
         os.set_blocking(self._line, False)
         self._wake_read, self._wake_write = os.pipe()
@@ -249,7 +250,7 @@ class SerialLine:
         self._poll.register(self._wake_read, select.POLLIN)
         self.path = self._node = os.ttyname(self._terminal)
         if self._link is not None:
-            self._link.unlink(missing_ok=True)
+            self._link.unlink(missing_ok=True)  # of a line that was killed
             self._link.symlink_to(self.path)
             self.path = str(self._link)
         self._quiet_since_s = -math.inf
@@ -258,6 +259,29 @@ class SerialLine:
         self._thread = threading.Thread(target=self._run, name=f"line-{self.name}", daemon=True)
         self._thread.start()
 
+    def _claim_link(self, node: str) -> None:
+        """Makes sure that nobody else uses the fixed name; one that leads nowhere was left by a line that was killed.
+
+        Raises:
+            FileExistsError: it is in use.
+        """
+        link = self._link
+        if link is None or not (link.is_symlink() or link.exists()):
+            return
+        if link.is_symlink() and (not link.exists() or self._leads_to(node)):
+            return
+        os.close(self._line)
+        os.close(self._terminal)
+        where = f" -> {link.readlink()}" if link.is_symlink() else ""
+        raise FileExistsError(
+            f"{link}{where}: 已被占用(另一台仿真设备?),先结束它或换一个名称"
+            " / is in use (by another simulated device?): end that one or take another name"
+        )
+
+    def _leads_to(self, node: str) -> bool:
+        """Whether the fixed name leads to this terminal."""
+        return self._link is not None and self._link.is_symlink() and str(self._link.readlink()) == node
+
     def stop(self) -> None:
         """Ends the thread and closes the terminal; a master that has it open sees it hang up."""
         if self._thread is None:
@@ -265,7 +289,7 @@ class SerialLine:
         os.write(self._wake_write, STOP)
         self._thread.join(STOP_S_MAX)
         self._thread = None
-        if self._link is not None:  # first the name, as udev does when an adapter leaves
+        if self._link is not None and self._leads_to(self._node):  # first the name, as udev does
             self._link.unlink(missing_ok=True)
         for descriptor in (self._line, self._terminal, self._wake_read, self._wake_write):
             os.close(descriptor)

@@ -120,6 +120,7 @@ async def guess_model(
     *,
     elapsed_s: Callable[[], float],
     seconds_max: float = GUESS_S_MAX,
+    asked: Asked | None = None,
 ) -> list[Guess]:
     """Asks a unit for registers of every profile and says which fit, the likeliest first. Reads only.
 
@@ -129,11 +130,12 @@ async def guess_model(
         models: that are considered.
         elapsed_s: stop-watch of the machine [s].
         seconds_max: after this wall time nothing more is asked: a slow unit is guessed at by less [s].
+        asked: what the unit has answered already; receives the answers.
 
     Raises:
         LineDown: the wire is not there.
     """
-    asked = Asked()
+    asked = Asked() if asked is None else asked
     end_s = elapsed_s() + seconds_max
     trials = [_Trial(model) for model in models]
     for trial in trials:  # one question for each model first: most drop out by it

@@ -4,7 +4,7 @@ Reading only. Words and files are the business of the caller.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -80,11 +80,13 @@ def declared_of(spec: PointSpec) -> Declared:
 
 
 def documented(number: int, *, function: int | None) -> Declared:
-    """What a number on a data sheet means: an address, or one with the kind of register in front."""
-    if function is None:
-        for base, kind in CONVENTION:
-            if base <= number < base + 9999:
-                return Declared(kind, number - base)
+    """What a number on a data sheet means: an address, or one with the kind of register in front, counted from 1.
+
+    The latter also when the function is said besides and is that of the kind; with another one it is a plain address.
+    """
+    for base, kind in CONVENTION:
+        if base <= number < base + 9999 and function in (None, kind):
+            return Declared(kind, number - base)
     return Declared(function, number)
 
 
@@ -106,8 +108,15 @@ def spans_of(profile: Profile) -> list[Span]:
     ]
 
 
-async def look(bus: Bus, unit: int, spans: Sequence[Span], *, profile: Profile | None = None) -> Reached:
-    """Reads the registers of a search, and those that physics will need.
+async def look(
+    bus: Bus,
+    unit: int,
+    spans: Sequence[Span],
+    *,
+    profile: Profile | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Reached:
+    """Reads the registers of a search, and those that physics will need; `progress` as in `reach`.
 
     Raises:
         LineDown: the wire is not there.
@@ -117,7 +126,7 @@ async def look(bus: Bus, unit: int, spans: Sequence[Span], *, profile: Profile |
         forbidden = profile.limits.forbidden
         wanted = [part for span in wanted for part in _allowed(span, forbidden)]
         wanted += [span for span in spans_of(profile) if not any(_inside(span, other) for other in wanted)]
-    return await reach(bus, unit, wanted)
+    return await reach(bus, unit, wanted, progress=progress)
 
 
 def values_of(profile: Profile, image: Image) -> dict[str, float]:

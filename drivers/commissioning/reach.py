@@ -1,6 +1,6 @@
 """Reads stretches of registers of a unit that may refuse some of them: blocks first, smaller ones where it says no."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from drivers.bus.base import Bus, Span
@@ -32,8 +32,22 @@ class Reached:
     damaged: list[Span] = field(default_factory=list)
 
 
-async def reach(bus: Bus, unit: int, spans: Iterable[Span], *, into: Reached | None = None) -> Reached:
+async def reach(
+    bus: Bus,
+    unit: int,
+    spans: Iterable[Span],
+    *,
+    into: Reached | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Reached:
     """Reads spans of registers, halving those that the unit refuses. Reads only.
+
+    Args:
+        bus: open.
+        unit: number.
+        spans: to be read.
+        into: what was read before.
+        progress: told before each question how many registers are settled, and how many there are.
 
     Raises:
         LineDown: the wire is not there.
@@ -41,7 +55,9 @@ async def reach(bus: Bus, unit: int, spans: Iterable[Span], *, into: Reached | N
     reached = into or Reached()
     waiting = [part for span in spans for part in _blocks(span)]
     waiting.reverse()
+    total = sum(span.count for span in waiting)
     while waiting:
+        progress(total - sum(span.count for span in waiting), total)
         span = waiting.pop()
         try:
             registers = await _ask(bus, unit, span)
@@ -65,6 +81,7 @@ async def reach(bus: Bus, unit: int, spans: Iterable[Span], *, into: Reached | N
         else:
             for place, register in enumerate(registers):
                 reached.image[span.function, span.address + place] = register
+    progress(total, total)
     return reached
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from drivers.bus.base import UNIT_MAX, Bus, Span
-from drivers.commissioning.guess import Guess, Model, guess_model
+from drivers.commissioning.guess import Asked, Guess, Model, guess_model
 from drivers.errors import DeviceRefused, DriverError, LineDown, ProtocolFault
 from drivers.profile import Profile
 
@@ -28,6 +28,8 @@ LIKELY_UNITS = 32
 """Numbers up to this are what people set; they are tried first, and at every setting of the line."""
 ALTERNATIVES_MAX = 3
 FIRST_QUESTION = Span(3, 0, 1)
+OTHER_QUESTIONS = (Span(4, 0, 1), Span(3, 1, 1), Span(4, 1, 1), Span(1, 0, 1), Span(2, 0, 1))
+"""What a unit is asked that has refused the first one: which function and register it does answer."""
 FEW_DOUBTS = 4
 DOUBTS_MAX = 64
 """Units asked again with patience in one sweep; on a line full of noise all would be doubtful."""
@@ -82,6 +84,7 @@ class Unit:
         turnaround_s: time from the end of the question to the begin of its answer; None: not measured [s].
         setting: of the line; None on TCP.
         guesses: what it may be, the likeliest first.
+        question: a read that it answered with registers; where it refused all, one that it refused.
     """
 
     unit: int
@@ -90,6 +93,7 @@ class Unit:
     turnaround_s: float | None = None
     setting: Setting | None = None
     guesses: tuple[Guess, ...] = ()
+    question: Span = FIRST_QUESTION
 
 
 @dataclass(slots=True)
@@ -113,6 +117,14 @@ class Result:
     finished: bool = False
 
 
+class Step(StrEnum):
+    """What a scan is doing."""
+
+    ASK = "ask"  # whether anybody is there
+    AGAIN = "again"  # once more, with patience, or otherwise
+    GUESS = "guess"  # what it is
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a scan is.
@@ -122,12 +134,14 @@ class Progress:
         done: units asked at it.
         total: units to be asked at it.
         found: units found so far.
+        step: what is being done.
     """
 
     setting: Setting | None
     done: int
     total: int
     found: int
+    step: Step
 
 
 OpenWire = Callable[[Setting | None, float], Bus]
@@ -293,7 +307,8 @@ class Scan:
         bus = self._open_wire(setting, self._timeout_s(setting))
         await bus.open()
         try:
-            for unit in silent:
+            for number, unit in enumerate(silent):
+                self._tell(setting, number, len(silent), Step.AGAIN)
                 for question in questions:
                     found = await self._ask(bus, unit, question, setting)
                     if found is not None and found.sign is not Sign.NOISE:
@@ -319,16 +334,24 @@ class Scan:
 
     async def _guess(self, setting: Setting | None) -> None:
         live = [found for found in self.result.units.values() if found.sign is not Sign.NOISE]
-        if not live or not self._profiles:
+        if not live:
             return
         slowest_s = max((found.turnaround_s or 0.0 for found in live), default=0.0)
         bus = self._open_wire(setting, max(2 * SWEEP_TIMEOUT_S, min(PATIENT_TIMEOUT_S, 2 * slowest_s)))
         models = [Model(profile) for profile in self._profiles]
         await bus.open()
         try:
-            for found in live:
-                guesses = await guess_model(bus, found.unit, models, elapsed_s=self._elapsed_s)
-                self.result.units[found.unit] = replace(found, guesses=tuple(guesses))
+            for number, found in enumerate(live):
+                self._tell(setting, number, len(live), Step.GUESS)
+                asked = Asked()
+                if found.code is not None:
+                    for question in OTHER_QUESTIONS:
+                        await asked.ask(bus, found.unit, question)
+                guesses = await guess_model(bus, found.unit, models, elapsed_s=self._elapsed_s, asked=asked)
+                answered = (span for span, answer in asked.answers.items() if isinstance(answer, tuple))
+                question = found.question if found.code is None else next(answered, found.question)
+                self.result.units[found.unit] = replace(found, guesses=tuple(guesses), question=question)
+            self._tell(setting, len(live), len(live), Step.GUESS)
         finally:
             await bus.close()
 
@@ -343,13 +366,13 @@ class Scan:
         except DeviceRefused as error:
             sign, code = Sign.EXCEPTION, error.code
         except ProtocolFault:
-            return Unit(unit, Sign.NOISE, setting=setting)
+            return Unit(unit, Sign.NOISE, setting=setting, question=span)
         except DriverError:
             return None
         took_s = self._elapsed_s() - start_s
         if setting is not None:  # question of 8 characters, answer of 7 (5 when refused), gap of 3.5 before
             took_s -= (18.5 if code is None else 16.5) * setting.character_s
-        return Unit(unit, sign, code, max(0.0, took_s), setting)
+        return Unit(unit, sign, code, max(0.0, took_s), setting, question=span)
 
     def _note(self, found: Unit) -> None:
         """Keeps what was found; noise only on a line that answers others, because elsewhere the speed is to blame."""
@@ -366,8 +389,8 @@ class Scan:
         learned_s = LEARNED_FACTOR * max(seen) + LEARNED_MARGIN_S
         return min(SWEEP_TIMEOUT_S, max(SWEEP_TIMEOUT_MIN_S, learned_s))
 
-    def _tell(self, setting: Setting | None, done: int, total: int) -> None:
-        self._progress(Progress(setting, min(done, total), total, len(self.result.units)))
+    def _tell(self, setting: Setting | None, done: int, total: int, step: Step = Step.ASK) -> None:
+        self._progress(Progress(setting, min(done, total), total, len(self.result.units), step))
 
 
 def _heard(bus: Bus) -> int:

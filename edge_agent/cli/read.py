@@ -21,15 +21,17 @@ Samples = Sequence[dict[str, object]]
 
 @click.command(help="读取设备或测点的当前值 / read devices or points now (a device, a point, or all).")
 @click.argument("names", nargs=-1)
-@click.option("--watch", is_flag=True, help="持续刷新,Ctrl-C 结束 / again and again until Ctrl-C.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="持续刷新,Ctrl-C 结束;与 --json 合用时每轮一行 / until Ctrl-C; --json: a line a round.",
+)
 @shared_options
 def command(common: Common, names: tuple[str, ...], *, watch: bool) -> None:
     """Reads and prints; never writes to a device. Exit status 3 when nothing that was asked for could be read."""
     from edge_agent.cli.wires import quiet  # noqa: PLC0415 - heavy
     from edge_agent.settings.load import load_configuration  # noqa: PLC0415
 
-    if watch and common.as_json:
-        raise click.UsageError("--watch 与 --json 不能同用 / --watch and --json do not go together")
     configuration = load_configuration(common.config)
     known = {f"{device}.{point}" for device, profile in configuration.profiles.items() for point in profile.points}
     for name in names:

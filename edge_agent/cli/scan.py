@@ -10,10 +10,10 @@ import click
 from edge_agent.cli.common import Common, Exit, emit, shared_options
 
 if TYPE_CHECKING:
+    from drivers.commissioning.mbpoll import Line
     from drivers.commissioning.scan import Progress, Result, Scan, Unit
+    from edge_agent.cli.progress import Bar
     from edge_agent.field import Target
-
-BAR_PLACES = 20
 
 
 @click.group(help="查找总线上的设备,只读 / find the units on a bus; reads only.")
@@ -44,8 +44,9 @@ def rtu(common: Common, port: str, *, baud: str, framing: str, units: str, guess
     open_wire = wires.wire_for_scan(common, "scan", Target(port=port, setting=settings[0]), via_service=via_service)
     if via_service:
         settings = settings[:1]
-    scan = Scan(open_wire, units=numbers, profiles=profiles, elapsed_s=elapsed_s, progress=_progress(common))
-    _run(common, scan, lambda: scan.serial(settings), Target(port=port, setting=settings[0]))
+    bar, draw = _progress(common)
+    scan = Scan(open_wire, units=numbers, profiles=profiles, elapsed_s=elapsed_s, progress=draw)
+    _run(common, scan, lambda: scan.serial(settings), Target(port=port, setting=settings[0]), bar=bar)
 
 
 @command.command(help="网口 / a TCP host or gateway: HOST or HOST:PORT.")
@@ -66,11 +67,14 @@ def tcp(common: Common, host: str, *, units: str, guess: bool, via_service: bool
     numbers = wires.parse_units(common, "scan", units, last=wires.TCP_UNIT_LAST)
     open_wire = wires.wire_for_scan(common, "scan", target, via_service=via_service)
     profiles = known_profiles(common.config) if guess else []
-    scan = Scan(open_wire, units=numbers, profiles=profiles, elapsed_s=elapsed_s, progress=_progress(common))
-    _run(common, scan, scan.tcp, target)
+    bar, draw = _progress(common)
+    scan = Scan(open_wire, units=numbers, profiles=profiles, elapsed_s=elapsed_s, progress=draw)
+    _run(common, scan, scan.tcp, target, bar=bar)
 
 
-def _run(common: Common, scan: "Scan", work: Callable[[], Coroutine[None, None, None]], target: "Target") -> None:
+def _run(
+    common: Common, scan: "Scan", work: Callable[[], Coroutine[None, None, None]], target: "Target", *, bar: "Bar"
+) -> None:
     """Runs a scan to its end or to Ctrl-C; what was found is shown either way."""
     from edge_agent.clock import elapsed_s  # noqa: PLC0415 - heavy
 
@@ -81,32 +85,30 @@ def _run(common: Common, scan: "Scan", work: Callable[[], Coroutine[None, None, 
     except KeyboardInterrupt:
         interrupted = True
     finally:
-        if not common.as_json and sys.stderr.isatty():
-            click.echo(err=True)
+        bar.end()
     _report(common, scan.result, target, seconds=elapsed_s() - start_s)
     if interrupted:
         sys.exit(Exit.INTERRUPTED)
     sys.exit(Exit.OK if scan.result.units else Exit.DEVICE)
 
 
-def _progress(common: Common) -> "Callable[[Progress], None]":
-    """Draws one line on stderr, on a terminal only."""
-    from edge_agent.cli.wires import setting_words  # noqa: PLC0415 - heavy
+def _progress(common: Common) -> "tuple[Bar, Callable[[Progress], None]]":
+    """The line on a terminal, and who draws it."""
+    from edge_agent.cli.progress import Bar  # noqa: PLC0415 - heavy
+    from edge_agent.cli.wires import setting_words  # noqa: PLC0415
+
+    bar = Bar(common)
+    steps = {"again": common.pick("再问", "again"), "guess": common.pick("型号", "models")}
 
     def draw(progress: "Progress") -> None:
-        filled = BAR_PLACES * progress.done // max(1, progress.total)
-        bar = "#" * filled + "." * (BAR_PLACES - filled)
-        found = common.pick(f"找到 {progress.found}", f"found {progress.found}")
-        line = f"\r {setting_words(progress.setting):<11} [{bar}] {progress.done}/{progress.total}  {found}  "
-        click.echo(line, nl=False, err=True)
+        label = f"{setting_words(progress.setting)} {steps.get(progress.step, '')}".rstrip()
+        bar.draw(label, progress.done, progress.total, found=progress.found)
 
-    return draw if sys.stderr.isatty() else lambda _: None
+    return bar, draw
 
 
 def _report(common: Common, result: "Result", target: "Target", *, seconds: float) -> None:
     from dataclasses import replace  # noqa: PLC0415 - as all else here
-
-    from drivers.commissioning.mbpoll import read_question  # noqa: PLC0415
 
     line = replace(target, setting=result.setting or target.setting).line
     units = [result.units[unit] for unit in sorted(result.units)]
@@ -121,7 +123,7 @@ def _report(common: Common, result: "Result", target: "Target", *, seconds: floa
                         "guess": unit.guesses[0].profile if unit.guesses else None,
                         "guesses": [{"profile": one.profile, "share": round(one.share, 3)} for one in unit.guesses],
                         "turnaround_s": None if unit.turnaround_s is None else round(unit.turnaround_s, 4),
-                        "mbpoll": read_question(line, unit=unit.unit, function=3, address=0, count=1),
+                        "mbpoll": _mbpoll(line, unit),
                     }
                     for unit in units
                 ],
@@ -137,11 +139,19 @@ def _report(common: Common, result: "Result", target: "Target", *, seconds: floa
     for text in _lines(common, result, target, units):
         click.echo(text)
     if units:
-        click.echo("mbpoll: " + read_question(line, unit=units[0].unit, function=3, address=0, count=1))
+        click.echo("mbpoll: " + _mbpoll(line, units[0]))
     common.say(
         f"{seconds:.1f} 秒,{result.asked} 次询问,只读" + ("" if result.finished else "(未扫完)"),
         f"{seconds:.1f} s, {result.asked} questions, reads only" + ("" if result.finished else " (not finished)"),
     )
+
+
+def _mbpoll(line: "Line", unit: "Unit") -> str:
+    """The same question that the unit has answered."""
+    from drivers.commissioning.mbpoll import read_question  # noqa: PLC0415 - heavy
+
+    asked = unit.question
+    return read_question(line, unit=unit.unit, function=asked.function, address=asked.address, count=asked.count)
 
 
 def _lines(common: Common, result: "Result", target: "Target", units: "list[Unit]") -> list[str]:

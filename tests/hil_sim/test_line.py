@@ -275,6 +275,23 @@ def test_a_device_that_breaks_does_not_end_the_line(
     assert "cannot answer" in caplog.text
 
 
+def test_a_fixed_name_in_use_is_not_taken_away(make_line: LineMaker, log: WireLog, tmp_path: Path) -> None:
+    link = tmp_path / "ttyRS485_1"
+    first = make_line([device("tuf2000m", 1, log)], link=link)
+    node = link.readlink()
+    with pytest.raises(FileExistsError, match="in use"):
+        make_line([device("tuf2000m", 1, log)], link=link)
+    assert link.readlink() == node, "the first one still has its name"
+    first.stop()
+    link.symlink_to("/dev/pts/999999")  # left by one that was killed
+    make_line([device("tuf2000m", 1, log)], link=link).stop()
+    assert not link.is_symlink()
+    link.write_text("somebody's file", encoding="utf-8")
+    with pytest.raises(FileExistsError):
+        make_line([device("tuf2000m", 1, log)], link=link)
+    assert link.read_text(encoding="utf-8") == "somebody's file"
+
+
 def test_a_terminal_can_have_a_fixed_name_and_come_back(make_line: LineMaker, log: WireLog, tmp_path: Path) -> None:
     link = tmp_path / "ttyRS485_1"
     line = make_line([device("tuf2000m", 1, log)], link=link)

@@ -300,6 +300,18 @@ async def test_a_device_that_comes_back_gets_its_value_back(bench: Bench, monkey
     assert bench.truth["hp1.supply_setpoint"] == 45.0
 
 
+async def test_read_watch_gives_one_object_a_line_and_a_round(bench: Bench) -> None:
+    process = await bench.start("read", "hp1.supply_setpoint", "--watch", "--json")
+    assert process.stdout is not None
+    rounds = [json.loads(await process.stdout.readline()) for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    assert process.returncode == 130
+    for told in rounds:
+        assert told["schema"] == "read/1"
+        assert [(sample["point"], sample["value"]) for sample in told["samples"]] == [("hp1.supply_setpoint", 45.0)]
+
+
 async def test_read_asks_only_the_devices_that_are_named(bench: Bench) -> None:
     status, told, error = await bench.ask_in_a_shell("read", "hp1", "io1.supply_temperature")
     assert status == 0, error

@@ -34,12 +34,13 @@ ORDERS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCB
 
 @dataclass
 class Meter:
-    """A unit with raw holding registers; answers reads, refuses addresses that it does not have."""
+    """A unit with raw registers of one kind; answers reads, refuses addresses that it does not have."""
 
     unit: int
     registers: dict[int, int]
     name: str = "meter"
     late_s: float = 0.0
+    kind: int = 3
     functions: list[int] = field(default_factory=list)
     moves: Callable[["Meter"], None] = lambda _: None
 
@@ -48,13 +49,13 @@ class Meter:
 
     def answer(self, request: bytes) -> bytes | None:
         function, address, count = struct.unpack(">BHH", request[:5])
-        if function != 3:
+        if function != self.kind:
             return bytes((function | 0x80, 1))
         if any(address + place not in self.registers for place in range(count)):
-            return bytes((0x83, 2))
+            return bytes((function | 0x80, 2))
         words = [self.registers[address + place] for place in range(count)]
         self.moves(self)
-        return bytes((3, 2 * count)) + struct.pack(f">{count}H", *words)
+        return bytes((function, 2 * count)) + struct.pack(f">{count}H", *words)
 
     def put(self, address: int, data: bytes, order: str) -> None:
         wire = bytes(data[place] for place in ORDERS[order])
@@ -124,6 +125,47 @@ def test_scan_finds_units_and_only_reads() -> None:
     assert [unit["unit"] for unit in units] == [1, 30, 37]
     assert {unit["answer"] for unit in units} == {"registers"}
     assert all(set(meter.functions) <= {1, 2, 3, 4} for meter in (*meters, slow))
+
+
+def test_what_scan_prints_for_mbpoll_is_answered(agent: Agent, need_program: Callable[[str], str]) -> None:
+    """By a unit that knows input registers only, from address 1 on."""
+    mbpoll = need_program("mbpoll")
+    meter = Meter(3, {1: 205, 2: 463}, kind=4)
+    with line_with(meter) as line:
+        words = ("scan", "rtu", line.path, "--baud", str(BAUD), "--framing", "8N1", "--units", "1-4", "--no-guess")
+        status, told, _ = agent(*words)
+        units = told["units"]
+        assert isinstance(units, list)
+        assert (status, [unit["answer"] for unit in units]) == (0, ["exception 1"])
+        assert referee(mbpoll, units[0]["mbpoll"]) == "205"
+
+
+@pytest.mark.parametrize(
+    ("address", "function", "status", "note"),
+    [
+        ("30002", "4", 0, "input register 2"),
+        ("30002", None, 0, "input register 2"),
+        ("1", "4", 0, ""),
+        ("0x1", None, 0, ""),
+        ("0x7532", "4", 3, ""),
+        ("30002", "3", 3, "on the wire"),
+    ],
+)
+def test_a_number_of_a_data_sheet_is_understood_and_said(
+    agent: Agent, address: str, function: str | None, status: int, note: str
+) -> None:
+    meter = Meter(3, dict.fromkeys(range(1, 3), 205), kind=4)
+    kind = () if function is None else ("--function", function)
+    with line_with(meter) as line:
+        where = ("probe", "rtu", line.path, "--unit", "3", "--baud", str(BAUD), "--lang", "en")
+        got, told, error = agent(*where, "--address", address, *kind)
+    assert got == status, error
+    assert ("note:" in error) == bool(note)
+    assert note in error
+    if status == 0:
+        registers = told["registers"]
+        assert isinstance(registers, list)
+        assert {"function": 4, "address": 1, "value": 205} in registers
 
 
 def test_scan_of_an_empty_line_and_of_no_line(agent: Agent) -> None:
@@ -235,6 +277,8 @@ def test_a_configured_point_is_corrected_in_its_file_and_comments_stay(plant: Pa
         (("scan", "rtu", "/dev/x", "--units", "0-300"), 2, "--units"),
         (("scan", "rtu", "/dev/x", "--baud", "fast"), 2, "--baud"),
         (("scan", "tcp", "host:port"), 2, "host:port"),
+        (("probe", "em_main", "--address", "99999"), 2, "99999"),
+        (("probe", "em_main", "--address", "zero"), 2, "zero"),
         (("probe", "em_main"), 3, "usb-rs485-1"),
     ],
 )
