@@ -16,6 +16,7 @@ from itertools import pairwise
 
 from edge_agent.control.command import Alarm, Because, Command, Kind
 from edge_agent.control.memory import ASKED, Phase, UnitMemory
+from edge_agent.control.regulate import LOAD_RATIO_MIN
 from edge_agent.control.view import MODE_NAMES, MODE_NUMBERS, PlantView, UnitState, UnitView
 from edge_agent.settings.model import PerformanceMode, Unit
 
@@ -177,7 +178,8 @@ def _corrected(limit_ratio: float, achieved_ratio: float | None) -> float:
     if achieved_ratio is None or limit_ratio >= ALL_RATIO:
         return limit_ratio
     factor = min(max(1.0 / achieved_ratio, 1.0 - CORRECTION_RATIO), 1.0 + CORRECTION_RATIO)
-    return round(min(limit_ratio * factor, ALL_RATIO), 3)
+    # Below its lowest load a unit takes no limit at all.
+    return round(min(max(limit_ratio * factor, min(limit_ratio, LOAD_RATIO_MIN)), ALL_RATIO), 3)
 
 
 def stage_key(mode: str, stage: int) -> str:

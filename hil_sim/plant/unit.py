@@ -46,6 +46,9 @@ STAGE_DOWN_SHARE = 0.3
 PANEL_DIRECT_DEGC = 52.0
 PANEL_CHARGE_DEGC = 55.0
 """What the panel of a unit on contacts is set to."""
+PANEL_ABOVE_K = 0.5
+PANEL_BELOW_K = 2.0
+"""So far above its set-point the panel cuts the unit down to its first stage, until it is so far below."""
 
 # Heat rise after a start: 65 % with 25 s, the rest with 120 s; power: up in 4 s, then 8 % above the steady value until
 # 15 s. Source: one measured start of a small brine unit (RWTH Aachen, modelica-buildings MeasuredHeatPumpData); times
@@ -126,6 +129,7 @@ class Unit:
         "_cold_source_s",
         "_flow_missing_s",
         "_hot_s",
+        "_panel_cut",
         "_thermostat_s",
         "alarm",
         "capacity_limit_ratio",
@@ -200,6 +204,7 @@ class Unit:
         self._body_slow_kj = 0.0
         self._flow_missing_s = 0.0
         self._hot_s = 0.0
+        self._panel_cut = False
         self._cold_source_s = 0.0
         self._thermostat_s = 0.0
 
@@ -384,6 +389,7 @@ class Unit:
             self.load_ratio = self.load_ratio_min
             self.stage = 1
             self.last_stage_s = instant_s
+            self._panel_cut = False
             self._flow_missing_s = self._hot_s = self._cold_source_s = self._thermostat_s = 0.0
 
     def _watch(
@@ -430,7 +436,11 @@ class Unit:
         if self.state is not State.RUNNING:
             wanted = 1
         elif self.kind.contacts:
-            wanted = allowed if self.leaving_degc <= self.setpoint_degc else 1
+            if self.leaving_degc > self.setpoint_degc + PANEL_ABOVE_K:
+                self._panel_cut = True
+            elif self.leaving_degc < self.setpoint_degc - PANEL_BELOW_K:
+                self._panel_cut = False
+            wanted = 1 if self._panel_cut else allowed
         else:
             wanted = self.stage
             if wanted < len(shares):

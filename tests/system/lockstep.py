@@ -21,9 +21,11 @@ from edge_agent.control.modes import Mode
 from edge_agent.control.orders import Order
 from edge_agent.control.report import CycleReport
 from edge_agent.image import ProcessImage
-from edge_agent.settings.model import SiteFile
-from hil_sim.plant.office import GroundOffice
+from edge_agent.settings.model import Performance, SiteFile
+from hil_sim.plant.office import UNIT_KINDS, GroundOffice
 from hil_sim.plant.truth import Truth
+from hil_sim.plant.unit import UnitKind
+from hil_sim.sequence_times import Marks
 from scheduling.plan import Plan
 
 TICK_S = 10
@@ -148,6 +150,21 @@ def site_file(**control: float) -> SiteFile:
             "control": {"cycle_s": 30.0, **control},
         }
     )
+
+
+UNIT_METER_POINTS = {f"em_hp{number}": ["electric_power"] for number in range(1, 5)}
+CONTACT_POINTS = (
+    "run_contact charge_contact stage_2_contact running_contact stage_2_running fault_contact remote_contact user_flow "
+    "source_flow heartbeat"
+).split()
+
+
+def unit_points(kind: UnitKind) -> tuple[list[str], list[str]]:
+    """What a unit's device shows always, and what it shows with flow."""
+    if kind.contacts:
+        return CONTACT_POINTS, ["user_supply_temperature"]
+    more = ["capacity_limit"] if kind.takes_capacity_limit else []
+    return [*UNIT_POINTS, *more, *(["stage_request", "stage_actual"] if kind.stages else [])], [*FLOW_POINTS]
 
 
 CAPACITIES = {f"hp{number}": {"direct": 600.0, "charge": 558.0} for number in range(1, 5)}
@@ -277,10 +294,15 @@ class Lockstep:
         kills: float = 0.0,
         down_s: float = 120.0,
         mode: Mode = Mode.AUTO,
+        kinds: Sequence[UnitKind] = UNIT_KINDS,
+        performance: Mapping[str, Performance] | None = None,
     ) -> None:
         self.random = random.Random(seed)  # noqa: S311 - a reproducible test
         self.site = site or site_file()
-        self.plant = GroundOffice(seed=seed, start_s=start_utc.timestamp())
+        self.plant = GroundOffice(seed=seed, start_s=start_utc.timestamp(), kinds=kinds)
+        self.performance = performance
+        self.marks = Marks()
+        self.unit_points = {name: unit_points(kind) for name, kind in zip(CAPACITIES, kinds, strict=True)}
         self.now_utc = start_utc
         self.plan_for = plan_for
         self.plan: Plan | None = None
@@ -298,7 +320,7 @@ class Lockstep:
         self.out: frozenset[str] = frozenset()
         self._die_after_writes: int | None = None
         self._dead_until_utc = start_utc
-        devices = [*CAPACITIES, "io1", *METER_POINTS]
+        devices = [*CAPACITIES, "io1", *METER_POINTS, *self.site.meters.units.values()]
         self._phase_s = {device: TICK_S * self.random.randrange(6) for device in devices}
         self._cycle_phase_s = TICK_S * self.random.randrange(3)
         self.controller = self._boot()
@@ -312,6 +334,7 @@ class Lockstep:
             save_memory=self._save,
             memory=self.saved,
             capacities=CAPACITIES,
+            performance=self.performance,
             steady=lambda: ("lockstep", self.now_utc.timestamp(), self.now_utc),
             last_number=max((outcome.number for outcome in self.trace.outcomes), default=0),
             unfinished=self._close_unknown(),
@@ -345,6 +368,7 @@ class Lockstep:
         value = round(value * steps[name]) / steps[name] if name in steps else value
         self.plant.command(device, name, value)
         self.writes.append((self.now_utc, point, value))
+        self.marks.note((device, name), value, instant_s=self.now_utc.timestamp())
         return WriteOutcome(verified=True, wrote=value, read_back=value, reason="")
 
     def truth(self) -> Truth:
@@ -358,9 +382,10 @@ class Lockstep:
             return
         now_utc = self.now_utc
         if device in CAPACITIES:
-            points = [*UNIT_POINTS, *(["capacity_limit"] if device in ("hp1", "hp2") else [])]
-            samples = [good(f"{device}.{name}", now_utc, self.plant.quantity(device, name), "") for name in points]
-            for name, flow in FLOW_POINTS.items():
+            points, warm = self.unit_points[device]
+            samples = [good(f"{device}.{name}", now_utc, self._shown(device, name), "") for name in points]
+            for name in warm:
+                flow = FLOW_POINTS[name]
                 point = f"{device}.{name}"
                 if self.plant.quantity(device, flow) >= 0.5:
                     samples.append(good(point, now_utc, self._noisy(self.plant.quantity(device, name)), "degC"))
@@ -368,9 +393,9 @@ class Lockstep:
                     samples.append(bad(point, now_utc, "degC", Cause.NO_FLOW))
             self.image.put(samples)
             return
-        names = STATION_POINTS if device == "io1" else METER_POINTS[device]
+        names = STATION_POINTS if device == "io1" else {**METER_POINTS, **UNIT_METER_POINTS}[device]
         for name in names:
-            value = self.plant.quantity(device, name)
+            value = self._shown(device, name)
             if "temperature" in name:
                 value = self._noisy(value)
             elif name == "heat_power":
@@ -379,6 +404,11 @@ class Lockstep:
         if device == "hm_source" and self.plant.quantity("hm_source", "flow") > 1.0:
             value = self._noisy(self.plant.quantity(device, "supply_temperature"))
             self.image.put([good("hm_source.supply_temperature", now_utc, value, "degC")])
+
+    def _shown(self, device: str, name: str) -> float:
+        value = self.plant.quantity(device, name)
+        self.marks.note((device, name), value, instant_s=self.now_utc.timestamp())
+        return value
 
     def _noisy(self, value: float) -> float:
         return round(value + self.random.gauss(0.0, 0.03), 2)

@@ -191,7 +191,7 @@ async def test_every_writable_point_is_written_and_proven(wire: str) -> None:
                     assert outcome.verified, (point, outcome)
                     assert plant.truth[server.name][spec.name] == pytest.approx(bound)
                     written += 1
-    assert written == 2 * (5 + 4 + 10)
+    assert written == 2 * (5 + 4 + 10 + 5 + 4)
 
 
 ELSEWHERE = {

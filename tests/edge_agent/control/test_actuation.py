@@ -96,6 +96,7 @@ def test_a_limit_is_corrected_by_what_was_learned_and_by_no_more_than_a_tenth(
 ) -> None:
     assert actuation._corrected(0.6, learned) == pytest.approx(expected, abs=1e-3)
     assert actuation._corrected(1.0, learned) == 1.0, "no limit stays no limit"
+    assert actuation._corrected(0.3, learned) >= 0.3, "a unit takes no limit below its lowest load"
 
 
 @pytest.mark.parametrize(("limit", "stage"), [(0.1, 1), (0.34, 1), (0.6, 1), (0.63, 2), (0.9, 2), (0.96, 3), (1.0, 3)])
