@@ -13,6 +13,7 @@ from drivers.device import Device
 from drivers.wire_budget import WireBudget
 from edge_agent import status
 from edge_agent.acquisition import BusWatch, Pending, Recorder
+from edge_agent.advising import Advising
 from edge_agent.clock import Clock
 from edge_agent.control.operation import Operation
 from edge_agent.control.report import CycleReport
@@ -42,6 +43,7 @@ class Answers:
         expectation: tariff and forecasts.
         planner: plans.
         operation: mode and orders in force.
+        advising: what following the plan would have saved.
         report: of control's last cycle.
     """
 
@@ -58,6 +60,7 @@ class Answers:
     expectation: Expectation
     planner: Planner
     operation: Operation
+    advising: Advising
     report: Callable[[], CycleReport | None]
 
     async def ping(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
@@ -82,6 +85,7 @@ class Answers:
             **status.tariff_dict(self.expectation.tariff, now_utc, zone=zone, facts=self.expectation.facts),
             **status.planner_dict(self.planner),
             **status.control_dict(self.report(), operation=self.operation),
+            "advice": status.advice_dict(self.advising.advice, so_far=await self.advising.so_far()),
             "forecast": {
                 name: status.forecast_dict(
                     forecast, self.expectation.weather, await self.expectation.skill(name, now_utc)

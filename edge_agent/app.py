@@ -21,6 +21,7 @@ from drivers.wire_budget import WireBudget
 from drivers.writing import WriteOutcome
 from edge_agent import local_api
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
+from edge_agent.advising import Advising, Now
 from edge_agent.answers import Answers
 from edge_agent.clock import SiteClock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
@@ -109,6 +110,7 @@ class Service:
         self.journal = Journal(store, clock)
         self._cycle = asyncio.Lock()
         self.operation = Operation(site, store=store, now_utc=clock.now_utc, steady=clock.steady, cycle=self._cycle)
+        self.advising = Advising(site, store=store)
         self.prover = Prover(
             site,
             devices=lambda: self.devices,
@@ -258,6 +260,7 @@ class Service:
             performance=self.configuration.performance,
         )
         await self.operation.prepare(self.controller)
+        await self.advising.prepare()
         await self.prover.tell_left_behind()
         self.planner = Planner(
             solver=self.solver,
@@ -381,7 +384,10 @@ class Service:
                     bands=self._bands(now_utc) if by_plan else BandOutlook(),
                     out=operation.units_out,
                 )
-                await operation.cycle_done(self.report.outcomes, now_utc)
+                await operation.cycle_done(self.report)
+            await self.advising.look(
+                Now(now_utc, operation.mode_now, self.planner.plan, self.planner.request, self.report.storage_kwh)
+            )
             self._plan_without_lost_units(now_utc)
             self.progress.mark("control")
             due_utc = next_instant(due_utc, self.clock.now_utc(), period_s=self.site.control.cycle_s)
@@ -428,6 +434,7 @@ class Service:
             expectation=self.expectation,
             planner=self.planner,
             operation=self.operation,
+            advising=self.advising,
             report=lambda: self.report,
         )
         lender = Lender(self.buses, shares=self.shares, elapsed_s=elapsed_s)

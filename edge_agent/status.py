@@ -12,6 +12,7 @@ from drivers.sample import Cause, Sample
 from drivers.wire_budget import WireBudget
 from edge_agent.acquisition import BusWatch
 from edge_agent.control.actuation import Load
+from edge_agent.control.advice import Advice, Score
 from edge_agent.control.operation import Operation
 from edge_agent.control.report import CycleReport
 from edge_agent.image import sample_dict
@@ -115,6 +116,35 @@ def tariff_dict(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo, facts: Fac
         "next_change": instant_text(change_utc),
         "next_band": None if change_utc is None else band_at(tariff, change_utc, zone=zone, facts=facts),
         "tariff_warnings": list(price.warnings),
+    }
+
+
+def advice_dict(advice: Advice, *, so_far: Score | None) -> dict[str, object]:
+    """What following the plan would have saved.
+
+    Args:
+        advice: what is remembered.
+        so_far: the open window as it stands; None without one.
+    """
+    total_cny = advice.total_cny
+    return {
+        "so_far": None if so_far is None else score_dict(so_far),
+        "last": score_dict(advice.scores[-1]) if advice.scores else None,
+        "total_saved_cny": None if total_cny is None else [round(cny, 2) for cny in total_cny],
+        "windows": len(advice.scores),
+        "windows_known": sum(score.saved_cny is not None for score in advice.scores),
+    }
+
+
+def score_dict(score: Score) -> dict[str, object]:
+    """The result of one window: intervals from the least to the most, and why there are none."""
+    return {
+        "from": instant_text(score.start_utc),
+        "to": instant_text(score.end_utc),
+        "actual_cny": None if score.actual_cny is None else round(score.actual_cny, 2),
+        "planned_cny": None if score.planned_cny is None else [round(cny, 2) for cny in score.planned_cny],
+        "saved_cny": None if score.saved_cny is None else [round(cny, 2) for cny in score.saved_cny],
+        "reason": score.obstacle or None,
     }
 
 

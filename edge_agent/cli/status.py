@@ -1,7 +1,7 @@
 """`edge-agent status`: what the running service is doing, on one screen."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -59,6 +59,38 @@ def _bus_line(common: Common, name: str, bus: Mapping[str, Any]) -> str:
     return pick(";", "; ").join(parts)
 
 
+def _advice_lines(common: Common, advice: Mapping[str, Any], *, local: Callable[[str | None], str]) -> Iterator[str]:
+    """What following the plan would have saved: the open window, the last one, and all known ones."""
+    from edge_agent.texts.catalogue import text  # noqa: PLC0415 - only for people
+
+    pick = common.pick
+    for key, zh, en in (("so_far", "至今", "so far"), ("last", "上次", "last")):
+        score = advice[key]
+        if score is None:
+            continue
+        begun, ended = local(score["from"]), local(score["to"])
+        if score["saved_cny"] is None:
+            words = text(score["reason"])
+            yield pick(
+                f"建议评分 {zh} {begun} 至 {ended}: 不能比较,{words.zh}",
+                f"advice {en}, {begun} to {ended}: cannot be compared, {words.en}",
+            )
+            continue
+        (low, high), actual = score["saved_cny"], score["actual_cny"]
+        yield pick(
+            f"建议评分 {zh} {begun} 至 {ended}: 实际电费 {actual:.0f} 元,照计划可省 {low:.0f} 至 {high:.0f} 元",
+            f"advice {en}, {begun} to {ended}: paid {actual:.0f} CNY, "
+            f"the plan would have saved {low:.0f} to {high:.0f} CNY",
+        )
+    if advice["total_saved_cny"] is not None and advice["windows_known"] > 1:
+        (low, high), count = advice["total_saved_cny"], advice["windows_known"]
+        yield pick(
+            f"建议评分 共 {count} 段: 照计划可省 {low:.0f} 至 {high:.0f} 元(按计划的模型,不含需量电费)",
+            f"advice, {count} windows: the plan would have saved {low:.0f} to {high:.0f} CNY "
+            "(by the planner's model, without the demand charge)",
+        )
+
+
 def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iterator[str]:
     from edge_agent.texts.catalogue import text  # noqa: PLC0415 - only for people
     from scheduling.tariff.bands import BAND_ZH  # noqa: PLC0415
@@ -106,6 +138,7 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
             f"计划 {made} 制定 ({plan['method']}),{cost_cny} 元{gap};理由: edge-agent plan --why",
             f"plan made {made} ({plan['method']}), {cost_cny} CNY{gap}; reasons: edge-agent plan --why",
         )
+    yield from _advice_lines(common, answer["advice"], local=local)
     for name, uplink in answer["uplinks"].items():
         link = pick("已连接", "connected") if uplink["connected"] else pick("未连接", "not connected")
         due, held, backlog = (uplink[key] for key in ("due", "acknowledged", "backlog"))

@@ -6,18 +6,19 @@ takes back by itself in `control.step_down`.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from edge_agent.control.command import Alarm, Outcome
+from edge_agent.control.command import Alarm
 from edge_agent.control.memory import ControlMemory
 from edge_agent.control.modes import Mode, ModeState, Refusal, request_mode, start_mode, write_mode
 from edge_agent.control.order_rules import judge_order, next_time, storage_of, warnings
 from edge_agent.control.orders import Order, OrderKind, Orders, read_orders, write_orders
+from edge_agent.control.report import CycleReport
 from edge_agent.control.step_down import (
     JUMP_S,
     RULES,
@@ -140,6 +141,7 @@ class Operation:
         self._audit_checked_utc: datetime | None = None
         self._evidence = Evidence()
         self._not_kept: set[str] = set()
+        self._advised: dict[str, str] = {}
         self._began = False
         self._calm_cycles = 0
 
@@ -222,14 +224,26 @@ class Operation:
             self._kept_utc = now_utc
             await self._keep_down()
 
-    async def cycle_done(self, outcomes: Iterable[Outcome], now_utc: datetime) -> None:
+    async def cycle_done(self, report: CycleReport) -> None:
         """After a cycle that did not break: what became of its commands may take a unit out of control."""
         self._calm_cycles += 1
         if self._calm_cycles >= CALM_CYCLES and self._kept.control_failures:
             self._kept = replace(self._kept, control_failures=0)
         before = self._kept.state
-        self._kept = replace(self._kept, state=weigh_units(before, outcomes, now_utc=now_utc))
+        self._kept = replace(self._kept, state=weigh_units(before, report.outcomes, now_utc=report.instant_utc))
         await self._note_changes(before)
+        await self._record_advice(report)
+
+    async def _record_advice(self, report: CycleReport) -> None:
+        """In mode advise: chains what each unit should do to the audit, whenever it changes."""
+        if self.mode_now is not Mode.ADVISE:
+            self._advised = {}
+            return
+        for name, want in report.wants.items():
+            wanted = (want.mode or "on") if want.on else "off"
+            if self._advised.get(name) != wanted:
+                self._advised[name] = wanted
+                await self._tell(by="advise", cause=want.because, point=name, wanted=wanted, outcome="advised")
 
     def _jumped(self) -> bool:
         epoch, steady_s, site_utc = self._steady()

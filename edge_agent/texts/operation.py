@@ -177,6 +177,17 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "已确认,但原因还在,仍是降级状态,见 edge-agent status",
             "acknowledged, but a cause is still there: see edge-agent status",
         ),
+        # the score of advise
+        "advice_too_short": Text("不满 6 小时", "less than six hours"),
+        "advice_not_measured": Text("电表或热量表读数不全", "the electricity or heat meter was not read all the time"),
+        "advice_storage_unknown": Text("结束时蓄热量未知", "the heat left in the tanks was not known at the end"),
+        "advice_no_heat_planned": Text("计划里几乎不用热", "the plan makes hardly any heat"),
+        "advice_load_differs": Text(
+            "实际用热与预计相差三成以上", "the heat used differs from the expected by more than three tenths"
+        ),
+        "advice_other_heat": Text(
+            "计划用到其他热源,没有计价", "the plan uses another source of heat, which is not priced here"
+        ),
         "orders_end_with_mode": Text("人工指令同时结束", "the operator's orders end with it"),
     }
 )

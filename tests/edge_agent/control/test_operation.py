@@ -11,6 +11,8 @@ from edge_agent.control.command import Command, Kind, Outcome, Verdict
 from edge_agent.control.memory import ControlMemory
 from edge_agent.control.modes import Mode
 from edge_agent.control.operation import ORDERS_KEY, Operation
+from edge_agent.control.report import CycleReport
+from edge_agent.control.want import Want
 from edge_agent.errors import RefusedByInterlock, StoreFault
 from edge_agent.store.rows import AuditEntry
 from edge_agent.texts.catalogue import text
@@ -55,6 +57,7 @@ class Service:
         self.memory: ControlMemory = kit.memory()
         self.disk = disk
         self.seen: dict[str, object] = {}
+        self.wants: dict[str, Want] = {}
         self.wall_s = 0.0
         self.operation = Operation(
             kit.site(),
@@ -81,7 +84,7 @@ class Service:
             self.now_utc += timedelta(seconds=30)
             self.wall_s += 30.0
             await self.operation.look(self.now_utc, store_refuses=store_refuses)
-            await self.operation.cycle_done(outcomes, self.now_utc)
+            await self.operation.cycle_done(CycleReport(self.now_utc, tuple(outcomes), wants=self.wants))
 
     def shown(self) -> tuple[str, bool, list[str]]:
         """Mode in force, whether a plan is followed, and the alarms."""
@@ -372,3 +375,16 @@ async def test_every_alarm_is_worded(kit: SimpleNamespace) -> None:
         assert "?" not in words.zh + words.en
         assert words.hint_zh
         assert words.hint_en
+
+
+async def test_in_advise_what_each_unit_should_do_is_recorded_when_it_changes(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    service.wants = {"hp1": Want(on=True, mode="direct"), "hp2": Want(on=False)}
+    await service.goes_on(5)
+    assert service.disk.entries == []  # auto: the commands themselves are recorded
+    await service.mode("advise")
+    await service.goes_on(5)
+    service.wants = {"hp1": Want(on=True, mode="charge"), "hp2": Want(on=False)}
+    await service.goes_on(5)
+    advised = [(entry.point, entry.wanted) for entry in service.disk.entries if entry.outcome == "advised"]
+    assert advised == [("hp1", "direct"), ("hp2", "off"), ("hp1", "charge")]
