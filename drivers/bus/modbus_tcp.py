@@ -18,6 +18,7 @@ from dataclasses import replace
 from pymodbus.pdu import DecodePDU, ModbusPDU
 
 from drivers.bus.base import BusCounts, Span, UnitTiming, refusal
+from drivers.bus.host_keeper import HostKeeper
 from drivers.bus.host_pace import LATEST_LEARNED_MAX_S, HostPace
 from drivers.bus.mbap import Connection, Frame
 from drivers.bus.modbus_pdu import fault_of, read_request, reads, values_of, write_request
@@ -31,10 +32,6 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 TIMEOUT_S = 1.0
 TURNAROUND_TYPICAL_S = 0.005
-RECONNECT_FIRST_S = 0.5
-RECONNECT_MAX_S = 8.0
-RECONNECT_JITTER_RATIO = 0.25
-"""Each pause is longer or shorter by up to this share, so that many controllers do not come back in step."""
 SILENT_MAX = 3
 """Answers missing in a row, with not a byte from anybody, before the connection itself is suspected and made anew."""
 LATE_MAX = 3
@@ -88,16 +85,12 @@ class ModbusTcpBus:
         self.name = name
         self.counts = BusCounts()
         self.cost = LineCost.tcp(turnaround_s=TURNAROUND_TYPICAL_S)
-        self._host = host
-        self._port = port
         self._elapsed_s = elapsed_s
-        self._timeout_s = timeout_s
         self._depth = depth
         self._lenient_ids = lenient_ids
         self.pace = HostPace(name, timeout_s=timeout_s, lenient_ids=lenient_ids, connect_delay_s=connect_delay_s)
         self._free_at_s: dict[int, float] = {}  # units that need a rest after their answer
         self._decoder = DecodePDU(is_server=False)
-        self._dice = random.Random()  # noqa: S311 - jitter, not a secret
         self._writes: deque[Job] = deque()
         self._reads: deque[Job] = deque()
         self._in_flight: dict[int, Job] = {}
@@ -105,7 +98,7 @@ class ModbusTcpBus:
         self._heard_at_s: dict[int, float] = {}
         self._openings_lost = 0
         # Goes on over reconnects, and begins anywhere: some gateways answer old requests on a new one.
-        self._number = self._dice.randint(1, NUMBER_MAX)
+        self._number = random.randint(1, NUMBER_MAX)  # noqa: S311 - no secret
         self._busy_since_s = 0.0
         self._rest_until_s = float("-inf")
         self._wake_up: asyncio.TimerHandle | None = None
@@ -114,15 +107,17 @@ class ModbusTcpBus:
         self._answered_units: set[int] = set()
         self._late_row = 0
         self._strange_told = False
-        self._connection: Connection | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._needed = asyncio.Event()
-        self._tried = asyncio.Event()
-        self._pausing = False
-        self._why = "no connection"  # at present
-        self._fruitless = 0  # connections and attempts in a row that brought no answer
         self._connected_before = False
-        self._down_since_s: float | None = None
+        self._keeper = HostKeeper(
+            name,
+            host=host,
+            port=port,
+            timeout_s=timeout_s,
+            new_connection=self._new_connection,
+            on_made=self._on_made,
+            on_missing=self._refuse_waiting,
+            elapsed_s=elapsed_s,
+        )
 
     def expect(self, unit: int, timing: UnitTiming) -> None:
         """Tells the pace of a unit, before `open`."""
@@ -134,20 +129,11 @@ class ModbusTcpBus:
 
     async def open(self) -> None:
         """Makes the connection; a host that is not there is tried again in the background, with growing pauses."""
-        if self._keeper is None:
-            self._tried.clear()
-            self._needed.set()
-            # `close` is its parent: a bus may be opened long before, and closed long after, any task group.
-            self._keeper = asyncio.get_running_loop().create_task(self._keep(), name=f"connection {self.name}")
-        await self._tried.wait()
+        await self._keeper.start()
 
     async def close(self) -> None:
         """Ends the connection; waiting callers get `LineDown`."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-        self._tried.set()
+        await self._keeper.stop()
         self._drop("closed", repeat=False)
         self._refuse_waiting("closed")
         if self._wake_up is not None:
@@ -198,10 +184,10 @@ class ModbusTcpBus:
         self, request: ModbusPDU, *, writes: bool, permit: Callable[[], bool] | None = None
     ) -> ModbusPDU:
         """Queues a request and returns its checked answer. Cancelling the caller does not cancel a sent request."""
-        if self._keeper is None:
+        if not self._keeper.running:
             raise LineDown(f"{self.name}: closed")
-        if self._pausing:
-            raise LineDown(f"{self.name}: {self._why}")
+        if self._keeper.pausing:
+            raise LineDown(f"{self.name}: {self._keeper.why}")
         if len(self._writes) + len(self._reads) >= WAITING_MAX:
             raise LineDown(f"{self.name}: {WAITING_MAX} requests are waiting already")
         pdu = bytes((request.function_code,)) + request.encode()
@@ -217,10 +203,10 @@ class ModbusTcpBus:
 
     def _pump(self) -> None:
         """Sends what may be sent now; commands before polling."""
-        connection = self._connection
+        connection = self._keeper.connection
         if connection is None:
             if self._writes or self._reads:
-                self._needed.set()
+                self._keeper.need()
             return
         now_s = self._elapsed_s()
         wake_s = self._rest_until_s
@@ -231,7 +217,7 @@ class ModbusTcpBus:
             if self._lenient_ids and any(missed.here for missed in self._missed_of(job.unit)):
                 (self._reads if reads(job.request) else self._writes).appendleft(job)
                 self._drop("an answer is missing, and its number would not tell", repeat=True)
-                self._needed.set()
+                self._keeper.need()
                 return
             if job.permit is not None and not job.permit():
                 job.settle(
@@ -329,7 +315,7 @@ class ModbusTcpBus:
         self._silent += 1
         self._silent_units.add(job.unit)
         self.pace.missed(job.unit)
-        self._say_up()
+        self._keeper.up()
         if self._lenient_ids and job.opening:
             # The next request to this unit opens a connection as well: a host that loses those must get its delay now.
             self._openings_lost += 1
@@ -354,7 +340,7 @@ class ModbusTcpBus:
 
     def _on_frame(self, connection: Connection, frame: Frame) -> None:
         """Judges a frame: the answer, a late one, a stray one, or a fault."""
-        if connection is not self._connection:
+        if connection is not self._keeper.connection:
             return
         self._silent = 0
         self._silent_units.clear()
@@ -384,7 +370,6 @@ class ModbusTcpBus:
         self.pace.answered(job.unit, now_s - job.sent_s)
         if job.alone or job.passed:
             self.pace.passed(in_vain=job.alone)
-        self._fruitless = 0
         self._late_row = 0
         self._answered_units.add(job.unit)
         guard_s = self.pace.guard_s(job.unit)
@@ -397,7 +382,7 @@ class ModbusTcpBus:
         lost = any(missed.opening and missed.unit == job.unit for missed in self._given_up.values())
         if lost and connection.answer_count == 1:
             self.pace.lost_first_request()
-        self._say_up()
+        self._keeper.fruitful()
 
     def _is_late(self, frame: Frame) -> bool:
         """Whether a frame is a late answer of a unit that owes one, where numbers do not tell; learns how late."""
@@ -448,8 +433,9 @@ class ModbusTcpBus:
         self._take(job)
         self._give_up(job)
         job.settle(None, ProtocolFault(f"{self.name}: {fault}"))
-        if self._connection is not None and self._connection.answer_count == 0 and not self._others_heard(job.unit):
-            self._fruitless += 1
+        connection = self._keeper.connection
+        if connection is not None and connection.answer_count == 0 and not self._others_heard(job.unit):
+            self._keeper.fruitless()
         self._drop(fault, repeat=True)
         self._pump()
 
@@ -463,7 +449,7 @@ class ModbusTcpBus:
         return any(heard_s > since_s for other, heard_s in self._heard_at_s.items() if other != unit)
 
     def _on_babble(self, connection: Connection, received: bytes) -> None:
-        if connection is not self._connection:
+        if connection is not self._keeper.connection:
             return
         fault = f"not a Modbus TCP frame: {received[:8].hex(' ')}"
         self.counts.stray_bytes += len(received)
@@ -475,89 +461,46 @@ class ModbusTcpBus:
 
     # ---------------------------------------------------------------------------------------------------- connection
 
-    async def _keep(self) -> None:
-        """Makes the connection whenever one is needed, until the bus is closed; a fault of its own does not end it."""
-        while True:
-            try:
-                await self._keep_connected()
-            except Exception:
-                log.exception("connection keeper failed bus=%s", self.name)
-                self._fruitless += 2
-
-    async def _keep_connected(self) -> None:
-        while True:
-            await self._needed.wait()
-            while self._connection is None:
-                if self._fruitless > 1:
-                    await self._pause()
-                if await self._connect():
-                    break
-                self._fruitless += 1 + (self._fruitless == 0)
-                self._refuse_waiting(self._why)
-            self._needed.clear()
-            self._tried.set()
-            self._pump()
-
-    async def _pause(self) -> None:
-        self._refuse_waiting(self._why)
-        self._pausing = True
-        self._tried.set()
-        try:
-            await asyncio.sleep(pause_s(self._fruitless - 1, self._dice))
-        finally:
-            self._pausing = False
-
-    async def _connect(self) -> bool:
-        """One attempt."""
-        connection = Connection(
+    def _new_connection(self) -> Connection:
+        return Connection(
             on_frame=self._on_frame, on_babble=self._on_babble, on_end=self._on_end, elapsed_s=self._elapsed_s
         )
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await asyncio.get_running_loop().create_connection(lambda: connection, self._host, self._port)
-        except (OSError, UnicodeError) as error:  # a time-out is an OSError; a host name may be none
-            self._why = f"{self._host}:{self._port} is not there: {str(error) or 'no connection in time'}"
-            self._say_down(str(error) or "no connection in time")
-            return False
-        if not connection.alive:
-            return False
-        # Their answers may come on this connection: some gateways answer on the newest one.
+
+    def _on_made(self, connection: Connection) -> None:
+        """A connection is there: what waits may be sent."""
+        # Late answers may come on this connection: some gateways answer on the newest one.
         self._given_up = {
             number: replace(missed, opening=False, here=False) for number, missed in self._given_up.items()
         }
         self._answered_units.clear()
         self._silent, self._late_row = 0, 0
         self._silent_units.clear()
-        self._connection = connection
         self.counts.reopened += self._connected_before
         self._connected_before = True
         self._rest_until_s = connection.made_s + self.pace.connect_delay_s
-        return True
+        self._pump()
 
     def _on_end(self, connection: Connection, reason: str) -> None:
         """The host has ended the connection."""
-        if connection is not self._connection:
+        if connection is not self._keeper.connection:
             return
         idle = not (self._in_flight or self._writes or self._reads)
         age_s = self._elapsed_s() - connection.made_s
         if connection.answer_count == 0 and not (idle and age_s > AT_ONCE_S):
             if age_s <= AT_ONCE_S:
                 reason = f"{reason}, at once; it may take one client only and have one already"
-            self._fruitless += 1
-            self._say_down(reason)
-            self._needed.set()
+            self._keeper.fruitless()
+            self._keeper.down(reason)
+            self._keeper.need()
         self._drop(reason, repeat=True)
         if not idle:
-            self._needed.set()
+            self._keeper.need()
         # An idle connection that the host has closed is made again when the next request needs it, without a word.
 
     def _drop(self, reason: str, *, repeat: bool) -> None:
         """Gives up the connection; reads that were under way are sent once more on the next one."""
-        connection, self._connection = self._connection, None
-        if connection is None:
+        if not self._keeper.drop(reason):
             return
-        connection.drop()
-        self._why = reason
         for job in reversed(tuple(self._in_flight.values())):
             self._take(job)
             self._give_up(job)
@@ -573,26 +516,3 @@ class ModbusTcpBus:
         for queue in (self._writes, self._reads):
             while queue:
                 queue.popleft().settle(None, LineDown(f"{self.name}: {reason}"))
-
-    def _say_down(self, reason: str) -> None:
-        if self._down_since_s is None:
-            self._down_since_s = self._elapsed_s()
-            log.warning("connection is down bus=%s host=%s:%d reason=%s", self.name, self._host, self._port, reason)
-
-    def _say_up(self) -> None:
-        """Said when a request has been answered, or at least not been turned away."""
-        if self._down_since_s is not None:
-            log.warning(
-                "connection is back bus=%s host=%s:%d down_s=%.1f",
-                self.name,
-                self._host,
-                self._port,
-                self._elapsed_s() - self._down_since_s,
-            )
-            self._down_since_s = None
-
-
-def pause_s(attempts: int, dice: random.Random) -> float:
-    """Returns the pause before the next attempt after so many in vain: doubling, scattered, never above the cap [s]."""
-    base_s = min(RECONNECT_MAX_S, RECONNECT_FIRST_S * 2.0 ** min(16, attempts - 1))
-    return min(RECONNECT_MAX_S, base_s * (1 + RECONNECT_JITTER_RATIO * dice.uniform(-1, 1)))

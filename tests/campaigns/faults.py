@@ -8,8 +8,7 @@ the faulty unit that is not answered as it should holds the line for time-out, r
 fails, and whoever becomes due meanwhile waits. "excused" counts such intervals, "worst / bound" shows the interval
 farthest from its period and what the judge allows for it (`hil_sim.bus_periods`). Over TCP there is none.
 
-What no master can do: where a slave answers out of order, several identical requests cannot be told apart on a serial
-line (`drivers.bus.partner`); no scenario asks for that.
+No scenario asks for what no master can do; the limit is printed below the table (`drivers.bus.partner` says more).
 
 The last line is one JSON object with the counts; exit status 1 when a scenario failed. The same seed plays the same
 run.
@@ -28,6 +27,8 @@ from hil_sim.scenario import load, names
 
 PARALLEL_DEFAULT = 1
 """The agent measures time: two runs at once on two cores is the most that still means something."""
+NOT_POSSIBLE = """not tried, because no master can do it: on a serial line a slave that answers several identical requests
+in another order than they were asked; nothing in the frames tells the answers apart."""
 LIMIT_S = 900.0
 """Longest wall time of one run."""
 TAIL_CHARS = 2000
@@ -64,6 +65,7 @@ def main() -> int:
             print(_row(_cells(result)), flush=True)
             for text in (*result.get("failures", ()), *result.get("expectations_missed", ())):
                 print(f"    {str(text)[:TAIL_CHARS]}", flush=True)
+    print(NOT_POSSIBLE)
     failed = [result["scenario"] for result in results if not _good(result)]
     summary = {
         "target": "faults",

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from drivers.bus.base import Span, UnitTiming
-from drivers.bus.modbus_tcp import RECONNECT_MAX_S, SILENT_MAX, ModbusTcpBus, pause_s
+from drivers.bus.host_keeper import RECONNECT_MAX_S, pause_s
+from drivers.bus.modbus_tcp import SILENT_MAX, ModbusTcpBus
 from drivers.errors import DriverError, LineDown, NoAnswer, ProtocolFault, WriteForbidden
 from edge_agent.clock import elapsed_s
 from hil_sim.devices.tcp import TcpServer, id_off_by_one, id_zero, serve_tcp, wrong_count
