@@ -16,6 +16,8 @@ DEAD_SHARE_MAX = 0.05
 """Share of a line's time that all dead units together may take."""
 DEAD_LINE_SHARE_MAX = 0.5
 """... and where nobody answers at all: there is nobody to be protected."""
+OUT_MISSES = 2
+"""A line is out when each of its units failed at least so often in a row."""
 PROBE_MIN_S = 10.0
 """A dead unit is tried again after this wall time at the earliest."""
 FAILING_SHARE_MAX = 0.2
@@ -99,12 +101,13 @@ class SilenceBudget:
     into the time that it no longer takes. A unit that fails but is not dead yet draws on a common account that refills
     with a fifth of the time.
 
-    Where all units are dead, it is the line or the host that is: each is tried every 10 s, and when the first one
-    answers, the others are tried at once.
+    Where all units fail, it is the line or the host that is out: each dead one is tried every 10 s, and when the first
+    one answers, the others are tried at once.
     """
 
     def __init__(self) -> None:
         self._units: set[int] = set()
+        self._misses: Counter[int] = Counter()  # in a row
         self._slots_s: dict[int, float] = {}
         self._costs_s: dict[int, float] = {}
         self._tried_s: dict[int, float] = {}
@@ -123,15 +126,15 @@ class SilenceBudget:
     @property
     def probe_interval_s(self) -> float:
         """Wall time after which each dead unit is probed again, with as many dead units as there are now [s]."""
-        share_max = DEAD_LINE_SHARE_MAX if self._all_dead else DEAD_SHARE_MAX
+        share_max = DEAD_LINE_SHARE_MAX if self._line_is_out else DEAD_SHARE_MAX
         return max(PROBE_MIN_S, sum(self._costs_s.values()) / share_max)
 
     @property
-    def _all_dead(self) -> bool:
-        return bool(self._units) and self._units <= self._slots_s.keys()
+    def _line_is_out(self) -> bool:
+        return bool(self._units) and all(self._misses[unit] >= OUT_MISSES for unit in self._units)
 
     def expect(self, unit: int) -> None:
-        """Notes that a unit hangs on the line; only who knows all of them can tell a dead line from dead units."""
+        """Notes that a unit hangs on the line; only who knows all of them can tell a line from its units."""
         self._units.add(unit)
 
     def missed(self, unit: int, *, cost_s: float, now_s: float, dead: bool) -> None:
@@ -144,6 +147,7 @@ class SilenceBudget:
             dead: whether the unit is given up.
         """
         self._miss_s = cost_s
+        self._misses[unit] += 1
         if unit in self._slots_s:  # a probe of a dead unit is paid by its slot
             self._probed_s = now_s
         else:
@@ -158,17 +162,18 @@ class SilenceBudget:
             self._tried_s[unit] = now_s
 
     def heard(self, unit: int, *, now_s: float) -> None:
-        """Notes that a unit answers; if it was dead, the slots of those still dead close ranks.
+        """Notes that a unit answers; if it was dead, or nobody else answered, those still dead close ranks.
 
         Args:
             unit: who answered.
             now_s: stop-watch [s].
         """
-        if unit not in self._slots_s:
+        line_is_back = self._line_is_out
+        self._misses[unit] = 0
+        if unit not in self._slots_s and not line_is_back:
             return
-        line_is_back = self._all_dead
-        del self._slots_s[unit]
-        del self._costs_s[unit], self._tried_s[unit]
+        for kept in (self._slots_s, self._costs_s, self._tried_s):
+            kept.pop(unit, None)
         free_s = self._probed_s  # a probe in vain is paid by the time since the one before, whoever that went to
         for other in sorted(self._slots_s, key=self._slots_s.__getitem__):
             pause_s = self._costs_s[other] / DEAD_SHARE_MAX
@@ -181,7 +186,7 @@ class SilenceBudget:
         """Whether a unit whose last request was not answered may be asked now."""
         if unit in self._slots_s:
             slot_s = self._slots_s[unit]
-            if self._all_dead:
+            if self._line_is_out:
                 slot_s = min(slot_s, self._tried_s[unit] + self.probe_interval_s)
             return now_s >= slot_s
         return self._account_s(now_s) < BURST_MISSES * self._miss_s or not self._miss_s

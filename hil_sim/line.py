@@ -371,7 +371,8 @@ class SerialLine:
         if not answer:
             return
         if late_s > 0:
-            self._log.postpone(device.name, taken_s=taken_s, now_s=self._now_s(), late_s=late_s)
+            end_s = self._now_s()
+            self._log.postpone(device.name, begin_s=taken_s, end_s=end_s, left_s=end_s + late_s)
             heapq.heappush(self._late, (answer_s + late_s, unit, answer))
             return
         self._put(answer, answer_s)

@@ -53,9 +53,9 @@ class WireLog:
         """Notes that a request keeps the line waiting."""
         self.held_s[device].append(instant_s)
 
-    def postpone(self, device: str, *, taken_s: float, now_s: float, late_s: float) -> None:
-        """Notes that the answer made between two instants [simulated s] leaves late [s]."""
-        self.late[device].append((taken_s, now_s, now_s + late_s))
+    def postpone(self, device: str, *, begin_s: float, end_s: float, left_s: float) -> None:
+        """Notes that the answer made between two instants [simulated s] leaves late, when [simulated s]."""
+        self.late[device].append((begin_s, end_s, left_s))
 
     def left_s(self, device: str, taken_s: float) -> float:
         """When the answer left that carried what a device took at an instant [simulated s]; if it was late."""

@@ -251,7 +251,17 @@ class LineTalk:
                 received = b""
                 if not partner.owed:
                     break
+            else:
+                self._expect_the_rest(received)
         return False
+
+    def _expect_the_rest(self, received: bytes) -> None:
+        """Counts silence from the end of a late answer that has begun: what holds bytes back hands them over in parts.
+
+        A request that were sent between two parts would be talked over.
+        """
+        missing = max((partner.missing(received) for partner in list(self._partners.values())), default=0)
+        self.idle_at_s += max(0, missing) * self._character_s
 
     def _find_late(self, received: bytes, *, but: Exchange[Any] | None = None) -> bool:
         """Searches owed answers in bytes that belong to nobody; each teaches how late its partner can be."""
@@ -304,6 +314,8 @@ class LineTalk:
         self._stray = (self._stray + data)[-RECEIVED_MAX:]
         if self._find_late(self._stray):
             self._stray = b""
+        else:
+            self._expect_the_rest(self._stray)
 
     def test_echo(self, test: Exchange[Any], partner: Partner) -> None:
         """Finds out whether the adapter hears itself, before an answer is expected that an echo would imitate.

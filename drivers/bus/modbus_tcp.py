@@ -40,8 +40,8 @@ LAG_MAX = 16
 """A host that answers so many requests behind is started afresh at once."""
 AT_ONCE_S = 1.0
 """A connection that the host ends within this time without an answer was not wanted."""
-OVERDUE_MAX = 8
-"""Requests that may be overdue on one connection; beyond that the others wait."""
+PASSING_MAX = 2
+"""Requests that may pass overdue ones without an answer from anybody: a host that is behind must not be flooded."""
 OTHERS_HEARD_S = 30.0
 """A host of which another unit was heard within this time is not taken for broken because of one that is not."""
 GIVEN_UP_MAX = 512
@@ -106,6 +106,7 @@ class ModbusTcpBus:
         self._silent_units: set[int] = set()
         self._answered_units: set[int] = set()
         self._late_row = 0
+        self._passing = 0  # requests that passed overdue ones since the last answer
         self._strange_told = False
         self._connected_before = False
         self._keeper = HostKeeper(
@@ -231,7 +232,9 @@ class ModbusTcpBus:
     def _may_send(self) -> bool:
         """Whether one more request may be under way; who is overdue does not count, within limits."""
         overdue = sum(job.overdue for job in self._in_flight.values())
-        return overdue <= OVERDUE_MAX and len(self._in_flight) - overdue < self._depth
+        if overdue and (self._passing >= PASSING_MAX or any(job.alone for job in self._reads)):
+            return False
+        return len(self._in_flight) - overdue < self._depth
 
     def _grow_overdue(self, job: Job) -> None:
         job.overdue = True
@@ -258,7 +261,7 @@ class ModbusTcpBus:
                 if job.future.done():  # its caller has gone before anything was sent
                     queue.remove(job)
                     continue
-                if overdue and (job.alone or job.unit in overdue):
+                if job.unit in overdue:
                     continue
                 free_s = self._free_at_s.get(job.unit, now_s)
                 if free_s <= now_s:
@@ -273,6 +276,7 @@ class ModbusTcpBus:
             self._busy_since_s = self._elapsed_s()
         job.number, job.sent_s, job.opening = number, self._elapsed_s(), connection.sent_count == 0
         job.overdue, job.passed = False, any(other.overdue for other in self._in_flight.values())
+        self._passing += job.passed
         self._in_flight[number] = job
         self._given_up.pop(number, None)
         self.counts.requests += 1
@@ -370,7 +374,7 @@ class ModbusTcpBus:
         self.pace.answered(job.unit, now_s - job.sent_s)
         if job.alone or job.passed:
             self.pace.passed(in_vain=job.alone)
-        self._late_row = 0
+        self._late_row = self._passing = 0
         self._answered_units.add(job.unit)
         guard_s = self.pace.guard_s(job.unit)
         if guard_s:
@@ -473,7 +477,7 @@ class ModbusTcpBus:
             number: replace(missed, opening=False, here=False) for number, missed in self._given_up.items()
         }
         self._answered_units.clear()
-        self._silent, self._late_row = 0, 0
+        self._silent = self._late_row = self._passing = 0
         self._silent_units.clear()
         self.counts.reopened += self._connected_before
         self._connected_before = True

@@ -242,6 +242,11 @@ class Partner:
                 return delay_s
         return None
 
+    def missing(self, received: bytes) -> int:
+        """How many characters are still to come of an owed answer that has begun; 0: none has."""
+        places = [(owed.exchange.answer_length, received.find(owed.exchange.head)) for owed in self.owed]
+        return max((length - (len(received) - place) for length, place in places if place >= 0), default=0)
+
     def lengthen(self, delay_s: float) -> bool:
         """Believes later answers possible if this one was later than believed; returns whether."""
         if delay_s <= self.latest_answer_s:

@@ -292,7 +292,6 @@ class TcpServer:
             code = faults.gateway_codes.get(unit, GATEWAY_TARGET_SILENT)
             return self._numbered(with_header(request, exception_answer(pdu[0], code))), faults.late_s
         device.requested(pdu[0])
-        taken_s = self._now_s()
         try:
             content = device.answer(pdu)
         except Exception:  # one request that breaks a device must not end the port for the rest of the run
@@ -303,10 +302,17 @@ class TcpServer:
         frame = with_header(request, content)
         if self.disturbance is not None:
             frame = self.disturbance(device.name, frame)
-        late_s = device.late_s + faults.late_s
-        if late_s and self._log is not None:
-            self._log.postpone(device.name, taken_s=taken_s, now_s=self._now_s(), late_s=late_s)
-        return self._numbered(frame), late_s
+        return self._numbered(frame), device.late_s + faults.late_s
+
+    def now_s(self) -> float:
+        """Simulated time [s since 1970]."""
+        return self._now_s()
+
+    def postponed(self, unit: int, *, begin_s: float, end_s: float, left_s: float) -> None:
+        """Notes that the answer which a unit made between two instants leaves late [simulated s]."""
+        device = self._devices.get(unit)
+        if self._log is not None and device is not None:
+            self._log.postpone(device.name, begin_s=begin_s, end_s=end_s, left_s=left_s)
 
     def _numbered(self, frame: bytes) -> bytes:
         change = self.faults.change_id
@@ -325,7 +331,7 @@ class _Client(asyncio.Protocol):
         self._received = b""
         self._request_count = 0
         self._waiting = 0
-        self._kept: deque[bytes] = deque()
+        self._kept: deque[tuple[bytes, int, float, float]] = deque()  # and whose it is, made from when to when
         self._free_at_s = 0.0
         self._heard_at_s = 0.0
         self._idle: asyncio.TimerHandle | None = None
@@ -391,15 +397,20 @@ class _Client(asyncio.Protocol):
         if self._transport is None:
             return
         faults = self._server.faults
+        begin_s = self._server.now_s()
         frame, late_s = self._server.answer(request)
+        made = frame, request[UNIT_PLACE], begin_s, self._server.now_s()
         if not frame:
             self._waiting -= 1
             return
         if faults.behind:
-            self._kept.append(frame)
+            self._kept.append(made)
             if len(self._kept) <= faults.behind:
                 return
-            frame = self._kept.popleft()
+            made = self._kept.popleft()
+        frame, unit, begin_s, end_s = made
+        if late_s > 0 or faults.behind:
+            self._server.postponed(unit, begin_s=begin_s, end_s=end_s, left_s=self._server.now_s() + late_s)
         if late_s > 0:
             self._loop.call_later(late_s, self._send, frame)
         else:

@@ -27,8 +27,8 @@ from hil_sim.scenario import load, names
 
 PARALLEL_DEFAULT = 1
 """The agent measures time: two runs at once on two cores is the most that still means something."""
-NOT_POSSIBLE = """not tried, because no master can do it: on a serial line a slave that answers several identical requests
-in another order than they were asked; nothing in the frames tells the answers apart."""
+NOT_POSSIBLE = """not tried, because no master can do it: on a serial line a slave that answers several identical
+requests in another order than they were asked; nothing in the frames tells the answers apart."""
 LIMIT_S = 900.0
 """Longest wall time of one run."""
 TAIL_CHARS = 2000

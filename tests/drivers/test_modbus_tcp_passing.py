@@ -9,7 +9,7 @@ import pytest
 
 from drivers.bus.base import Span
 from drivers.bus.host_pace import GIVES_WAY_MIN_S, PASSED_IN_VAIN_MAX
-from drivers.bus.modbus_tcp import ModbusTcpBus
+from drivers.bus.modbus_tcp import PASSING_MAX, ModbusTcpBus
 from drivers.errors import NoAnswer, ProtocolFault
 from drivers.link import LineShare, UnitLink
 from edge_agent.clock import elapsed_s
@@ -111,6 +111,25 @@ async def test_a_host_that_loses_what_passes_is_found_out_and_nothing_is_lost(
                 assert await well == (100,)
         assert bus.pace.gives_way_s() is None
     assert [record.levelno for record in caplog.records if "host loses requests" in record.message] == [logging.WARNING]
+
+
+async def test_a_host_of_which_nobody_answers_is_not_flooded() -> None:
+    units = range(1, 9)
+    server = serve_tcp([Slave(unit) for unit in units], "127.0.0.1", 0)
+    bus = ModbusTcpBus("net", host="127.0.0.1", port=server.port, elapsed_s=elapsed_s, timeout_s=PATIENT_S)
+    await bus.open()
+    assert await bus.read(ONE, unit=1) == (100,)
+    server.faults.silent_units = frozenset(units)
+    with contextlib.ExitStack() as reads:
+        for unit in units:
+            reads.enter_context(beside(bus.read(ONE, unit=unit)))
+        async with asyncio.timeout(PATIENT_S / 2):
+            while sum(job.overdue for job in bus._in_flight.values()) < 1 + PASSING_MAX:  # noqa: ASYNC110 - no event tells it
+                await asyncio.sleep(0)
+        assert len(bus._in_flight) == 1 + PASSING_MAX
+        assert not bus._may_send()
+    await bus.close()
+    server.stop()
 
 
 async def test_where_numbers_cannot_be_trusted_nobody_passes() -> None:

@@ -11,6 +11,7 @@ from drivers.schedule import (
     BURST_MISSES,
     DEAD_SHARE_MAX,
     FAILING_SHARE_MAX,
+    OUT_MISSES,
     PROBE_MIN_S,
     PointSchedule,
     SilenceBudget,
@@ -189,7 +190,8 @@ def test_a_dead_line_is_probed_every_ten_seconds_and_met_at_once_when_it_is_back
     budget, units = SilenceBudget(), (1, 2, 3)
     for unit in units:
         budget.expect(unit)
-        budget.missed(unit, cost_s=1.5, now_s=float(unit), dead=True)
+        for _ in range(OUT_MISSES):
+            budget.missed(unit, cost_s=1.5, now_s=float(unit), dead=True)
     assert budget.probe_interval_s == PROBE_MIN_S
     assert not budget.may_ask(1, now_s=10.9)
     assert budget.may_ask(1, now_s=11.0)
@@ -202,11 +204,30 @@ def test_a_dead_line_is_probed_every_ten_seconds_and_met_at_once_when_it_is_back
     assert not budget.may_ask(3, now_s=13.0 + 1.5 / DEAD_SHARE_MAX - 0.1), "somebody answers: the share counts again"
 
 
+def test_a_host_that_is_back_is_noticed_by_the_unit_that_was_not_given_up_yet() -> None:
+    budget = SilenceBudget()
+    for unit in (1, 2, 3):
+        budget.expect(unit)
+    for unit in (1, 2):
+        for _ in range(2):
+            budget.missed(unit, cost_s=1.0, now_s=0.0, dead=True)
+    budget.missed(3, cost_s=1.0, now_s=0.0, dead=False)
+    assert budget.probe_interval_s == 2.0 / DEAD_SHARE_MAX, "it may answer the next time"
+    budget.heard(3, now_s=5.0)
+    assert not budget.may_ask(1, now_s=5.0), "one miss is no outage of the line"
+    for _ in range(2):
+        budget.missed(3, cost_s=1.0, now_s=6.0, dead=False)
+    budget.heard(3, now_s=8.0)
+    assert budget.may_ask(1, now_s=8.0)
+    assert budget.may_ask(2, now_s=8.0)
+
+
 def test_a_dead_line_of_dear_units_is_probed_for_half_of_its_time_at_most() -> None:
     budget = SilenceBudget()
     for unit in (1, 2):
         budget.expect(unit)
-        budget.missed(unit, cost_s=6.0, now_s=0.0, dead=True)
+        for _ in range(OUT_MISSES):
+            budget.missed(unit, cost_s=6.0, now_s=0.0, dead=True)
     assert budget.probe_interval_s == 24.0
     assert not budget.may_ask(1, now_s=23.9)
     assert budget.may_ask(1, now_s=24.0)

@@ -506,6 +506,22 @@ async def test_a_late_answer_is_noticed_on_an_idle_line(slaves: Slaves, caplog: 
     ]
 
 
+async def test_nobody_is_asked_in_the_middle_of_a_late_answer(slaves: Slaves) -> None:
+    long_answer, part = Span(3, 0, 60), 20
+    slave = slaves(lambda number, request: [(0.4, answer(request, 1)[:part])] if number == 0 else [])
+    async with bus_on(slave.path, baud=9600, latest_answer_s=0.2) as bus:
+        with pytest.raises(NoAnswer):
+            await bus.read(long_answer, unit=1)
+        async with asyncio.timeout(5):
+            while bus.counts.stray_bytes == 0:  # noqa: ASYNC110 - state of a thread
+                await asyncio.sleep(0)
+        begun_s = elapsed_s()
+        with pytest.raises(NoAnswer):
+            await bus.read(ONE, unit=2)
+    rest_s = (5 + 2 * long_answer.count - part) * 10 / 9600
+    assert slave.requests[1][0] - begun_s >= rest_s - 0.02
+
+
 async def test_an_adapter_that_leaves_an_idle_line_is_noticed(slaves: Slaves, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="drivers")
     slave = slaves(lambda number, request: [(0, answer(request, number))])

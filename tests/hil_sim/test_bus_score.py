@@ -68,7 +68,7 @@ def test_an_old_value_with_a_new_stamp_is_stale() -> None:
 def test_a_late_answer_is_as_old_as_it_is_late_and_no_memory() -> None:
     log, samples = served("em1", "em2")
     samples[-1] = ExportedSample("em2.power", LAST_S + 4.0, 20.0, good=True, frame=20)
-    log.postpone("em2", taken_s=LAST_S - 0.01, now_s=LAST_S + 0.01, late_s=3.5)
+    log.postpone("em2", begin_s=LAST_S - 0.01, end_s=LAST_S + 0.01, left_s=LAST_S + 3.5)
     found = judged(log, samples, MUTED)
     assert found["stale_values"] == 0
     assert found["value_age_s_max"] == 4.0
