@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
@@ -257,6 +258,10 @@ class Service:
                 name: {mode: figures.heat_kw for mode, figures in performance.modes.items()}
                 for name, performance in self.configuration.performance.items()
             },
+            powers={
+                name: {mode: figures.curve[-1][1] for mode, figures in performance.modes.items()}
+                for name, performance in self.configuration.performance.items()
+            },
             performance=self.configuration.performance,
         )
         await self.operation.prepare(self.controller)
@@ -375,13 +380,15 @@ class Service:
                 now_utc = self.clock.now_utc()
                 refuses = self.journal.failing or self.recorder.failing_since_utc is not None
                 await operation.look(now_utc, store_refuses=refuses)
+                bands = self._bands(now_utc)
                 by_plan = operation.follows_plan  # prices and their hours belong to the plan
                 self.report = await self.controller.cycle(
                     now_utc,
                     plan=self.planner.plan if by_plan else None,
                     mode=operation.mode_now,
                     orders=operation.standing(now_utc),
-                    bands=self._bands(now_utc) if by_plan else BandOutlook(),
+                    # A call to draw less holds without a plan as well.
+                    bands=bands if by_plan else BandOutlook(event_kw=bands.event_kw),
                     out=operation.units_out,
                 )
                 await operation.cycle_done(self.report)
@@ -389,12 +396,16 @@ class Service:
                 Now(now_utc, operation.mode_now, self.planner.plan, self.planner.request, self.report.storage_kwh)
             )
             self._plan_without_lost_units(now_utc)
+            if self.report.replan:
+                LOG.info("the plant is off its plan, planning again")
+                self.planner.ask_again()
             self.progress.mark("control")
             due_utc = next_instant(due_utc, self.clock.now_utc(), period_s=self.site.control.cycle_s)
             await sleep_until(self.clock, due_utc)
 
     def _bands(self, now_utc: datetime) -> BandOutlook:
-        return bands_at(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts)
+        bands = bands_at(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts)
+        return replace(bands, demand_kw=self.planner.demand_kw())
 
     def _plan_without_lost_units(self, now_utc: datetime) -> None:
         """Asks for a new plan when a unit has been lost or has come back."""

@@ -204,6 +204,8 @@ def _full_hour(instant_utc: datetime) -> datetime:
 
 
 DEAR_BANDS = frozenset({"peak", "sharp"})
+EVENT_AHEAD = timedelta(minutes=5)
+"""A call is obeyed from this long before its start. Ours: a unit needs 3 to 4 min from full to lowest load."""
 OUTLOOK_H = 24
 """How far control looks for the next peak [h]."""
 
@@ -218,4 +220,13 @@ def bands_at(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo, facts: Facts 
             change_utc = edge_utc
         if change_utc is not None and peak_utc is None and band in DEAR_BANDS:
             peak_utc = edge_utc
-    return BandOutlook(current_band=current, next_peak_utc=peak_utc, next_change_utc=change_utc)
+    return BandOutlook(current, peak_utc, change_utc, event_kw=_event_kw(tariff, now_utc, zone=zone))
+
+
+def _event_kw(tariff: Tariff, now_utc: datetime, *, zone: ZoneInfo) -> float | None:
+    """Lowest limit of the demand-response calls in force, or about to be: load needs a while to come down."""
+    spans = [
+        (event.from_.replace(tzinfo=zone) - EVENT_AHEAD, event.to.replace(tzinfo=zone), event.grid_kw_max)
+        for event in tariff.events
+    ]
+    return min((limit_kw for begin, end, limit_kw in spans if begin <= now_utc < end), default=None)

@@ -138,6 +138,12 @@ class Planner:
         """Wants a new plan now: a unit was lost, a price changed."""
         self._again.set()
 
+    def demand_kw(self) -> float | None:
+        """Highest demand that the last plan makes or that is paid for anyway [kW]; None where demand is not charged."""
+        if self.plan is None or self.request is None or not self.request.demand:
+            return None
+        return max(*self.plan.grid_kw, *(period.peak_so_far_kw for period in self.request.demand))
+
     async def make(self, now_utc: datetime) -> Plan | None:
         """Makes, stores and returns a plan; None when the plant is not known well enough yet.
 

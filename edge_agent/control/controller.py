@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from edge_agent.control.actuation import Load, learn, load_given, stage_alarms, stage_count
 from edge_agent.control.adopt import adopt, hear
 from edge_agent.control.arrange import arrange
 from edge_agent.control.command import Alarm, Because, Kind, Outcome, Verdict
+from edge_agent.control.demand_guard import DemandMemory, ceilings, limits_now, watch_demand
 from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.effect import reconcile
 from edge_agent.control.executor import Audit, Executor, Renew, Write
@@ -63,6 +64,7 @@ class Controller:
         memory: what was kept before, None at the first start.
         log: for the log of this room.
         capacities: heat at full load by unit and mode; a unit that is missing counts with its rating.
+        powers: electricity at full load, likewise.
         performance: what each unit needs for what it gives; without it electricity says nothing of its load.
         now_utc: the site's clock, against which a cycle that was held up is given up; None on a fake clock.
         steady: epoch and reading [s] of a clock that runs as the site's does and that nobody sets, and the site's clock
@@ -82,6 +84,7 @@ class Controller:
         memory: str | None,
         log: logging.Logger | None = None,
         capacities: Capacities | None = None,
+        powers: Capacities | None = None,
         performance: Mapping[str, Performance] | None = None,
         renew: Renew = lambda _point, _value: True,
         now_utc: Callable[[], datetime] | None = None,
@@ -110,6 +113,9 @@ class Controller:
         self._kept_memory = ControlMemory()
         self._log = log or logging.getLogger(__name__)
         self._capacities = capacities or {}
+        self._powers = powers or {}
+        self._demand = DemandMemory()
+        self._window = timedelta(minutes=site.limits.demand_window_min)
         self._performance = performance or {}
         self._learned_utc: datetime | None = None
         self._begun_utc: datetime | None = None
@@ -150,6 +156,7 @@ class Controller:
         self._view = view
         self._adopt(view)
         self._watch_blindness(view, mode=mode)
+        self._demand = watch_demand(self._demand, view, window=self._window)
         effects = await self._executor.watch(now_utc)
         if mode is Mode.MONITOR:
             self._follow_valves(view)
@@ -183,6 +190,7 @@ class Controller:
             await self._executor.beat(view, memory=before, mode=mode)
         holding = self._holding or not self._ready(view)
         results: dict[str, Dispatched] = {}
+        limits = limits_now(self._site, event_kw=bands.event_kw, peak_kw=bands.demand_kw)
         if not holding:
             results = {
                 name: dispatch(
@@ -193,6 +201,9 @@ class Controller:
                     plan=plan,
                     bands=bands,
                     capacities=self._capacities,
+                    powers=self._powers,
+                    orders=orders,
+                    ceilings=ceilings(self._demand, now_utc, limits=limits, window=self._window),
                 )
                 for name in self._loops
             }
@@ -446,6 +457,7 @@ class Controller:
             alarms=self._lasting(all_alarms),
             storage_kwh={name: storage.energy_kwh for name, storage in view.storages.items()},
             holding=self._holding,
+            replan=any(result.replan for result in results.values()),
         )
 
     def _lasting(self, alarms: Sequence[Alarm]) -> tuple[Alarm, ...]:

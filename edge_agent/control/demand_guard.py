@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from edge_agent.control.view import SECONDS_PER_HOUR
+from edge_agent.control.view import SECONDS_PER_HOUR, PlantView
 from edge_agent.settings.model import SiteFile
 
 GAP_S_MAX = 150.0
@@ -136,6 +136,15 @@ def observe(memory: DemandMemory, reading: Reading, *, window: timedelta) -> Dem
     if energy_kwh is not None:
         slices = _appended(slices, Slice(last.instant_utc, reading.instant_utc, energy_kwh), window=window)
     return DemandMemory(reading, tuple(slices), _narrowed(memory.edge, edge, window=window))
+
+
+def watch_demand(memory: DemandMemory, view: PlantView, *, window: timedelta) -> DemandMemory:
+    """Takes in what the main meter says in a view; nothing new changes nothing."""
+    meter = view.main_meter
+    if meter.read_utc is None or meter.power_kw is None:
+        return memory
+    reading = Reading(meter.read_utc, meter.power_kw, meter.energy_kwh, meter.running_kw, meter.elapsed_s)
+    return observe(memory, reading, window=window)
 
 
 def _between_kwh(last: Reading, reading: Reading) -> float | None:

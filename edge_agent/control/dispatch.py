@@ -8,23 +8,25 @@ the business of `sequence.py`; what may be written, that of `guard.py`.
 Source: plant-operation notes, sections 6 and 8; scheduling notes, section 8 (follow the plan unit by unit).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from types import MappingProxyType
 
 from edge_agent.control.command import Alarm, Because
+from edge_agent.control.demand_guard import Ceilings
 from edge_agent.control.intent import BandOutlook
-from edge_agent.control.loop import duties, release, setpoints, staging, valve, watch
+from edge_agent.control.loop import duties, off_plan, ordered, release, setpoints, shed, staging, valve, watch
 from edge_agent.control.loop.case import Capacities, Case
+from edge_agent.control.loop.heat import Heat, heat_of, note_heat
 from edge_agent.control.memory import ControlMemory, LoopMemory
+from edge_agent.control.orders import Order
 from edge_agent.control.view import PlantView
 from edge_agent.control.want import Want
 from edge_agent.settings.model import SiteFile
 from scheduling.plan import Plan
 
-START_AHEAD = timedelta(minutes=5)
-"""A unit needs about this long from its first valve to real heat: planned starts begin this much earlier. Ours,
-measured in lockstep with the simulated plant: pumps, proofs and lead 4 min, compressor 1 min."""
+NO_CEILINGS = Ceilings()
+NOTHING_KNOWN: Capacities = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Dispatched:
         because: plan or rule.
         notes: codes of what is done beyond the plan, for the operator.
         alarms: what is wrong with the loop.
+        heat: what is asked of units and tank beside the load; None while the load is not known.
+        replan: the plant has been off its plan for long: a new one is worth asking for.
     """
 
     wants: Mapping[str, Want]
@@ -50,6 +54,8 @@ class Dispatched:
     because: Because
     notes: tuple[str, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    heat: Heat | None = None
+    replan: bool = False
 
 
 def dispatch(
@@ -61,6 +67,9 @@ def dispatch(
     plan: Plan | None,
     bands: BandOutlook,
     capacities: Capacities,
+    powers: Capacities = NOTHING_KNOWN,
+    orders: Sequence[Order] = (),
+    ceilings: Ceilings = NO_CEILINGS,
 ) -> Dispatched:
     """Decides for one heat loop.
 
@@ -72,24 +81,36 @@ def dispatch(
         plan: the last plan; older than two hours or ended: a rule stands in.
         bands: the tariff around now.
         capacities: heat at full load by unit and mode; a unit that is missing counts with its rating.
+        powers: electricity at full load, likewise; a unit that is missing counts with a low efficiency.
+        orders: of an operator, those in force.
+        ceilings: of the plant's electric power.
     """
-    case = Case(loop_name, memory, site=site, view=view, plan=plan, bands=bands, capacities=capacities)
+    case = Case(loop_name, memory, site=site, view=view, plan=plan, bands=bands, capacities=capacities, powers=powers)
+    ordered.read_orders(case, orders)
     case.note_tank()
     now = duties.intent_at(case, case.now_utc)
-    soon = duties.intent_at(case, case.now_utc + START_AHEAD)
+    soon = duties.intent_at(case, case.now_utc + duties.START_AHEAD)
     duties.assign(case, now, soon)
+    ordered.obey(case)
     duties.end_charging(case)
     case.weigh()
-    discharging = valve.wants_tank(case, now)
+    case.through = valve.passes_through(case, now)
+    spending = off_plan.spend(case, now)
+    discharging = valve.wants_tank(case, now) or spending
     staging.meet_lack(case, discharging=discharging)
     staging.meet_surplus(case)
     through_tank = release.release(case, discharging=discharging)
-    discharging = discharging or through_tank
+    shed.narrow(case, ceilings)
+    ordered.watch_comfort(case)
+    # Loads cut on the loop are the tank's to give, if it can.
+    cut = case.caps.get("direct", 1.0) < 1.0 and case.tank_helps() and not case.held
+    discharging = valve.one_way(case, discharging=discharging or through_tank or cut)
     ratio = valve.regulate(case, discharging=discharging)
     used = valve.path_used(case, now, soon, discharging=discharging, ratio=ratio)
     loosened = valve.loosened(case, discharging=discharging, ratio=ratio)
-    # Planned loads are kept while the plan lets the tank do the balance; else the units give what is needed.
-    limited = discharging and valve.planned_kw(case, now) > valve.WANTED_KW and not loosened
+    # Planned loads are kept while the tank does the balance; else the units give what is needed.
+    balancing = spending or valve.planned_kw(case, now) > valve.WANTED_KW
+    limited = discharging and balancing and not loosened
     case.state = replace(
         case.state,
         discharging=discharging,
@@ -97,8 +118,12 @@ def dispatch(
         tank_used_utc=case.now_utc if used else case.before.tank_used_utc,
         trim_k=setpoints.trim_k(case, discharging=discharging),
     )
+    wants = {name: setpoints.want_of(case, name, duty=duty, limited=limited) for name, duty in case.duties.items()}
+    heat = heat_of(case, wants, tank=discharging or (ratio or 0.0) > 0.0)
+    note_heat(case, heat)
+    replan = off_plan.replan_due(case, now)
     return Dispatched(
-        wants={name: setpoints.want_of(case, name, duty=duty, limited=limited) for name, duty in case.duties.items()},
+        wants=wants,
         discharge_ratio=ratio,
         tank_used=used,
         memory=case.state,
@@ -106,4 +131,6 @@ def dispatch(
         because=now.because,
         notes=tuple(dict.fromkeys(case.balance.notes)),
         alarms=watch.alarms(case),
+        heat=heat,
+        replan=replan,
     )

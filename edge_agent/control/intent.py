@@ -19,11 +19,15 @@ class BandOutlook:
         current_band: sharp, peak, flat, valley, deep_valley; None when no tariff is known.
         next_peak_utc: when the next peak or sharp band begins; None if none is known.
         next_change_utc: when the band changes next.
+        event_kw: limit of a demand-response call or another agreed limit in force; None: none.
+        demand_kw: highest demand that is paid for anyway or planned, where demand is charged; None: it is not.
     """
 
     current_band: str | None = None
     next_peak_utc: datetime | None = None
     next_change_utc: datetime | None = None
+    event_kw: float | None = None
+    demand_kw: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,13 @@ class LoopMemory:
         unloading_since_utc: units on their way to a stop.
         stopped_utc: last stop of a direct unit, so that stops do not bunch.
         tank_used_utc: when the tank's path was last needed.
+        held_kw: power ceilings kept, hard and soft.
+        caps: load limits under them, by mode.
+        other_kw: electricity drawn beside the loop's units.
+        charge_rest_until_utc: units that are not started for charging before: it gave way, or their heat found no use.
+        spending: the tank gives what the load is above the plan.
+        off_plan_since_utc: the plant has been off its plan since.
+        replan_utc: when a new plan was asked for last.
     """
 
     discharge_ratio: float | None = None
@@ -165,6 +172,13 @@ class LoopMemory:
     unloading_since_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
     stopped_utc: AwareDatetime | None = None
     tank_used_utc: AwareDatetime | None = None
+    held_kw: Mapping[str, float] = field(default_factory=dict)
+    caps: Mapping[str, float] = field(default_factory=dict)
+    other_kw: float | None = None
+    charge_rest_until_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
+    spending: bool = False
+    off_plan_since_utc: AwareDatetime | None = None
+    replan_utc: AwareDatetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class CycleReport:
         alarms: what is wrong.
         storage_kwh: usable heat of each tank; None if not known.
         holding: nothing new is commanded, because too much is unknown.
+        replan: the plant has been off its plan for long: a new one is worth asking for.
     """
 
     instant_utc: datetime
@@ -76,6 +77,7 @@ class CycleReport:
     alarms: tuple[Alarm, ...] = ()
     storage_kwh: Mapping[str, float | None] = field(default_factory=dict)
     holding: bool = False
+    replan: bool = False
 
 
 def unit_words(memory: UnitMemory, taken: Step | None, load: Load | None = None) -> UnitReport:

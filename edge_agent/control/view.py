@@ -133,6 +133,25 @@ class LoopView:
 
 
 @dataclass(frozen=True, slots=True)
+class MainMeterView:
+    """The main electricity meter, as far as a demand window needs it; None: not known, or the meter does not tell.
+
+    Attributes:
+        read_utc: when its power was read.
+        power_kw: drawn by the whole plant.
+        energy_kwh: its register.
+        running_kw: demand of its present window so far (point `demand_running`).
+        elapsed_s: age of that window (point `demand_elapsed`).
+    """
+
+    read_utc: datetime | None = None
+    power_kw: float | None = None
+    energy_kwh: float | None = None
+    running_kw: float | None = None
+    elapsed_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlantView:
     """Everything at one instant."""
 
@@ -145,6 +164,7 @@ class PlantView:
     storages: Mapping[str, StorageView]
     loops: Mapping[str, LoopView]
     source_inlet_degc: Mapping[str, float | None]
+    main_meter: MainMeterView = MainMeterView()
 
 
 class _Reader:
@@ -207,6 +227,20 @@ def build_view(site: SiteFile, image: ProcessImage, *, now_utc: datetime) -> Pla
         storages={name: _storage(site, read, name) for name in site.storages},
         loops={name: _loop(site, read, name) for name in site.loops},
         source_inlet_degc=sources,
+        main_meter=_main_meter(read, site.meters.electricity),
+    )
+
+
+def _main_meter(read: _Reader, device: str) -> MainMeterView:
+    power = read.sample(f"{device}.electric_power")
+    if power is None:
+        return MainMeterView()
+    return MainMeterView(
+        read_utc=power.instant_utc,
+        power_kw=power.value,
+        energy_kwh=read.number(f"{device}.energy_total"),
+        running_kw=read.number(f"{device}.demand_running"),
+        elapsed_s=read.number(f"{device}.demand_elapsed"),
     )
 
 

@@ -56,6 +56,31 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "unit_extra": Text("供热不足,多投一台机组", "heat is short: one unit more than planned runs"),
         "unit_rests": Text("热量用不完,少开一台机组", "heat finds no use: one planned unit rests"),
         "tank_ends": Text("水箱即将放空,机组提前接替", "the tank is nearly empty: units take over ahead of the plan"),
+        "unit_charges_surplus": Text(
+            "热量用不完,一台机组改为蓄热", "heat finds no use: one unit charges the tank instead"
+        ),
+        "tank_spends": Text(
+            "负荷高于计划,先用水箱富余的热", "more load than planned: the tank gives what it can spare first"
+        ),
+        "charge_waits": Text("水箱正在放热,蓄热等待", "charging waits while the tank feeds the loop"),
+        "charge_too_late": Text(
+            "峰段前运行不满最短时间,不再启动蓄热",
+            "too late to charge: the minimum run would reach into the peak",
+        ),
+        "heat_unmet": Text("机组和水箱暂时供不足负荷", "units and tank cannot give all of the load for now"),
+        "heat_surplus": Text("机组最低负荷仍高于需要", "units at their lowest load give more than is taken"),
+        # what control does to keep under the limits of electric power
+        "limit_charge_less": Text("受功率上限约束,蓄热降负荷", "power limit: charging at less load"),
+        "limit_charge_stops": Text("受功率上限约束,停一台蓄热机组", "power limit: one charging unit stops"),
+        "limit_load_less": Text("受功率上限约束,供热机组降负荷", "power limit: units on the loop at less load"),
+        "limit_load_stops": Text("受功率上限约束,停一台供热机组", "power limit: one unit on the loop stops"),
+        "limit_start_waits": Text("受功率上限约束,机组启动等待", "power limit: a start waits"),
+        "order_costs_comfort": Text(
+            "{units} 按人工指令停着,供水只有 {supply_degc} ℃",
+            "{units} stand by order, and the supply has only {supply_degc} °C",
+            "需要供热就解除指令: edge-agent override release",
+            "for heat, end the order: edge-agent override release",
+        ),
         # pumps, valves, flow
         "pump_no_feedback": Text(
             "{pump} 已下令运行,没有运行反馈",

@@ -7,8 +7,9 @@ valve, setpoints. Pure.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
-from edge_agent.control.command import Because
+from edge_agent.control.command import Alarm, Because
 from edge_agent.control.intent import BandOutlook, plan_usable
 from edge_agent.control.memory import PREPARING, ControlMemory, Phase
 from edge_agent.control.regulate import curve_degc, discharge_kw_possible, tank_lasts_s
@@ -33,6 +34,10 @@ EMPTIED_K = 5.0
 """... and counts as not full again when the bottom is this far below."""
 FULL_RATIO = 0.985
 FULL_AGAIN_RATIO = 0.93
+REST = timedelta(minutes=30)
+"""A unit that was stopped because its heat found no use rests this long, whatever the plan says. Ours."""
+COP_ASSUMED = 3.0
+"""Of a unit whose electricity at full load is not known: low, so that its power is overrated if anything. Ours."""
 USED_RATIO = 0.97
 """Share of the rated capacity counted on: source temperatures vary."""
 
@@ -95,6 +100,7 @@ class Case:
         plan: Plan | None,
         bands: BandOutlook,
         capacities: Capacities,
+        powers: Capacities,
     ) -> None:
         self.name = loop_name
         self.site = site
@@ -112,11 +118,25 @@ class Case:
         self.before = memory.loop(loop_name)
         self.following = plan_usable(plan, self.now_utc)
         self._capacities = capacities
+        self._powers = powers
         outdoor_degc = self._outdoor_degc()
         self.setpoint_degc = self._setpoint_degc(outdoor_degc)
         self.state = replace(self.before, outdoor_degc=outdoor_degc)
         self.balance = Balance()
         self.duties: dict[str, Duty] = {}
+        # What an operator has ordered (ordered.py), and the load limits of the power ceilings by mode (shed.py).
+        self.stopped: set[str] = set()
+        self.charge_ordered: set[str] = set()
+        self.held = False
+        # Charging units pass heat through the tank to the loop because plan or operator want it (边蓄边供).
+        self.through = False
+        self.caps: dict[str, float] = {}
+        self.alarms: list[Alarm] = []
+
+    def note(self, code: str) -> None:
+        """Notes what is done beyond the plan, for the operator."""
+        if code not in self.balance.notes:
+            self.balance.notes.append(code)
 
     # ------------------------------------------------------------------------------------------------------ set-point
 
@@ -146,9 +166,18 @@ class Case:
     # ----------------------------------------------------------------------------------------------------------- tank
 
     def note_tank(self) -> None:
-        """Notes whether the tank is full, with hysteresis."""
+        """Notes whether the tank is full, with hysteresis: by what leaves its bottom, not by the clock.
+
+        The water that returns to a charging unit is that of the bottom; it tells even when the layers' sensors do not.
+        """
         storage, tank = self.storage, self.tank
-        if storage is None or tank.bottom_degc is None or tank.energy_kwh is None:
+        if storage is None:
+            return
+        outlets = [self.view.units[name].user_return_degc for name in self.units if self._charges_long(name)]
+        if any(degc is not None and degc > storage.charge_setpoint_degc - FULL_K for degc in outlets):
+            self.state = replace(self.state, tank_full=True)
+            return
+        if tank.bottom_degc is None or tank.energy_kwh is None:
             return
         share = tank.energy_kwh / max(tank.capacity_kwh, 1.0)
         full = self.state.tank_full
@@ -157,6 +186,13 @@ class Case:
         elif tank.bottom_degc < storage.charge_setpoint_degc - EMPTIED_K or share < FULL_AGAIN_RATIO:
             full = False
         self.state = replace(self.state, tank_full=full)
+
+    def _charges_long(self, name: str) -> bool:
+        """Whether a unit has charged long enough for the water it gets to be the tank's."""
+        since_utc = self.memories[name].mode_since_utc
+        if not self.charging(name) or since_utc is None:
+            return False
+        return (self.now_utc - since_utc).total_seconds() >= SETTLED_S
 
     def tank_seen(self) -> bool:
         """Whether enough of the tank's temperatures are known."""
@@ -189,6 +225,10 @@ class Case:
         """Heat of a unit at full load [kW]."""
         return self._capacities.get(name, {}).get(mode, self.site.units[name].heat_kw_rated)
 
+    def power_kw(self, name: str, mode: str) -> float:
+        """Electricity of a unit at full load [kW]."""
+        return self._powers.get(name, {}).get(mode, self.capacity_kw(name, mode) / COP_ASSUMED)
+
     def available(self, name: str) -> bool:
         """Whether a unit may be counted on at all."""
         memory = self.memories[name]
@@ -202,6 +242,11 @@ class Case:
             and memory.phase in (Phase.STARTING, Phase.RUNNING)
             and memory.idle_since_utc is None
         )
+
+    def charging(self, name: str) -> bool:
+        """Whether a unit gives its heat to the tank."""
+        memory = self.memories[name]
+        return memory.mode == "charge" and memory.phase is Phase.RUNNING and memory.idle_since_utc is None
 
     def settled(self, name: str) -> bool:
         """Whether a unit has been on the loop long enough to carry its share."""

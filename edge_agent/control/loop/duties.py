@@ -5,8 +5,14 @@ from datetime import datetime, timedelta
 
 from edge_agent.control.command import Because
 from edge_agent.control.intent import Intent, UnitIntent, plan_intent
-from edge_agent.control.loop.case import Case, Duty
+from edge_agent.control.loop.case import BAND_K, REST, USED_RATIO, Case, Duty
+from edge_agent.control.memory import ASKED
 
+START_AHEAD = timedelta(minutes=5)
+"""A unit needs about this long from its first valve to real heat: planned starts begin this much earlier. Ours,
+measured in lockstep with the simulated plant: pumps, proofs and lead 4 min, compressor 1 min."""
+REST_AGAIN = timedelta(minutes=5)
+"""A rest goes on by this as long as the others carry the load. Ours."""
 PEAK_BANDS = frozenset({"sharp", "peak"})
 VALLEY_BANDS = frozenset({"valley", "deep_valley"})
 RULE_LOAD_RATIO = 1.1
@@ -29,14 +35,15 @@ def _rule(case: Case) -> Intent:
     """Direct units for the measured load and a tenth; the tank is charged in the valley and feeds the peak."""
     load_kw = case.loop.load_kw
     direct = [name for name in case.units if case.in_direct(name)]
-    usable = [name for name in case.units if case.available(name)]
+    usable = [name for name in case.units if case.available(name) and name not in case.stopped]
     if load_kw is None:
         keep = {name: UnitIntent("direct", case.capacity_kw(name, "direct")) for name in direct}
         return Intent(keep, {}, Because.RULE)
     band = case.bands.current_band
     needed_kw = load_kw * RULE_LOAD_RATIO
     to_loop_kw: dict[str, float] = {}
-    if case.storage_name is not None and band in PEAK_BANDS and _tank_for_peak(case):
+    ordered = case.held or bool(case.charge_ordered)
+    if case.storage_name is not None and band in PEAK_BANDS and not ordered and _tank_for_peak(case):
         possible_kw = case.tank_kw()
         to_loop_kw[case.storage_name] = min(load_kw, possible_kw)
         needed_kw = max(0.0, needed_kw - possible_kw)
@@ -51,7 +58,7 @@ def _rule(case: Case) -> Intent:
         if served_kw < needed_kw + slack_kw and needed_kw > 1.0:
             units[name] = UnitIntent("direct", min(capacity_kw, needed_kw))
             served_kw += capacity_kw
-    if band in VALLEY_BANDS and not case.state.tank_full and case.tank.layers_degc:
+    if band in VALLEY_BANDS and not case.held and not case.state.tank_full and case.tank.layers_degc:
         for name in order:
             if name not in units and "charge" in case.site.units[name].modes:
                 units[name] = UnitIntent("charge", case.capacity_kw(name, "charge"))
@@ -67,31 +74,75 @@ def _tank_for_peak(case: Case) -> bool:
 
 
 def assign(case: Case, now: Intent, soon: Intent) -> None:
-    """Gives each unit its duty by the plan; one that starts within minutes begins now."""
+    """Gives each unit its duty by the plan; one that starts within minutes begins now.
+
+    A unit whose heat found no use, by our judgement or that of its own thermostat, is not asked again at once.
+    """
+    _note_rests(case)
     for name in case.units:
         present, next_ = now.unit(name), soon.unit(name)
         chosen = present if present.mode is not None else next_
         mode = chosen.mode if chosen.mode in case.site.units[name].modes else None
-        rested_until_utc = case.before.rested_until_utc.get(name)
-        if rested_until_utc is not None and case.now_utc < rested_until_utc and mode == "direct":
+        if mode == "direct" and name in case.state.rested_until_utc:
+            mode = None
+        if mode == "charge" and name in case.state.charge_rest_until_utc and not case.charging(name):
             mode = None
         case.duties[name] = Duty(mode, chosen.load_kw, now.because, planned=mode)
-    rested = {name: until for name, until in case.before.rested_until_utc.items() if until > case.now_utc}
-    case.state = replace(case.state, rested_until_utc=rested)
+
+
+def _note_rests(case: Case) -> None:
+    """Which units rest: ended rests are forgotten, a unit that its thermostat has stopped begins one."""
+    rested = {
+        name: until if until > case.now_utc else case.now_utc + REST_AGAIN
+        for name, until in case.before.rested_until_utc.items()
+        if until > case.now_utc or _finds_no_use(case, name)
+    }
+    charge_rest = {name: until for name, until in case.before.charge_rest_until_utc.items() if until > case.now_utc}
+    for name in case.units:
+        memory = case.memories[name]
+        if memory.idle_since_utc is not None and memory.mode in ("direct", "charge"):
+            (rested if memory.mode == "direct" else charge_rest)[name] = case.now_utc + REST
+    case.state = replace(case.state, rested_until_utc=rested, charge_rest_until_utc=charge_rest)
+
+
+def _finds_no_use(case: Case, name: str) -> bool:
+    """Whether the others carry the load and hold the supply without a unit that has rested."""
+    load_kw, supply_degc = case.loop.load_kw, case.loop.supply_degc
+    if load_kw is None or supply_degc is None or case.in_direct(name):
+        return False
+    others_kw = sum(case.capacity_kw(other, "direct") for other in case.units if other != name and case.settled(other))
+    return USED_RATIO * others_kw >= load_kw and supply_degc > case.setpoint_degc - 0.5 * BAND_K
 
 
 def end_charging(case: Case) -> None:
-    """Ends charging before a peak, and when the tank is full."""
+    """Ends charging when the tank is full, and before a peak; begins none that could not end by then.
+
+    A unit that goes on serving the loop in the peak turns to it; one that stops must have run its minimum by then.
+    """
     peak_utc = case.bands.next_peak_utc
-    margin = timedelta(minutes=case.site.control.charge_end_margin_min)
-    at_peak: Intent | None = None
-    if peak_utc is not None and timedelta(0) <= peak_utc - case.now_utc <= margin:
-        at_peak = intent_at(case, peak_utc + timedelta(seconds=1)) if case.following else Intent()
+    end_utc = None
+    at_peak = Intent()
+    if peak_utc is not None and peak_utc >= case.now_utc:
+        end_utc = peak_utc - timedelta(minutes=case.site.control.charge_end_margin_min)
+        if case.following:
+            at_peak = intent_at(case, peak_utc + timedelta(seconds=1))
     for name, duty in case.duties.items():
         if duty.mode != "charge":
             continue
-        if at_peak is not None and at_peak.unit(name).mode != "charge":
-            duty.mode = at_peak.unit(name).mode
-            duty.load_kw = at_peak.unit(name).load_kw
-        elif case.state.tank_full:
+        then = at_peak.unit(name)
+        bound = end_utc is not None and then.mode != "charge" and name not in case.charge_ordered
+        if case.state.tank_full:
             duty.mode = None
+        elif bound and end_utc is not None and case.now_utc >= end_utc:
+            duty.mode, duty.load_kw = then.mode, then.load_kw
+        elif bound and end_utc is not None and then.mode is None and _starts_too_late(case, name, end_utc):
+            duty.mode = None
+            case.note("charge_too_late")
+
+
+def _starts_too_late(case: Case, name: str, end_utc: datetime) -> bool:
+    """Whether a unit that does not run yet would have to stop before its minimum run is over."""
+    if case.memories[name].phase in ASKED:
+        return False
+    needed = START_AHEAD + timedelta(seconds=case.site.units[name].min_on_s)
+    return case.now_utc + needed > end_utc

@@ -35,6 +35,11 @@ def release(case: Case, *, discharging: bool) -> bool:
     through_tank = False
     for name in leaving:
         duty, memory = case.duties[name], case.memories[name]
+        if name in case.stopped:
+            # An order to stop is no question of comfort; its minimum run is the sequence's business.
+            if run_long_enough(case.site.units[name], memory, case.now_utc):
+                _hand_over(case, name, lowest_ratio=0.0)
+            continue
         may_stop = duty.mode is not None or run_long_enough(case.site.units[name], memory, case.now_utc)
         if not may_stop or memory.phase is Phase.STARTING:
             _keep(case, name, unloading=discharging)
@@ -85,8 +90,10 @@ def _can_leave(case: Case, name: str) -> str | None:
     )
     if others_kw >= load_kw and supply_degc > case.floor_degc():
         return "units"
-    if not case.tank_helps():
+    if not case.tank_helps() or case.held:
         return None
+    if not case.through and any(duty.mode == "charge" for duty in case.duties.values()):
+        return None  # a tank that is being charged cannot take over a load as well
     missing_kw = max(0.0, load_kw - others_kw)
     enough = missing_kw <= case.balance.tank_kw and case.lasts_s(missing_kw) >= TANK_COVERS_S
     return "tank" if enough else None

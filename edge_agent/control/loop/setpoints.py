@@ -30,12 +30,12 @@ def want_of(case: Case, name: str, *, duty: Duty, limited: bool) -> Want:
     if duty.unloading or duty.planned != "direct":
         ratio = LOAD_RATIO_MIN if limited or duty.unloading else 1.0
     held = (limited and duty.because is not Because.COMFORT) or duty.unloading
-    setpoints = {"direct": _direct_degc(case, name, ratio=ratio if held else None)}
-    limits = {"direct": ratio if held else 1.0}
+    limit_ratio = min(ratio if held else 1.0, case.caps.get("direct", 1.0))
+    setpoints = {"direct": _direct_degc(case, name, ratio=limit_ratio if held or limit_ratio < 1.0 else None)}
+    limits = {"direct": limit_ratio}
     if unit.storage is not None:
-        setpoints["charge"] = case.site.storages[unit.storage].charge_setpoint_degc
-        charging = duty.planned == "charge"
-        limits["charge"] = _ratio(duty.load_kw, case.capacity_kw(name, "charge")) if charging else 1.0
+        limits["charge"] = _charge_ratio(case, name, duty)
+        setpoints["charge"] = _charge_degc(case, name, storage=unit.storage, ratio=limits["charge"])
     return Want(
         on=duty.mode is not None,
         mode=duty.mode,
@@ -43,6 +43,25 @@ def want_of(case: Case, name: str, *, duty: Duty, limited: bool) -> Want:
         limit_ratio=limits,
         because=duty.because,
     )
+
+
+def _charge_ratio(case: Case, name: str, duty: Duty) -> float:
+    """Load limit while a unit charges: as planned, under the ceilings; the least once it only waits for its stop."""
+    if duty.mode is None:
+        return LOAD_RATIO_MIN
+    planned = _ratio(duty.load_kw, case.capacity_kw(name, "charge")) if duty.planned == "charge" else 1.0
+    return min(planned, case.caps.get("charge", 1.0))
+
+
+def _charge_degc(case: Case, name: str, *, storage: str, ratio: float) -> float:
+    """Leaving temperature asked of a unit that charges; one that takes no load limit is told a lower one instead."""
+    asked_degc = case.site.storages[storage].charge_setpoint_degc
+    inlet_degc = case.view.units[name].user_return_degc
+    capped = ratio <= case.caps.get("charge", 1.0) < 1.0
+    if case.site.units[name].actuation == "capacity_ratio" or not capped or inlet_degc is None:
+        return asked_degc
+    lowest_degc = case.config.supply_degc_min - BAND_K
+    return round(min(max(_degc_for(case, name, ratio), lowest_degc), asked_degc), 1)
 
 
 def _ratio(load_kw: float, capacity_kw: float) -> float:
@@ -88,7 +107,7 @@ def _degc_for(case: Case, name: str, ratio: float) -> float:
         and seen.user_return_degc is not None
         and seen.load_ratio is not None
         and seen.load_ratio >= LOAD_RATIO_MIN
-        and case.settled(name)
+        and (case.settled(name) or case.charging(name))
     ):
         measured_k = (seen.user_supply_degc - seen.user_return_degc) / seen.load_ratio
         rise_k = min(max(measured_k, RISE_K_MIN), RISE_K_MAX)

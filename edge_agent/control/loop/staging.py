@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from edge_agent.control.command import Because
-from edge_agent.control.loop.case import USED_RATIO, Case, Duty
+from edge_agent.control.loop.case import REST, USED_RATIO, Case, Duty
+from edge_agent.control.loop.duties import VALLEY_BANDS
 from edge_agent.control.memory import Phase
 from edge_agent.control.permissives import run_long_enough, start_obstacles
 from edge_agent.control.regulate import LOAD_RATIO_MIN
@@ -21,14 +22,16 @@ SHORT_S = 60.0
 """An imminent lack must be seen this long before a unit is started for it: one reading is none. Ours."""
 NEAR_MIN_K = 1.5
 """This close to the lower limit nothing waits. Ours."""
-REST = timedelta(minutes=30)
-"""A unit that was stopped because its heat found no use rests this long, whatever the plan says. Ours."""
 
 
 def meet_lack(case: Case, *, discharging: bool) -> None:
     """Turns a charging unit to the loop, or starts one more, when tank and running units cannot hold the supply."""
     supply_degc = case.loop.supply_degc
-    extra = {name: until for name, until in case.before.extra_until_utc.items() if case.available(name)}
+    extra = {
+        name: until
+        for name, until in case.before.extra_until_utc.items()
+        if case.available(name) and name not in case.stopped
+    }
     balance = case.balance
     if supply_degc is not None:
         near_min = supply_degc < case.config.supply_degc_min + NEAR_MIN_K
@@ -53,10 +56,10 @@ def meet_lack(case: Case, *, discharging: bool) -> None:
         duty = case.duties[name]
         if duty.mode != "direct":
             case.duties[name] = Duty("direct", case.capacity_kw(name, "direct"), Because.COMFORT)
-            balance.notes.append("unit_extra")
+            case.note("unit_extra")
     case.state = replace(case.state, extra_until_utc=extra)
     if discharging and balance.lasts_s < TANK_ENDS_S:
-        balance.notes.append("tank_ends")
+        case.note("tank_ends")
 
 
 def _imminent(case: Case) -> bool:
@@ -68,7 +71,7 @@ def _one_more(case: Case, *, urgent: bool) -> str | None:
     """The unit that helps soonest: one that charges now, else one that may be started."""
     for name in case.units:
         memory = case.memories[name]
-        if case.duties[name].mode == "direct" or "direct" not in case.site.units[name].modes:
+        if case.duties[name].mode == "direct" or "direct" not in case.site.units[name].modes or name in case.stopped:
             continue
         if memory.phase is Phase.RUNNING and memory.mode == "charge" and memory.idle_since_utc is None:
             return name
@@ -76,18 +79,26 @@ def _one_more(case: Case, *, urgent: bool) -> str | None:
         name
         for name in case.units
         if case.duties[name].mode is None
+        and name not in case.stopped
         and case.memories[name].phase is Phase.OFF
         and not start_obstacles(name, case.memories[name], mode="direct", view=case.view, site=case.site)
     ]
     # A planned stop that has not begun costs no start at all.
-    staying = [name for name in case.units if case.duties[name].mode is None and case.in_direct(name)]
+    staying = [
+        name
+        for name in case.units
+        if case.duties[name].mode is None and case.in_direct(name) and name not in case.stopped
+    ]
     if staying and urgent:
         return staying[0]
     return min(candidates, key=lambda name: len(case.memories[name].starts_utc), default=None)
 
 
 def meet_surplus(case: Case) -> None:
-    """Lets a unit rest whose heat finds no use, after the valve has closed and all units are at their lowest."""
+    """Takes a unit from the loop whose heat finds no use, after the valve has closed and all units are at their lowest.
+
+    In a valley it charges the tank instead: it stays on at the cheapest hour and need not start again.
+    """
     supply_degc = case.loop.supply_degc
     direct = [name for name in case.units if case.in_direct(name)]
     low = [case.view.units[name].load_ratio for name in direct]
@@ -105,9 +116,17 @@ def meet_surplus(case: Case) -> None:
     for name in reversed(direct):
         unit, memory = case.site.units[name], case.memories[name]
         if run_long_enough(unit, memory, case.now_utc):
-            case.duties[name].mode = None
+            may_charge = (
+                case.bands.current_band in VALLEY_BANDS
+                and "charge" in unit.modes
+                and case.tank_seen()
+                and not (case.state.tank_full or case.held)
+            )
+            load_kw = case.capacity_kw(name, "charge")
+            charge = Duty("charge", load_kw, case.duties[name].because, planned="charge")
+            case.duties[name] = charge if may_charge else replace(case.duties[name], mode=None)
             rested = {**case.state.rested_until_utc, name: case.now_utc + REST}
             extra = {key: until for key, until in case.state.extra_until_utc.items() if key != name}
             case.state = replace(case.state, rested_until_utc=rested, extra_until_utc=extra, surplus_since_utc=None)
-            case.balance.notes.append("unit_rests")
+            case.note("unit_charges_surplus" if may_charge else "unit_rests")
             return

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from edge_agent.control.intent import Intent
 from edge_agent.control.loop.case import BAND_K, USED_RATIO, Case
-from edge_agent.control.memory import PREPARING, Phase
+from edge_agent.control.memory import ASKED, PREPARING, Phase
 from edge_agent.control.permissives import path_open
 from edge_agent.control.regulate import VALVE_CLOSE_PER_S, valve_ratio
 
@@ -21,11 +21,19 @@ def planned_kw(case: Case, intent: Intent) -> float:
     return 0.0 if case.storage_name is None else intent.to_loop_kw.get(case.storage_name, 0.0)
 
 
+def passes_through(case: Case, now: Intent) -> bool:
+    """Whether plan or operator let charging units pass heat through the tank to the loop."""
+    planned = any(intent.mode == "charge" for intent in now.units.values()) and planned_kw(case, now) > WANTED_KW
+    return planned or bool(case.charge_ordered)
+
+
 def wants_tank(case: Case, now: Intent) -> bool:
     """Whether the tank shall hold the supply at its set-point: planned, or until units have taken over."""
     if case.storage_name is None or not (case.tank_helps() or (case.before.discharging and not case.tank_seen())):
         return False
-    if planned_kw(case, now) > WANTED_KW:
+    if case.held:
+        return False  # the operator's order; the band's lower edge is still held for comfort
+    if planned_kw(case, now) > WANTED_KW and not case.charge_ordered:
         return True
     if not case.before.discharging:
         return False
@@ -33,6 +41,23 @@ def wants_tank(case: Case, now: Intent) -> bool:
         return True
     awaited = [name for name, duty in case.duties.items() if duty.mode == "direct" and not case.settled(name)]
     return any(case.memories[name].phase in PREPARING or case.in_direct(name) for name in awaited)
+
+
+def one_way(case: Case, *, discharging: bool) -> bool:
+    """Whether the tank still holds the supply once it is known who charges it: never both, unless that is the plan.
+
+    A unit that waits to charge goes on waiting while the tank gives; one that already charges keeps the tank from
+    giving more than the band's lower edge asks for.
+    """
+    charging = [name for name, duty in case.duties.items() if duty.mode == "charge"]
+    if not discharging or case.through or not charging:
+        return discharging
+    if any(case.memories[name].phase in ASKED for name in charging):
+        return False
+    for name in charging:
+        case.duties[name] = replace(case.duties[name], mode=None)
+    case.note("charge_waits")
+    return True
 
 
 def regulate(case: Case, *, discharging: bool) -> float | None:

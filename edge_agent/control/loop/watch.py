@@ -7,7 +7,7 @@ from edge_agent.control.loop.case import Case
 def alarms(case: Case) -> tuple[Alarm, ...]:
     """Alarms of the loop as it stands."""
     supply_degc = case.loop.supply_degc
-    found: list[Alarm] = []
+    found: list[Alarm] = [*case.alarms]
     if supply_degc is None:
         found.append(Alarm("reading_missing", case.name, case.now_utc, {"point": case.config.supply_point}))
     else:

@@ -6,7 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge_agent.control.memory import ControlMemory, Phase, UnitMemory
+from edge_agent.control.demand_guard import Ceilings
+from edge_agent.control.dispatch import Dispatched, dispatch
+from edge_agent.control.intent import BandOutlook
+from edge_agent.control.memory import ControlMemory, LoopMemory, Phase, UnitMemory
+from edge_agent.control.orders import Order
 from edge_agent.control.view import (
     LoopView,
     PlantView,
@@ -17,6 +21,7 @@ from edge_agent.control.view import (
     ValveView,
 )
 from edge_agent.settings.model import SiteFile
+from scheduling.plan import Plan
 
 NOW_UTC = datetime(2026, 1, 12, 4, 0, tzinfo=UTC)
 """Noon in Beijing."""
@@ -138,6 +143,7 @@ def make_view(
     load_kw: float | None = 500.0,
     layers_degc: tuple[float, ...] = (54.0, 54.0, 48.0, 42.0),
     outdoor_degc: float | None = 5.0,
+    electric_kw: float | None = 300.0,
     source_degc: float | None = 9.0,
 ) -> PlantView:
     """The plant as it may be seen; units' readings are of the same instant unless they say otherwise."""
@@ -146,7 +152,7 @@ def make_view(
     return PlantView(
         instant_utc=now_utc,
         outdoor_degc=outdoor_degc,
-        electric_kw=300.0,
+        electric_kw=electric_kw,
         units={"hp1": hp1, "hp2": hp2},
         pumps={name: PumpView(running=value, commanded=value) for name, value in running.items()},
         valves={
@@ -193,6 +199,71 @@ def make_memory(hp1: UnitMemory | None = None, hp2: UnitMemory | None = None) ->
     return ControlMemory(units={"hp1": hp1 or rested(), "hp2": hp2 or rested()})
 
 
+CAPACITIES = {name: {"direct": 600.0, "charge": 558.0} for name in ("hp1", "hp2")}
+POWERS = {name: {"direct": 130.0, "charge": 160.0} for name in ("hp1", "hp2")}
+
+
+def make_plan(now_utc: datetime, *steps: tuple[object, ...], made_utc: datetime | None = None) -> Plan:
+    """A plan of quarter hours; a step is ({unit: (mode, kW)}, charge kW, discharge kW)."""
+    zeros = [0.0] * len(steps)
+    return Plan.model_validate(
+        {
+            "schema": "plan/1",
+            "request": "test",
+            "made_utc": made_utc or now_utc,
+            "method": "rule",
+            "status": "feasible",
+            "objective_cny": 0.0,
+            "parts_cny": {},
+            "grid_start_utc": now_utc,
+            "step_minutes": [15.0] * len(steps),
+            "units": {
+                name: {
+                    "mode": [step[0].get(name, (None, 0.0))[0] for step in steps],
+                    "load_kw": [step[0].get(name, (None, 0.0))[1] for step in steps],
+                }
+                for name in ("hp1", "hp2")
+            },
+            "storages": {
+                "tank": {
+                    "charge_kw": [step[1] for step in steps],
+                    "discharge_kw": [step[2] for step in steps],
+                    "soc_kwh": zeros,
+                }
+            },
+            "grid_kw": zeros,
+        }
+    )
+
+
+def decide(
+    memory: ControlMemory,
+    *,
+    plan: Plan | None = None,
+    bands: BandOutlook | None = None,
+    loop: LoopMemory | None = None,
+    site: SiteFile | None = None,
+    powers: dict[str, dict[str, float]] | None = None,
+    orders: tuple[Order, ...] = (),
+    ceilings: Ceilings | None = None,
+    **view: object,
+) -> Dispatched:
+    """A decision for the loop of the small site; keyword arguments that are not named go to the view."""
+    memory = memory if loop is None else memory.with_loop("heating", loop)
+    return dispatch(
+        "heating",
+        memory,
+        site=site or make_site(),
+        view=make_view(**view),  # type: ignore[arg-type]
+        plan=plan,
+        bands=bands or BandOutlook(),
+        capacities=CAPACITIES,
+        powers=POWERS if powers is None else powers,
+        orders=orders,
+        ceilings=ceilings or Ceilings(),
+    )
+
+
 @pytest.fixture(scope="session")
 def kit() -> SimpleNamespace:
     """Site, views and memories for tests of control; handed over, because tests are not a package."""
@@ -201,6 +272,8 @@ def kit() -> SimpleNamespace:
         site=make_site,
         view=make_view,
         memory=make_memory,
+        plan=make_plan,
+        decide=decide,
         rested=rested,
         running=running,
         unit_off=UNIT_OFF,

@@ -1,7 +1,7 @@
 """Dispatch: follows the plan, holds the supply, lets units go only when the rest can carry the load."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -9,104 +9,44 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.control.command import Because
-from edge_agent.control.dispatch import Dispatched, dispatch
+from edge_agent.control.dispatch import Dispatched
 from edge_agent.control.intent import BandOutlook, plan_intent, plan_step, plan_usable
 from edge_agent.control.loop.case import BAND_K
 from edge_agent.control.memory import ControlMemory, LoopMemory, Phase, UnitMemory
 from edge_agent.control.regulate import curve_degc, leaving_degc, tank_lasts_s, valve_ratio
 from edge_agent.control.view import PlantView, UnitState, UnitView
-from edge_agent.settings.model import SiteFile
-from scheduling.plan import Plan
-
-CAPACITIES = {name: {"direct": 600.0, "charge": 558.0} for name in ("hp1", "hp2")}
-
-
-def make_plan(now_utc: datetime, *steps: tuple[object, ...], made_utc: datetime | None = None) -> Plan:
-    """A plan of quarter hours; a step is ({unit: (mode, kW)}, charge kW, discharge kW)."""
-    zeros = [0.0] * len(steps)
-    return Plan.model_validate(
-        {
-            "schema": "plan/1",
-            "request": "test",
-            "made_utc": made_utc or now_utc,
-            "method": "rule",
-            "status": "feasible",
-            "objective_cny": 0.0,
-            "parts_cny": {},
-            "grid_start_utc": now_utc,
-            "step_minutes": [15.0] * len(steps),
-            "units": {
-                name: {
-                    "mode": [step[0].get(name, (None, 0.0))[0] for step in steps],
-                    "load_kw": [step[0].get(name, (None, 0.0))[1] for step in steps],
-                }
-                for name in ("hp1", "hp2")
-            },
-            "storages": {
-                "tank": {
-                    "charge_kw": [step[1] for step in steps],
-                    "discharge_kw": [step[2] for step in steps],
-                    "soc_kwh": zeros,
-                }
-            },
-            "grid_kw": zeros,
-        }
-    )
-
 
 ALL_DIRECT = ({"hp1": ("direct", 400.0), "hp2": ("direct", 400.0)}, 0.0, 0.0)
 TANK_ONLY = ({}, 0.0, 500.0)
 NOTHING = ({}, 0.0, 0.0)
 
 
-def decide(
-    kit: SimpleNamespace,
-    memory: ControlMemory,
-    *,
-    plan: Plan | None = None,
-    bands: BandOutlook | None = None,
-    loop: LoopMemory | None = None,
-    site: SiteFile | None = None,
-    **view: object,
-) -> Dispatched:
-    memory = memory if loop is None else memory.with_loop("heating", loop)
-    return dispatch(
-        "heating",
-        memory,
-        site=site or kit.site(),
-        view=kit.view(**view),
-        plan=plan,
-        bands=bands or BandOutlook(),
-        capacities=CAPACITIES,
-    )
-
-
 class TestPlan:
     def test_is_followed_unit_by_unit(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, ({"hp1": ("direct", 400.0), "hp2": ("charge", 558.0)}, 558.0, 0.0))
-        result = decide(kit, kit.memory(), plan=plan, load_kw=400.0)
+        plan = kit.plan(kit.now_utc, ({"hp1": ("direct", 400.0), "hp2": ("charge", 558.0)}, 558.0, 0.0))
+        result = kit.decide(kit.memory(), plan=plan, load_kw=400.0)
         assert (result.wants["hp1"].mode, result.wants["hp2"].mode) == ("direct", "charge")
         assert result.wants["hp2"].setpoint_degc["charge"] == 55.0
         assert result.because is Because.PLAN
         assert result.setpoint_degc == 44.0
 
     def test_a_start_begins_ahead_of_its_step(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc - timedelta(minutes=11), TANK_ONLY, ALL_DIRECT)
-        assert decide(kit, kit.memory(), plan=plan).wants["hp1"].mode == "direct"
-        early = make_plan(kit.now_utc - timedelta(minutes=9), TANK_ONLY, ALL_DIRECT)
-        assert not decide(kit, kit.memory(), plan=early).wants["hp1"].on
+        plan = kit.plan(kit.now_utc - timedelta(minutes=11), TANK_ONLY, ALL_DIRECT)
+        assert kit.decide(kit.memory(), plan=plan).wants["hp1"].mode == "direct"
+        early = kit.plan(kit.now_utc - timedelta(minutes=9), TANK_ONLY, ALL_DIRECT)
+        assert not kit.decide(kit.memory(), plan=early).wants["hp1"].on
 
     def test_old_or_ended_plans_are_not_followed(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, ALL_DIRECT, made_utc=kit.now_utc - timedelta(minutes=121))
+        plan = kit.plan(kit.now_utc, ALL_DIRECT, made_utc=kit.now_utc - timedelta(minutes=121))
         assert not plan_usable(plan, kit.now_utc)
-        result = decide(kit, kit.memory(), plan=plan)
+        result = kit.decide(kit.memory(), plan=plan)
         assert result.because is Because.RULE
         assert "plan_stale" in [alarm.code for alarm in result.alarms]
-        assert not plan_usable(make_plan(kit.now_utc - timedelta(minutes=15), ALL_DIRECT), kit.now_utc)
+        assert not plan_usable(kit.plan(kit.now_utc - timedelta(minutes=15), ALL_DIRECT), kit.now_utc)
         assert not plan_usable(None, kit.now_utc)
 
     def test_steps_and_heat_passed_through_the_tank(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, NOTHING, ({"hp1": ("charge", 558.0)}, 400.0, 0.0))
+        plan = kit.plan(kit.now_utc, NOTHING, ({"hp1": ("charge", 558.0)}, 400.0, 0.0))
         assert plan_step(plan, kit.now_utc + timedelta(minutes=15)) == 1
         assert plan_step(plan, kit.now_utc - timedelta(minutes=1)) == 0
         intent = plan_intent(plan, kit.now_utc + timedelta(minutes=20), storage_of={"hp1": "tank"})
@@ -116,21 +56,21 @@ class TestPlan:
 class TestRule:
     def test_runs_units_for_the_load_and_a_tenth(self, kit: SimpleNamespace) -> None:
         memory = kit.memory(kit.running(), kit.rested())
-        result = decide(kit, memory, hp1=kit.unit_running, load_kw=540.0)
+        result = kit.decide(memory, hp1=kit.unit_running, load_kw=540.0)
         assert [result.wants[name].on for name in ("hp1", "hp2")] == [True, False]
-        result = decide(kit, memory, hp1=kit.unit_running, load_kw=560.0)
+        result = kit.decide(memory, hp1=kit.unit_running, load_kw=560.0)
         assert [result.wants[name].on for name in ("hp1", "hp2")] == [True, True]
 
     def test_charges_in_the_valley_with_what_is_left(self, kit: SimpleNamespace) -> None:
         memory = kit.memory(kit.running(), kit.rested())
         valley = BandOutlook("valley", kit.now_utc + timedelta(hours=5), None)
-        result = decide(kit, memory, hp1=kit.unit_running, load_kw=300.0, bands=valley)
+        result = kit.decide(memory, hp1=kit.unit_running, load_kw=300.0, bands=valley)
         assert (result.wants["hp1"].mode, result.wants["hp2"].mode) == ("direct", "charge")
-        assert not decide(kit, memory, hp1=kit.unit_running, load_kw=300.0).wants["hp2"].on
+        assert not kit.decide(memory, hp1=kit.unit_running, load_kw=300.0).wants["hp2"].on
 
     def test_keeps_what_runs_when_the_load_is_not_known(self, kit: SimpleNamespace) -> None:
         memory = kit.memory(kit.running(), kit.rested())
-        result = decide(kit, memory, hp1=kit.unit_running, load_kw=None)
+        result = kit.decide(memory, hp1=kit.unit_running, load_kw=None)
         assert [result.wants[name].on for name in ("hp1", "hp2")] == [True, False]
 
 
@@ -139,30 +79,30 @@ class TestCharging:
 
     def test_ends_before_a_peak(self, kit: SimpleNamespace) -> None:
         memory = kit.memory(kit.running("charge"))
-        plan = make_plan(kit.now_utc, *[self.CHARGE] * 1, *[NOTHING] * 8)
+        plan = kit.plan(kit.now_utc, *[self.CHARGE] * 1, *[NOTHING] * 8)
         far = BandOutlook("valley", kit.now_utc + timedelta(minutes=11), None)
         near = BandOutlook("valley", kit.now_utc + timedelta(minutes=10), None)
         view = {"hp1": replace(kit.unit_running, mode_actual="charge"), "charge_ratio": 1.0, "load_kw": 0.0}
-        later_plan = make_plan(kit.now_utc - timedelta(minutes=6), self.CHARGE, NOTHING)
-        assert decide(kit, memory, plan=plan, bands=far, **view).wants["hp1"].mode == "charge"
-        assert not decide(kit, memory, plan=later_plan, bands=near, **view).wants["hp1"].on
+        later_plan = kit.plan(kit.now_utc - timedelta(minutes=6), self.CHARGE, NOTHING)
+        assert kit.decide(memory, plan=plan, bands=far, **view).wants["hp1"].mode == "charge"
+        assert not kit.decide(memory, plan=later_plan, bands=near, **view).wants["hp1"].on
 
     def test_unless_the_plan_charges_in_the_peak(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, *[self.CHARGE] * 8)
+        plan = kit.plan(kit.now_utc, *[self.CHARGE] * 8)
         near = BandOutlook("valley", kit.now_utc + timedelta(minutes=5), None)
         memory = kit.memory(kit.running("charge"))
         view = {"hp1": replace(kit.unit_running, mode_actual="charge"), "charge_ratio": 1.0, "load_kw": 0.0}
-        assert decide(kit, memory, plan=plan, bands=near, **view).wants["hp1"].mode == "charge"
+        assert kit.decide(memory, plan=plan, bands=near, **view).wants["hp1"].mode == "charge"
 
     def test_ends_with_a_full_tank_and_begins_again_only_well_below(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, self.CHARGE)
+        plan = kit.plan(kit.now_utc, self.CHARGE)
         memory = kit.memory(kit.running("charge"))
-        full = decide(kit, memory, plan=plan, layers_degc=(55.0, 55.0, 54.5, 53.6), load_kw=0.0)
+        full = kit.decide(memory, plan=plan, layers_degc=(55.0, 55.0, 54.5, 53.6), load_kw=0.0)
         assert full.memory.tank_full
         assert not full.wants["hp1"].on
-        still = decide(kit, memory, plan=plan, loop=full.memory, layers_degc=(55.0, 55.0, 55.0, 52.0), load_kw=0.0)
+        still = kit.decide(memory, plan=plan, loop=full.memory, layers_degc=(55.0, 55.0, 55.0, 52.0), load_kw=0.0)
         assert still.memory.tank_full
-        empty = decide(kit, memory, plan=plan, loop=full.memory, layers_degc=(55.0, 50.0, 45.0, 44.0), load_kw=0.0)
+        empty = kit.decide(memory, plan=plan, loop=full.memory, layers_degc=(55.0, 50.0, 45.0, 44.0), load_kw=0.0)
         assert empty.wants["hp1"].mode == "charge"
 
 
@@ -176,77 +116,74 @@ class TestRelease:
         return {"hp1": replace(kit.unit_running, **changes), "hp2": kit.unit_running}
 
     def test_not_while_the_others_are_too_few(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, ({"hp1": ("direct", 600.0)}, 0.0, 0.0))
-        result = decide(kit, self.both(kit), plan=plan, load_kw=900.0, layers_degc=(42.0,) * 4, **self.units(kit))
+        plan = kit.plan(kit.now_utc, ({"hp1": ("direct", 600.0)}, 0.0, 0.0))
+        result = kit.decide(self.both(kit), plan=plan, load_kw=900.0, layers_degc=(42.0,) * 4, **self.units(kit))
         assert result.wants["hp2"].on
         assert result.wants["hp2"].because is Because.COMFORT
-        result = decide(kit, self.both(kit), plan=plan, load_kw=500.0, layers_degc=(42.0,) * 4, **self.units(kit))
+        result = kit.decide(self.both(kit), plan=plan, load_kw=500.0, layers_degc=(42.0,) * 4, **self.units(kit))
         assert not result.wants["hp2"].on
 
     def test_the_last_unit_waits_for_the_tank(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, TANK_ONLY)
+        plan = kit.plan(kit.now_utc, TANK_ONLY)
         memory = kit.memory(kit.running())
         view = {"hp1": kit.unit_running, "load_kw": 500.0}
-        closed = decide(kit, memory, plan=plan, **view)
+        closed = kit.decide(memory, plan=plan, **view)
         assert closed.wants["hp1"].on
         assert closed.tank_used, "the way is opened first"
         assert closed.discharge_ratio == 0.0
-        opened = decide(kit, memory, plan=plan, charge_ratio=1.0, **view)
+        opened = kit.decide(memory, plan=plan, charge_ratio=1.0, **view)
         assert opened.wants["hp1"].on
         assert opened.wants["hp1"].limit_ratio["direct"] == 0.3, "it leaves its load to the tank"
         assert opened.discharge_ratio > 0.0
         low = replace(kit.unit_running, load_ratio=0.3)
         given = replace(opened.memory, discharge_ratio=0.5)
-        taken = decide(
-            kit, memory, plan=plan, loop=given, charge_ratio=1.0, discharge_ratio=0.5, hp1=low, load_kw=500.0
-        )
+        taken = kit.decide(memory, plan=plan, loop=given, charge_ratio=1.0, discharge_ratio=0.5, hp1=low, load_kw=500.0)
         assert not taken.wants["hp1"].on
 
     def test_not_before_the_supply_holds(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, TANK_ONLY)
+        plan = kit.plan(kit.now_utc, TANK_ONLY)
         low = replace(kit.unit_running, load_ratio=0.3)
         loop = LoopMemory(
             discharge_ratio=0.5, discharging=True, unloading_since_utc={"hp1": kit.now_utc - timedelta(minutes=3)}
         )
         view = {"hp1": low, "charge_ratio": 1.0, "discharge_ratio": 0.5, "load_kw": 500.0}
-        sagging = decide(kit, kit.memory(kit.running()), plan=plan, loop=loop, supply_degc=43.4, **view)
+        sagging = kit.decide(kit.memory(kit.running()), plan=plan, loop=loop, supply_degc=43.4, **view)
         assert sagging.wants["hp1"].on
-        holding = decide(kit, kit.memory(kit.running()), plan=plan, loop=loop, supply_degc=43.9, **view)
+        holding = kit.decide(kit.memory(kit.running()), plan=plan, loop=loop, supply_degc=43.9, **view)
         assert not holding.wants["hp1"].on
 
     def test_never_onto_an_empty_tank(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, TANK_ONLY)
-        result = decide(
-            kit, kit.memory(kit.running()), plan=plan, hp1=kit.unit_running, charge_ratio=1.0, layers_degc=(43.0,) * 4
+        plan = kit.plan(kit.now_utc, TANK_ONLY)
+        result = kit.decide(
+            kit.memory(kit.running()), plan=plan, hp1=kit.unit_running, charge_ratio=1.0, layers_degc=(43.0,) * 4
         )
         assert result.wants["hp1"].on
         assert result.wants["hp1"].limit_ratio["direct"] == 1.0
 
     def test_one_at_a_time(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, TANK_ONLY)
+        plan = kit.plan(kit.now_utc, TANK_ONLY)
         loop = LoopMemory(discharge_ratio=0.6, discharging=True)
         low = {"hp1": replace(kit.unit_running, load_ratio=0.3), "hp2": replace(kit.unit_running, load_ratio=0.3)}
-        result = decide(
-            kit, self.both(kit), plan=plan, loop=loop, charge_ratio=1.0, discharge_ratio=0.6, load_kw=700.0, **low
+        result = kit.decide(
+            self.both(kit), plan=plan, loop=loop, charge_ratio=1.0, discharge_ratio=0.6, load_kw=700.0, **low
         )
         assert [result.wants[name].on for name in ("hp1", "hp2")].count(False) == 1
 
 
 class TestLack:
     def test_the_tank_helps_below_the_band_before_any_unit(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, ALL_DIRECT)
+        plan = kit.plan(kit.now_utc, ALL_DIRECT)
         view = {"hp1": kit.unit_running, "hp2": kit.unit_running, "supply_degc": 42.5, "charge_ratio": 1.0}
         loop = LoopMemory(discharge_ratio=0.0, regulated_utc=kit.now_utc - timedelta(seconds=30), error_k=0.3)
-        result = decide(kit, kit.memory(kit.running(), kit.running()), plan=plan, loop=loop, load_kw=1000.0, **view)
+        result = kit.decide(kit.memory(kit.running(), kit.running()), plan=plan, loop=loop, load_kw=1000.0, **view)
         assert result.discharge_ratio > 0.0
         assert result.tank_used
 
     def test_then_a_charging_unit_turns_to_the_loop(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, ({"hp1": ("direct", 600.0), "hp2": ("charge", 558.0)}, 558.0, 0.0))
+        plan = kit.plan(kit.now_utc, ({"hp1": ("direct", 600.0), "hp2": ("charge", 558.0)}, 558.0, 0.0))
         charging = replace(kit.unit_running, mode_actual="charge", mode_request="charge")
         loop = LoopMemory(lack_since_utc=kit.now_utc - timedelta(seconds=601))
-        result = decide(
-            kit,
+        result = kit.decide(
             kit.memory(kit.running(), kit.running("charge")),
             plan=plan,
             loop=loop,
@@ -261,55 +198,54 @@ class TestLack:
         assert "unit_extra" in result.notes
 
     def test_then_one_more_unit_after_the_staging_time(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, ({"hp1": ("direct", 600.0)}, 0.0, 0.0))
+        plan = kit.plan(kit.now_utc, ({"hp1": ("direct", 600.0)}, 0.0, 0.0))
         view = {"hp1": kit.unit_running, "supply_degc": 42.5, "load_kw": 590.0, "layers_degc": (42.0,) * 4}
         memory = kit.memory(kit.running(), kit.rested())
         for age_s, on in ((599, False), (601, True)):
             loop = LoopMemory(lack_since_utc=kit.now_utc - timedelta(seconds=age_s))
-            assert decide(kit, memory, plan=plan, loop=loop, **view).wants["hp2"].on is on
+            assert kit.decide(memory, plan=plan, loop=loop, **view).wants["hp2"].on is on
 
     def test_at_once_near_the_limit(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, ({"hp1": ("direct", 600.0)}, 0.0, 0.0))
+        plan = kit.plan(kit.now_utc, ({"hp1": ("direct", 600.0)}, 0.0, 0.0))
         loop = LoopMemory(lack_since_utc=kit.now_utc - timedelta(seconds=60))
         view = {"hp1": kit.unit_running, "supply_degc": 41.4, "load_kw": 590.0, "layers_degc": (42.0,) * 4}
-        assert decide(kit, kit.memory(kit.running()), plan=plan, loop=loop, **view).wants["hp2"].on
+        assert kit.decide(kit.memory(kit.running()), plan=plan, loop=loop, **view).wants["hp2"].on
 
     def test_a_unit_starts_before_the_tank_ends(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, TANK_ONLY, TANK_ONLY)
+        plan = kit.plan(kit.now_utc, TANK_ONLY, TANK_ONLY)
         loop = LoopMemory(discharge_ratio=0.6, discharging=True, lack_since_utc=kit.now_utc - timedelta(seconds=90))
         view = {"charge_ratio": 1.0, "discharge_ratio": 0.6, "load_kw": 900.0}
-        ample = decide(kit, kit.memory(), plan=plan, loop=loop, **view)
+        ample = kit.decide(kit.memory(), plan=plan, loop=loop, **view)
         assert not any(want.on for want in ample.wants.values())
         # 900 kW at the full flow need 5.9 K above the return and some for the smear.
-        ending = decide(kit, kit.memory(), plan=plan, loop=loop, layers_degc=(46.1, 42.0, 41.0, 41.0), **view)
+        ending = kit.decide(kit.memory(), plan=plan, loop=loop, layers_degc=(46.1, 42.0, 41.0, 41.0), **view)
         assert any(want.on and want.because is Because.COMFORT for want in ending.wants.values())
 
     def test_a_unit_whose_heat_finds_no_use_rests(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, ALL_DIRECT)
+        plan = kit.plan(kit.now_utc, ALL_DIRECT)
         low = replace(kit.unit_running, load_ratio=0.3)
         loop = LoopMemory(surplus_since_utc=kit.now_utc - timedelta(seconds=601))
         view = {"hp1": low, "hp2": low, "supply_degc": 44.6, "load_kw": 300.0}
-        result = decide(kit, kit.memory(kit.running(), kit.running()), plan=plan, loop=loop, **view)
+        result = kit.decide(kit.memory(kit.running(), kit.running()), plan=plan, loop=loop, **view)
         assert [result.wants[name].on for name in ("hp1", "hp2")] == [True, False]
-        again = decide(kit, kit.memory(kit.running()), plan=plan, loop=result.memory, hp1=low)
+        again = kit.decide(kit.memory(kit.running()), plan=plan, loop=result.memory, hp1=low)
         assert not again.wants["hp2"].on, "and is not started again by the same plan"
 
 
 class TestSetpoints:
     def test_follow_the_heating_curve_and_leave_a_margin_above_the_limit(self, kit: SimpleNamespace) -> None:
         for outdoor_degc, wanted_degc in ((-20.0, 48.0), (-2.5, 46.0), (10.0, 42.5), (30.0, 41.0)):
-            assert decide(kit, kit.memory(), outdoor_degc=outdoor_degc).setpoint_degc == pytest.approx(wanted_degc)
+            assert kit.decide(kit.memory(), outdoor_degc=outdoor_degc).setpoint_degc == pytest.approx(wanted_degc)
 
     def test_an_unknown_outdoor_temperature_is_the_last_known_else_cold(self, kit: SimpleNamespace) -> None:
-        assert decide(kit, kit.memory(), outdoor_degc=None).setpoint_degc == 48.0
+        assert kit.decide(kit.memory(), outdoor_degc=None).setpoint_degc == 48.0
         known = LoopMemory(outdoor_degc=5.0)
-        assert decide(kit, kit.memory(), loop=known, outdoor_degc=None).setpoint_degc == 44.0
+        assert kit.decide(kit.memory(), loop=known, outdoor_degc=None).setpoint_degc == 44.0
 
     def test_planned_loads_are_kept_while_the_tank_does_the_balance(self, kit: SimpleNamespace) -> None:
-        plan = make_plan(kit.now_utc, ({"hp1": ("direct", 300.0), "hp2": ("direct", 300.0)}, 0.0, 400.0))
+        plan = kit.plan(kit.now_utc, ({"hp1": ("direct", 300.0), "hp2": ("direct", 300.0)}, 0.0, 400.0))
         hot = replace(kit.unit_running, user_supply_degc=45.0, user_return_degc=40.0, load_ratio=1.0)
-        result = decide(
-            kit,
+        result = kit.decide(
             kit.memory(kit.running(), kit.running()),
             plan=plan,
             loop=LoopMemory(discharge_ratio=0.2, discharging=True),
@@ -334,17 +270,17 @@ class TestSetpoints:
 
     def test_blind_nothing_moves(self, kit: SimpleNamespace) -> None:
         loop = LoopMemory(discharge_ratio=0.4, discharging=True)
-        result = decide(kit, kit.memory(), loop=loop, supply_degc=None, charge_ratio=1.0, discharge_ratio=0.4)
+        result = kit.decide(kit.memory(), loop=loop, supply_degc=None, charge_ratio=1.0, discharge_ratio=0.4)
         assert result.discharge_ratio is None
         assert "reading_missing" in [alarm.code for alarm in result.alarms]
 
     def test_a_lost_reading_of_the_way_moves_no_valve(self, kit: SimpleNamespace) -> None:
         loop = LoopMemory(discharge_ratio=0.4, discharging=True)
-        plan = make_plan(kit.now_utc, TANK_ONLY)
-        result = decide(kit, kit.memory(), plan=plan, loop=loop, charge_ratio=None, discharge_ratio=0.4)
+        plan = kit.plan(kit.now_utc, TANK_ONLY)
+        result = kit.decide(kit.memory(), plan=plan, loop=loop, charge_ratio=None, discharge_ratio=0.4)
         assert result.discharge_ratio is None
         assert result.memory.discharge_ratio == 0.4
-        closed = decide(kit, kit.memory(), plan=plan, loop=loop, charge_ratio=0.5, discharge_ratio=0.4)
+        closed = kit.decide(kit.memory(), plan=plan, loop=loop, charge_ratio=0.5, discharge_ratio=0.4)
         assert closed.discharge_ratio == 0.0, "seen to be closed, which is something else"
 
     @pytest.mark.parametrize(("supply_degc", "least", "most"), [(43.0, 0.4, 0.4), (44.5, 0.1, 0.399)])
@@ -353,9 +289,9 @@ class TestSetpoints:
     ) -> None:
         regulated_utc = kit.now_utc - timedelta(seconds=30)
         loop = LoopMemory(discharge_ratio=0.4, discharging=True, error_k=0.0, regulated_utc=regulated_utc)
-        plan = make_plan(kit.now_utc, TANK_ONLY)
+        plan = kit.plan(kit.now_utc, TANK_ONLY)
         view = {"layers_degc": (), "charge_ratio": 1.0, "discharge_ratio": 0.4, "supply_degc": supply_degc}
-        result = decide(kit, kit.memory(), plan=plan, loop=loop, **view)
+        result = kit.decide(kit.memory(), plan=plan, loop=loop, **view)
         assert result.discharge_ratio is not None
         assert least <= result.discharge_ratio <= most
         assert "tank_sensors_missing" in [alarm.code for alarm in result.alarms]
@@ -432,7 +368,7 @@ def test_whatever_it_sees_its_wishes_stay_within_limits(kit: SimpleNamespace, da
         )
         for _ in range(2)
     ]
-    plan = data.draw(st.sampled_from([None, make_plan(now_utc, *steps)]))
+    plan = data.draw(st.sampled_from([None, kit.plan(now_utc, *steps)]))
     band = data.draw(st.sampled_from([None, "valley", "flat", "peak"]))
     loop = LoopMemory(
         discharge_ratio=data.draw(st.none() | st.floats(0, 1)),
@@ -452,8 +388,7 @@ def test_whatever_it_sees_its_wishes_stay_within_limits(kit: SimpleNamespace, da
         "outdoor_degc": data.draw(st.none() | st.floats(-25, 25)),
     }
     view = kit.view(**seen)
-    result = decide(
-        kit,
+    result = kit.decide(
         memories,
         plan=plan,
         bands=BandOutlook(band, now_utc + timedelta(minutes=data.draw(st.integers(1, 600))), None),
