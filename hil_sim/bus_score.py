@@ -114,7 +114,7 @@ def judge_bus(
     for point, series in by_point.items():
         series.sort(key=lambda sample: sample.instant_s)
         _judge_point(point, series, verdict, log=log, touched=touched, faults=faults)
-    _judge_outcomes(by_point, verdict, periods_s=periods_s, first_s=first_s, last_s=last_s)
+    _judge_outcomes(by_point, verdict, periods_s=periods_s, faults=faults, first_s=first_s, last_s=last_s)
     for device in touched:
         if max(fault.end_s for fault in faults if device in fault.touched) >= last_s - SLACK_S:
             continue  # it never ended: nothing to recover from
@@ -165,16 +165,25 @@ def _judge_outcomes(
     verdict: BusVerdict,
     *,
     periods_s: Mapping[str, float],
+    faults: Sequence[FaultWindow],
     first_s: float,
     last_s: float,
 ) -> None:
     """Names the points that fell silent: due again and again, and neither a value nor a cause came."""
+    begin_s = min((fault.begin_s for fault in faults), default=last_s)
+    before = Counter(
+        {point: sum(sample.instant_s < begin_s for sample in series) for point, series in by_point.items()}
+    )
     for point, series in by_point.items():
         device = point.partition(".")[0]
         period_s = periods_s.get(device, 0.0)
         instants_s = [sample.instant_s for sample in series]
-        most = max(len(others) for other, others in by_point.items() if other.partition(".")[0] == device)
-        if _slow(instants_s, period_s=period_s) or len(series) < SELDOM_RATIO * most:
+        mine = [other for other in by_point if other.partition(".")[0] == device]
+        seldom = len(series) < SELDOM_RATIO * max(len(by_point[other]) for other in mine)
+        # During an outage also what has a slow period of its own is due at each poll: who was seldom before, is.
+        usual = max(before[other] for other in mine)
+        seldom = seldom or (usual > 1 and before[point] <= SELDOM_RATIO * usual)
+        if _slow(instants_s, period_s=period_s) or seldom:
             continue
         inside = [instant_s for instant_s in instants_s if first_s <= instant_s <= last_s]
         marks = [first_s, *inside, last_s]

@@ -86,6 +86,7 @@ class ModbusTcpBus:
         self.counts = BusCounts()
         self.cost = LineCost.tcp(turnaround_s=TURNAROUND_TYPICAL_S)
         self._elapsed_s = elapsed_s
+        self._timeout_s = timeout_s
         self._depth = depth
         self._lenient_ids = lenient_ids
         self.pace = HostPace(name, timeout_s=timeout_s, lenient_ids=lenient_ids, connect_delay_s=connect_delay_s)
@@ -282,8 +283,10 @@ class ModbusTcpBus:
         self.counts.requests += 1
         self.counts.writes += not reads(job.request)
         connection.send(number, unit=job.unit, pdu=job.pdu)
-        # Hosts answer one after the other: the last of several requests waits for those before it.
-        timeout_s = self.pace.timeout_s(job.unit) * len(self._in_flight)
+        # Hosts answer one after the other: the last of several requests waits for those before it, and one that passes
+        # for as long as the host itself may wait for the one that is overdue.
+        abreast = sum(not other.overdue for other in self._in_flight.values())
+        timeout_s = self.pace.timeout_s(job.unit) * abreast + self._timeout_s * job.passed
         loop = asyncio.get_running_loop()
         job.miss_timer = loop.call_later(timeout_s, self._miss, job)
         gives_way_s = self.pace.gives_way_s()

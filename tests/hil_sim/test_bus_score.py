@@ -106,6 +106,14 @@ def test_a_point_that_falls_silent_without_a_cause() -> None:
     assert gaps[0].startswith("em2.power: no outcome for")
 
 
+def test_a_point_with_a_slow_period_of_its_own_is_not_missed_after_an_outage() -> None:
+    log, samples = served("em1", "em2")
+    outage_s = (FIRST_S, *(1025.0 + PERIOD_S * turn for turn in range(12)))
+    ratio = [ExportedSample("em2.ratio", instant_s, None, good=False, frame=0) for instant_s in outage_s]
+    outage = FaultWindow(1020.0, 1085.0, frozenset({"em2"}))
+    assert judged(log, samples + ratio, outage)["outcome_gaps"] == []
+
+
 def test_a_device_that_nobody_reads() -> None:
     log, samples = served("em2")
     gaps = judged(log, samples, MUTED)["outcome_gaps"]
