@@ -52,6 +52,27 @@ def pytest_runtest_protocol() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+class Teller:
+    """Names a failure when it happens: of a run that is cut short it is known as well."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            cause = getattr(getattr(report.longrepr, "reprcrash", None), "message", str(report.longrepr))
+            self._terminal.ensure_newline()
+            self._terminal.write_line(f"FAILED {report.nodeid} {report.when}: {cause.partition(chr(10))[0]}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Where the results are gathered, beside workers or alone."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if isinstance(terminal, pytest.TerminalReporter):
+        config.pluginmanager.register(Teller(terminal))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Beside other workers the tests of the whole agent come first: they take longest, small ones fill the end."""
     if "PYTEST_XDIST_WORKER" in os.environ:
