@@ -1,11 +1,14 @@
 """What every test may ask for: foreign programs, and the shared data that a user does not have."""
 
 import functools
+import itertools
 import logging
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -34,6 +37,8 @@ TEST_S_MAX = 240
 TEARDOWN_S_MAX = 30
 """After its limit a test is interrupted this often: what it waits for while it ends may never come either."""
 SYSTEM = "tests/system/"
+PORT_FIRST = 21_000
+NEXT_PORT = itertools.count()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -131,6 +136,20 @@ def need_program() -> Callable[[str], str]:
         return path
 
     return find
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port on which nobody listens, and that nobody is given before it is taken.
+
+    The system hands out ports from 32768 on by itself; below, each process of a parallel run has its own hundred.
+    """
+    first = PORT_FIRST + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for place in itertools.islice(NEXT_PORT, 100):  # never the last one: connections to it may still be dying
+        port = first + place % 100
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    pytest.fail(f"all ports from {first} to {first + 99} are taken")
 
 
 @pytest.fixture

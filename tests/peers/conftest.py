@@ -6,7 +6,6 @@ A peer that is not there is a skip that names it; one that $REQUIRE names must b
 import os
 import select
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,14 +60,6 @@ def node_client() -> Callable[..., str]:
         return subprocess.run(words, capture_output=True, text=True, check=True, timeout=20, env=environment).stdout
 
     return run
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -196,7 +196,7 @@ async def test_an_echo_that_comes_and_goes_is_noticed(caplog: pytest.LogCaptureF
                 await bus.write(4, [50], unit=1, function=6)
             slaves[1].mute = False
     words = [record.getMessage().split(" bus=")[0].split(":")[0] for record in caplog.records]
-    assert words == ["line echoes", "line echoes no more"]
+    assert [word for word in words if "echoes" in word] == ["line echoes", "line echoes no more"]
 
 
 async def test_a_dead_neighbour_costs_what_was_said_and_no_more() -> None:

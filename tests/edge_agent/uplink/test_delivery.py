@@ -45,12 +45,10 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 class Mosquitto:
     """A mosquitto that can be stopped and started again on the same port."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, *, port: int) -> None:
         self.program = program
+        self.port = port
         self.configuration = folder / "mosquitto.conf"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
         self.configuration.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -161,10 +159,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["embedded", "mosquitto"])
 async def site(
-    request: pytest.FixtureRequest, tmp_path: Path, need_program: Callable[[str], str]
+    request: pytest.FixtureRequest, tmp_path: Path, need_program: Callable[[str], str], free_port: int
 ) -> AsyncIterator[Site]:
     broker: EmbeddedBroker | Mosquitto
-    broker = EmbeddedBroker() if request.param == "embedded" else Mosquitto(need_program("mosquitto"), tmp_path)
+    if request.param == "embedded":
+        broker = EmbeddedBroker()
+    else:
+        broker = Mosquitto(need_program("mosquitto"), tmp_path, port=free_port)
     await broker.start()
     place = Site(tmp_path, broker)
     place.store = await Store.open(tmp_path / "state", quota_mb=64, raw_days=90)
