@@ -138,7 +138,7 @@ def _verb() -> str:
     context = click.get_current_context()
     while context.parent is not None and context.parent.parent is not None:
         context = context.parent
-    return context.command.name or "edge-agent"
+    return context.info_name or "edge-agent"
 
 
 def shared_options(verb: Callable[Concatenate[Common, Rest], Result]) -> Callable[..., Result]:

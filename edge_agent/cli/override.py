@@ -81,7 +81,8 @@ def order_words(common: Common, order: dict[str, Any], *, zone: ZoneInfo) -> str
     """An order on one line: what, until when, by whom, why."""
     from edge_agent.texts.catalogue import text  # noqa: PLC0415 - only for people
 
-    subject = order["subject"] or getattr(text("whole_plant"), common.language)
+    all_of = text("all_units" if order["kind"] == "stop" else "all_storages")
+    subject = order["subject"] or getattr(all_of, common.language)
     what = getattr(text(f"order_{order['kind']}", subject=subject), common.language)
     until = f"{datetime.fromisoformat(order['until']).astimezone(zone):%m-%d %H:%M}"
     return common.pick(

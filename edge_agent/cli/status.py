@@ -103,11 +103,12 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
     speed = answer["clock"]["speed"]
     simulated = pick(f"  (仿真 {speed:g}x)", f"  (simulated {speed:g}x)") if answer["clock"]["simulated"] else ""
     yield f"{answer['name']}  {answer['clock']['local'][:16].replace('T', ' ')}{simulated}"
-    mode = text(f"mode_{answer['mode']}")
-    yield pick(
-        f"方式 {mode.zh},{local(answer['mode_since'])} 起,{answer['mode_by']}: {answer['mode_reason']}",
-        f"mode {mode.en} since {local(answer['mode_since'])}, {answer['mode_by']}: {answer['mode_reason']}",
-    )
+    mode, asked = text(f"mode_{answer['mode']}"), text(f"mode_{answer['mode_asked']}")
+    since, who = local(answer["mode_since"]), f"{answer['mode_by']}: {answer['mode_reason']}"
+    if answer["mode"] == answer["mode_asked"]:
+        yield pick(f"方式 {mode.zh},{since} 起,{who}", f"mode {mode.en} since {since}, {who}")
+    else:
+        yield pick(f"方式 {mode.zh}({asked.zh} {since} 起,{who})", f"mode {mode.en} ({asked.en} since {since}, {who})")
     for order in answer["orders"]:
         line = order_words(common, order, zone=zone)
         yield pick(f"人工指令 {line}", f"order {line}")

@@ -157,6 +157,8 @@ class Controller:
         self._adopt(view)
         self._watch_blindness(view, mode=mode)
         self._demand = watch_demand(self._demand, view, window=self._window)
+        if mode is not Mode.AUTO:
+            await self._executor.stand_back(now_utc)
         effects = await self._executor.watch(now_utc)
         if mode is Mode.MONITOR:
             self._follow_valves(view)

@@ -362,6 +362,18 @@ class Executor:
             await self._audit(found)
         return found
 
+    async def stand_back(self, now_utc: datetime) -> None:
+        """Commands nothing any more: what stands in the plant is somebody else's, and no fault of our commands."""
+        ends = [ended(entry, Verdict.SUPERSEDED, "mode_left", now_utc=now_utc) for entry in self._awaited.values()]
+        self._awaited.clear()
+        self._verified.clear()
+        self._failed.clear()
+        self._replaced.clear()
+        self._ineffective.clear()
+        self._beats.clear()
+        if ends:
+            await self._audit(ends)
+
     def shift(self, by: timedelta) -> None:
         """Moves all remembered instants with the site's clock, which has been set."""
         self._verified = {point: (value, when + by) for point, (value, when) in self._verified.items()}

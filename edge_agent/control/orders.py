@@ -102,9 +102,13 @@ class Orders:
 
 
 def _replaced(entry: Order, order: Order, storage_of: Mapping[str, str | None]) -> bool:
-    """Whether a new order takes the place of an older one: the same again, or its contrary on the same storage."""
+    """Whether a new order takes the place of an older one: the same again, or its contrary on the same storage.
+
+    An order for the whole plant leaves one for a single unit alone: whoever works on that unit counts on it, and on its
+    own end.
+    """
     if entry.kind is order.kind:
-        return order.subject in (None, entry.subject)
+        return order.subject == entry.subject
     if {entry.kind, order.kind} != {OrderKind.CHARGE, OrderKind.HOLD}:
         return False
     storages = {None if name is None else storage_of.get(name) or name for name in (entry.subject, order.subject)}

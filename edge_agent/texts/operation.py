@@ -16,7 +16,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "order_charge": Text("蓄热 {subject}", "charge {subject}"),
         "order_hold": Text("不蓄不放 {subject}", "hold {subject}"),
         "order_stop": Text("停 {subject}", "stop {subject}"),
-        "whole_plant": Text("全站", "the whole plant"),
+        "all_units": Text("全部机组", "all units"),
+        "all_storages": Text("全部蓄能", "all storages"),
         # why a mode or an order is not taken
         "needs_name_and_reason": Text(
             "须写明人员和原因", "a name and a reason are needed", "用 --by 和 --reason", "give --by and --reason"

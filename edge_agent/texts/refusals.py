@@ -14,6 +14,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "mode_not_auto": Text(
             "运行方式不是自动", "the mode is not auto", "用 edge-agent mode 切换", "change it with edge-agent mode"
         ),
+        "mode_left": Text("运行方式已离开自动", "the mode was left"),
         "mode_unknown": Text("没有这种运行方式", "there is no such mode"),
         "not_commissioned": Text(
             "调试尚未签字",

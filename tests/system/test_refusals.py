@@ -136,6 +136,7 @@ async def test_an_operator_is_told_why_not(stand: Stand, state: str, words: str,
     assert (done, out + err) == (status, out + err)
     if status == 5 and "_" in said:
         told = json.loads(out)
+        assert told["schema"] == f"{shlex.split(words)[0]}/1"
         assert told["code"] == said
         assert told["ok"] is False
         assert told["message"] in err

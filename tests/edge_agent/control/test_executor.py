@@ -228,3 +228,23 @@ def test_a_clock_that_is_set_moves_what_the_executor_waits_for(bench: Bench) -> 
     bench.executor.shift(hour)
     (expectation,) = bench.executor.expectations
     assert expectation.opened_utc == bench.kit.now_utc + timedelta(seconds=40)
+
+
+def test_who_leaves_auto_leaves_no_alarm_of_his_commands_and_no_command_without_an_end(
+    bench: Bench, kit: SimpleNamespace
+) -> None:
+    """The panels write their own set-points then: that is theirs to do."""
+    for after_s in range(0, 300, 60):
+        bench.carry_out(SETPOINT, after_s=float(after_s))
+        bench.image.put([good("hp1.supply_setpoint", kit.now_utc + timedelta(seconds=after_s + 30), 50.0, "degC")])
+    assert bench.executor.alarms() != []
+    left_utc = kit.now_utc + timedelta(seconds=400)
+    awaited = len(bench.executor.expectations)
+    asyncio.run(bench.executor.stand_back(left_utc))
+    assert bench.executor.alarms() == []
+    assert bench.executor.expectations == ()
+    ends = [outcome for outcome in bench.audited if outcome.reason == "mode_left"]
+    assert len(ends) == awaited
+    assert {outcome.verdict for outcome in ends} <= {Verdict.SUPERSEDED}
+    (outcome,) = bench.carry_out(SETPOINT, after_s=430.0)  # and taking over again is nothing special
+    assert outcome.verdict is Verdict.VERIFIED
