@@ -12,6 +12,9 @@ DriverError
 └── ProfileFault          a profile or device entry is wrong: the service must not start with it
 """
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 
 class DriverError(Exception):
     """Root of everything the drivers raise."""
@@ -58,10 +61,25 @@ class ProfileFault(DriverError):
 
     Attributes:
         at: path of keys to the faulty entry, for the reader that knows file and line.
-        code: stable code of the text in `edge_agent/texts`.
+        code: what kind of fault it is.
+        why: stable code of the words in `edge_agent/texts`, more exact than `code`; empty: there are none.
+        values: what the words name.
+        others: further faults of the same file.
     """
 
-    def __init__(self, message: str, *, code: str, at: tuple[str | int, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        at: tuple[str | int, ...] = (),
+        why: str = "",
+        values: Mapping[str, object] = MappingProxyType({}),
+        others: Sequence["ProfileFault"] = (),
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.at = at
+        self.why = why
+        self.values = values
+        self.others = tuple(others)

@@ -37,7 +37,7 @@ from drivers.profile import (
     Words,
     WriteRule,
 )
-from drivers.profile_check import bad_point, check_point, check_profile, nearest
+from drivers.profile_check import bad_point, check_point, check_profile, nearest, raise_all
 from drivers.profile_form import (
     CounterFile,
     Entry,
@@ -76,7 +76,14 @@ def parse_profile(data: Mapping[str, object], *, name: str) -> Profile:
         file = ProfileFile.model_validate(plain)
     except ValidationError as error:
         raise _fault(error, plain) from None
-    points = {key: _point(key, entry, file=file) for key, entry in file.points.items()}
+    points: dict[str, PointSpec] = {}
+    faults: list[ProfileFault] = []
+    for key, entry in file.points.items():
+        try:
+            points[key] = _point(key, entry, file=file)
+        except ProfileFault as fault:
+            faults += [fault, *fault.others]
+    raise_all(faults)
     profile = Profile(
         name=name,
         zh=file.zh,
@@ -106,7 +113,7 @@ def parse_profile(data: Mapping[str, object], *, name: str) -> Profile:
         checks=tuple(_check(entry) for entry in file.checks),
         data=MappingProxyType(plain),
     )
-    check_profile(profile)
+    raise_all(check_profile(profile))
     return profile
 
 
@@ -116,28 +123,42 @@ def override(profile: Profile, points: Mapping[str, Mapping[str, object]]) -> Pr
     Raises:
         ProfileFault: unknown point or key, or a value that does not fit; `.at` starts at the name of the point.
     """
+    try:
+        return parse_profile(merged(profile, points), name=profile.name)
+    except ProfileFault as fault:
+        raise_all(
+            ProfileFault(str(one), code=one.code, at=one.at[1:], why=one.why, values=one.values)
+            for one in (fault, *fault.others)
+        )
+        raise
+
+
+def merged(profile: Profile, points: Mapping[str, Mapping[str, object]]) -> dict[str, Any]:
+    """The data of a profile's file with some keys of some points replaced; not checked.
+
+    Raises:
+        ProfileFault: unknown point, or no mapping; `.at` starts at `points`.
+    """
     changes = _plain(points)
     if not isinstance(changes, dict):
         raise ProfileFault(f"points of a {profile.name}: a mapping of points is needed", code="profile_bad_value")
-    merged = _plain(profile.data)
-    assert isinstance(merged, dict)
+    data = _plain(profile.data)
+    assert isinstance(data, dict)
     for key, change in changes.items():
-        if key not in merged["points"]:
-            text = f"{profile.name} has no point {key!r}{nearest(str(key), profile.points)}"
-            raise ProfileFault(text, code="profile_unknown_point", at=(str(key),))
+        at = ("points", str(key))
+        if key not in data["points"]:
+            near = nearest(str(key), profile.points)
+            values = {"where": profile.name, "word": key, "near": near.removeprefix("; ")}
+            text = f"{profile.name} has no point {key!r}{near}"
+            raise ProfileFault(text, code="profile_unknown_point", at=at, why="profile_no_point", values=values)
         if not isinstance(change, dict):
-            raise ProfileFault(
-                f"{profile.name}.{key}: a mapping of keys is needed", code="profile_bad_value", at=(str(key),)
-            )
-        entry = merged["points"][key]
+            raise ProfileFault(f"{profile.name}.{key}: a mapping of keys is needed", code="profile_bad_value", at=at)
+        entry = data["points"][key]
         for word, value in change.items():
             # `write: {max: 50}` narrows one limit and leaves the others as they are.
             nested = isinstance(value, dict) and isinstance(entry.get(word), dict)
             entry[word] = entry[word] | value if nested else value
-    try:
-        return parse_profile(merged, name=profile.name)
-    except ProfileFault as fault:
-        raise ProfileFault(str(fault), code=fault.code, at=fault.at[1:]) from None
+    return data
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - JSON-like data of any depth
@@ -218,7 +239,10 @@ def _exact(scale: float) -> Fraction:
 def _point(key: str, entry: PointFile, *, file: ProfileFile) -> PointSpec:
     """Builds one point; checks what concerns it alone."""
     if entry.unit not in INSIDE_UNIT:
-        raise bad_point(f"unknown unit {entry.unit!r}{nearest(entry.unit, INSIDE_UNIT)}", key, "unit")
+        near = nearest(entry.unit, INSIDE_UNIT)
+        raise bad_point(
+            f"unknown unit {entry.unit!r}{near}", key, "unit", why="unit", word=entry.unit, near=near.removeprefix("; ")
+        )
     if entry.parts is None:
         if entry.address is None or entry.type is None:
             missing = "address" if entry.address is None else "type"
@@ -226,6 +250,8 @@ def _point(key: str, entry: PointFile, *, file: ProfileFile) -> PointSpec:
                 f"points.{key}: key {missing!r} is missing (or give `parts`)",
                 code="profile_missing_key",
                 at=("points", key),
+                why="profile_address_or_parts",
+                values={"where": f"points.{key}", "word": missing},
             )
         files = [
             PartFile(
@@ -245,7 +271,7 @@ def _point(key: str, entry: PointFile, *, file: ProfileFile) -> PointSpec:
             if word in entry.model_fields_set
         ]
         if alone:
-            raise bad_point(f"{alone[0]!r} belongs into each of the `parts`", key, alone[0])
+            raise bad_point(f"{alone[0]!r} belongs into each of the `parts`", key, alone[0], why="parts", word=alone[0])
         files = entry.parts
     parts = tuple(
         Part(
@@ -280,7 +306,7 @@ def _point(key: str, entry: PointFile, *, file: ProfileFile) -> PointSpec:
         source=entry.source,
         confidence=entry.confidence or file.confidence,
     )
-    check_point(spec)
+    raise_all(check_point(spec))
     return spec
 
 

@@ -48,9 +48,13 @@ def _print(common: Common, inspection: "Inspection", *, explain: bool) -> None:
         warnings = [finding for finding in inspection.warnings if finding.file == file]
         if file.startswith(SHIPPED_MARK) and not errors and not warnings:
             continue
-        state = common.pick(f"{len(errors)} 处错误", f"{len(errors)} errors") if errors else "ok"
+        state = (
+            common.pick(f"{len(errors)} 处错误", f"{len(errors)} error{'s' * (len(errors) != 1)}") if errors else "ok"
+        )
         if warnings:
-            state += common.pick(f"   {len(warnings)} 处警告", f"   {len(warnings)} warnings")
+            state += common.pick(
+                f"   {len(warnings)} 处警告", f"   {len(warnings)} warning{'s' * (len(warnings) != 1)}"
+            )
             state += "" if explain else common.pick(" (--explain 可见)", " (--explain shows them)")
         if file == "site.yaml" and inspection.configuration is not None:
             state += "   " + _summary(common, inspection.configuration)

@@ -6,14 +6,14 @@ import re
 import types
 import typing
 import unicodedata
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar, Union
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, Protocol, TypeVar, Union
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from edge_agent.settings.finding import Finding
-from edge_agent.settings.yaml_file import Document, Path_
+from edge_agent.settings.yaml_file import Path_
 from edge_agent.texts.catalogue import text
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -48,7 +48,36 @@ _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _YES, _NO = {"yes", "on", "y", "是", "真", "1"}, {"no", "off", "n", "否", "假", "0"}
 
 
-def validate(model: type[Model], document: Document) -> tuple[Model | None, list[Finding]]:
+class Placed(Protocol):
+    """Parsed data, and where each of its entries stands in a file: a `Document`, or a part of one."""
+
+    @property
+    def data(self) -> Mapping[str, object]:
+        """The mapping."""
+        ...
+
+    @property
+    def file(self) -> str:
+        """Name of the file."""
+        ...
+
+    @property
+    def finding(self) -> Callable[..., Finding]:
+        """As `Document.finding`."""
+        ...
+
+    @property
+    def place(self) -> Callable[..., tuple[int, int]]:
+        """As `Document.place`."""
+        ...
+
+    @property
+    def worded(self) -> Callable[..., Finding]:
+        """As `Document.worded`."""
+        ...
+
+
+def validate(model: type[Model], document: Placed) -> tuple[Model | None, list[Finding]]:
     """Build the model from a file, or say everything that is wrong with its form."""
     try:
         return model.model_validate(document.data), []
@@ -127,11 +156,20 @@ def _inner(annotation: Any, step: str | int) -> Any:  # noqa: ANN401 - as above
     return arguments[step] if isinstance(step, int) and step < len(arguments) else arguments[0]
 
 
-def _finding(model: type[BaseModel], document: Document, detail: ErrorDetails) -> Finding:
+def _finding(model: type[BaseModel], document: Placed, detail: ErrorDetails) -> Finding:
     """Word one error of pydantic."""
     kind, at, given = detail["type"], _without_marks(detail["loc"]), detail["input"]
     context = detail.get("ctx") or {}
-    key = str(at[-1]) if at else document.file
+    key = next((step for step in reversed(at) if isinstance(step, str)), document.file)  # of a list, not `0`
+    if kind == "union_tag_invalid":
+        tag, allowed = str(context.get("discriminator")).strip("'"), str(context.get("expected_tags")).replace("'", "")
+        write = allowed.replace(", ", " | ")
+        return document.finding(
+            "not_one_of", (*at, tag), given=_shown(context.get("tag")), allowed=allowed, write=write
+        )
+    if kind == "union_tag_not_found":
+        tag = str(context.get("discriminator")).strip("'")
+        return document.finding("missing_key", at, key=tag, parent=key, about_en="which kind of entry")
     if kind == "extra_forbidden":
         return _unknown_key(model, document, at)
     if kind in {"missing", "unexpected_positional_argument"} or (
@@ -143,9 +181,9 @@ def _finding(model: type[BaseModel], document: Document, detail: ErrorDetails) -
         parent = str(at[-2]) if len(at) > 1 else document.file
         return document.finding("missing_key", at[:-1], at_key=len(at) > 1, key=key, parent=parent, about_en=about)
     if kind in {"invalid_key", "string_type"} and detail["loc"] and detail["loc"][-1] == "[key]":
-        return document.finding("key_needs_text", at, at_key=True, key=key)
+        return document.finding("key_needs_text", at, at_key=True, key=str(at[-1]))
     if kind == "invalid_key":
-        return document.finding("key_needs_text", at, at_key=True, key=key)
+        return document.finding("key_needs_text", at, at_key=True, key=str(at[-1]))
     if given is None:
         return document.finding("value_missing", at, at_key=True, key=key)
     if kind == "literal_error":
@@ -154,7 +192,8 @@ def _finding(model: type[BaseModel], document: Document, detail: ErrorDetails) -
         name, sign = _BOUND[kind]
         return document.finding("outside_bounds", at, key=key, given=_shown(given), sign=sign, bound=context.get(name))
     if kind in {"too_short", "too_long", "string_too_short"}:
-        return document.finding("too_few" if "short" in kind else "too_many", at, key=key)
+        least, most = context.get("min_length", 1), context.get("max_length", 1)
+        return document.finding("too_few" if "short" in kind else "too_many", at, key=key, least=least, most=most)
     if kind == "string_pattern_mismatch":
         about = known_keys(model, at[:-1]).get(key, "")
         return document.finding(
@@ -196,7 +235,7 @@ def _meant(model: type[BaseModel], at: Path_) -> str:
     return nearest(key, known) or nearest(_narrow(key).strip().lower(), known)
 
 
-def _unknown_key(model: type[BaseModel], document: Document, at: Path_) -> Finding:
+def _unknown_key(model: type[BaseModel], document: Placed, at: Path_) -> Finding:
     key = str(at[-1])
     known = known_keys(model, at[:-1])
     if key.endswith(":") and key[:-1] in known:  # `{depth:}` has a key `depth:` and no value
@@ -207,7 +246,7 @@ def _unknown_key(model: type[BaseModel], document: Document, at: Path_) -> Findi
     return document.finding("unknown_key", at, at_key=True, key=key, known=", ".join(known))
 
 
-def _not_one_of(model: type[BaseModel], document: Document, at: Path_, given: object) -> Finding:
+def _not_one_of(model: type[BaseModel], document: Placed, at: Path_, given: object) -> Finding:
     annotation: Any = model
     for step in at:
         annotation = _inner(annotation, step)
@@ -219,7 +258,7 @@ def _not_one_of(model: type[BaseModel], document: Document, at: Path_, given: ob
     return document.finding("not_one_of", at, given=_shown(given), allowed=", ".join(allowed), write=write)
 
 
-def _worded(document: Document, at: Path_, detail: ErrorDetails) -> Finding:
+def _worded(document: Placed, at: Path_, detail: ErrorDetails) -> Finding:
     """An error whose words the model itself gives, `中文 / English`; `at` in its context narrows the place."""
     context = detail.get("ctx") or {}
     inner = context.get("at")

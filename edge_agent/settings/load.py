@@ -5,10 +5,11 @@
 
 import functools
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel
@@ -16,7 +17,8 @@ from pydantic import BaseModel
 from drivers.catalogue import SHIPPED_DIR, profiles_in, shipped
 from drivers.errors import ProfileFault
 from drivers.profile import Profile
-from drivers.profile_file import override, parse_profile
+from drivers.profile_file import merged, override, parse_profile
+from drivers.profile_form import ProfileFile
 from edge_agent.errors import ConfigurationFault
 from edge_agent.settings.check import Files, check, check_performance
 from edge_agent.settings.files import DEVICES, SITE, TARIFF, UPLINK, shipped_config
@@ -91,7 +93,8 @@ def load_configuration(folder: Path) -> Configuration:
     if inspection.configuration is None:
         count = len(inspection.errors)
         raise ConfigurationFault(
-            f"{folder}: 配置有 {count} 处错误,未启动 / {count} errors in the configuration", findings=inspection.errors
+            f"{folder}: 配置有 {count} 处错误,未启动 / {count} error{'s' * (count != 1)} in the configuration",
+            findings=inspection.errors,
         )
     return inspection.configuration
 
@@ -120,7 +123,8 @@ def load_tariff(name: str, *, zone: ZoneInfo) -> Tariff:
     errors = tuple(finding for finding in findings if finding.severity == "error")
     if errors or tariff is None:
         raise ConfigurationFault(
-            f"{path}: {len(errors)} 处错误 / {len(errors)} errors in the tariff file", findings=errors
+            f"{path}: {len(errors)} 处错误 / {len(errors)} error{'s' * (len(errors) != 1)} in the tariff file",
+            findings=errors,
         )
     return tariff
 
@@ -287,8 +291,8 @@ class _Reader:
         try:
             return override(profile, well_formed)
         except ProfileFault as fault:
-            devices = self.documents["devices"]
-            self.findings.append(_profile_finding(devices, ("devices", device, "points"), fault))
+            below = ("devices", device, "points")
+            self.findings.extend(_profile_findings(self.documents["devices"], fault, profile, well_formed, below=below))
             return None
 
     def market(self, tariff: Tariff, site: SiteFile) -> Tariff:
@@ -343,16 +347,81 @@ def _read_profile(path: Path, file: str) -> tuple[Profile | None, list[Finding]]
     try:
         return parse_profile(document.data, name=path.stem), findings
     except ProfileFault as fault:
-        return None, [*findings, _profile_finding(document, (), fault)]
+        return None, [*findings, *_profile_findings(document, fault)]
 
 
 _shipped_profile = functools.cache(_read_profile)
 """Files that come with the product do not change while it runs: each is read once a process."""
 
 
-def _profile_finding(document: Document, below: Path_, fault: ProfileFault) -> Finding:
-    at_key = fault.code in {"profile_unknown_key", "profile_unknown_point", "profile_missing_key"}
-    return document.finding(fault.code, (*below, *fault.at), at_key=at_key, message=str(fault))
+class _Changed:
+    """A device's own `points:` as a document of their profile's form: what is wrong is shown where they stand."""
+
+    def __init__(self, document: Document, data: Mapping[str, object], below: Path_) -> None:
+        self.data = data
+        self.file = document.file
+        self._document = document
+        self._below = below
+
+    def finding(self, code: str, at: Path_, **options: object) -> Finding:
+        """A finding at a path of the profile."""
+        return self._document.finding(code, (*self._below, *at[1:]), **options)  # type: ignore[arg-type] # passed on
+
+    def place(self, at: Path_, *, at_key: bool = False) -> tuple[int, int]:
+        """Line and column of a path of the profile."""
+        return self._document.place((*self._below, *at[1:]), at_key=at_key)
+
+    def worded(self, *words: Any, **options: Any) -> Finding:  # noqa: ANN401 - passed on
+        """A finding whose words are given."""
+        return self._document.worded(*words, **options)
+
+
+def _profile_findings(
+    document: Document,
+    fault: ProfileFault,
+    profile: Profile | None = None,
+    changes: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+    *,
+    below: Path_ = (),
+) -> list[Finding]:
+    """Everything that is wrong with a profile, or with a device's changes to it, at its place and in words.
+
+    Args:
+        document: the file.
+        fault: the first fault, with those that came with it.
+        profile: that is changed; None: the file is a profile.
+        changes: of the device.
+        below: where they stand.
+    """
+    with suppress(ProfileFault):  # an unknown point has no form
+        if profile is None:
+            found = validate(ProfileFile, document)[1]
+        else:
+            found = validate(ProfileFile, _Changed(document, merged(profile, changes), below))[1]
+        if found:
+            return found
+    findings = []
+    for one in (fault, *fault.others):
+        at_key = one.code in {"profile_unknown_key", "profile_unknown_point", "profile_missing_key"}
+        at = (*below, *one.at)
+        if not one.why:
+            findings.append(document.finding(one.code, at, at_key=at_key, message=str(one)))
+            continue
+        words, kind = text(one.why, **one.values), text(one.code, message="")
+        line, column = document.place(at, at_key=at_key)
+        findings.append(
+            document.worded(
+                one.code,
+                line,
+                column,
+                words.zh,
+                words.en,
+                hint_zh=words.hint_zh or kind.hint_zh,
+                hint_en=words.hint_en or kind.hint_en,
+                at_key=at_key,
+            )
+        )
+    return findings
 
 
 # --------------------------------------------------------------------------------------------------------------- tariff

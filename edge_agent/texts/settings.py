@@ -196,8 +196,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "核对数值和单位",
             "check the figure and its unit",
         ),
-        "too_few": Text("{key} 内容太少", "{key} holds too little", "至少写一项", "write at least one item"),
-        "too_many": Text("{key} 内容太多", "{key} holds too much", "减少", "write fewer"),
+        "too_few": Text("{key} 内容太少", "{key} holds too little", "至少 {least} 项", "write {least} at least"),
+        "too_many": Text("{key} 内容太多", "{key} holds too much", "最多 {most} 项", "write {most} at most"),
         "bad_form": Text(
             "{key} 写法不对:“{given}”",
             "{key} has the wrong form: {given}",

@@ -126,9 +126,58 @@ def test_profile_of_the_plant_goes_first_and_is_checked(plant) -> None:
     (folder / "xy_md0x.yaml").write_text(
         "zh: 室外\nen: outdoors\nmaker: x\ncategory: y\nlevle: documented\n", encoding="utf-8"
     )
-    error = only(plant.inspect().errors)
-    assert (error.file, error.code) == ("profiles/xy_md0x.yaml", "profile_unknown_key")
-    assert (error.line, error.column) == (5, 1)
+    errors = plant.inspect().errors
+    assert {error.file for error in errors} == {"profiles/xy_md0x.yaml"}
+    assert sorted((error.line, error.code) for error in errors) == [
+        *((1, "missing_key") for _ in ("confidence", "sources", "points")),
+        (5, "unknown_key_near"),
+    ]
+
+
+def errors_of(plant, folder: Path, text: str) -> tuple[Finding, ...]:
+    (folder / "xy_md0x.yaml").write_text(text, encoding="utf-8")
+    return plant.inspect().errors
+
+
+def test_everything_wrong_with_a_profile_is_said_at_once_in_both_languages_and_how_to_mend_it(plant) -> None:
+    folder = plant.folder / "profiles"
+    folder.mkdir()
+    text = (SHIPPED_DIR / "xy_md0x.yaml").read_text(encoding="utf-8")
+    head, _, _ = text.partition("points:")
+    points = [
+        "a: {zh: 甲, en: a, function: 4, address: 70000, type: u16}",
+        "b: {zh: 乙, en: b, function: 4, address: one, type: int}",
+        "c: {zh: 丙, en: c, function: 9, adress: 1, type: u16, range: [5]}",
+    ]
+    wrong = "checks: [{kind: product}, {total: a}]\n"
+    tags = errors_of(plant, folder, text + wrong)
+    assert [error.code for error in tags] == ["not_one_of", "missing_key"]
+    (folder / "xy_md0x.yaml").write_text(head + "points:\n  " + "\n  ".join(points) + "\n", encoding="utf-8")
+    form = plant.inspect().errors
+    first = head.count("\n") + 2
+    assert [error.line - first for error in form] == [0, 1, 1, 2, 2, 2]
+    points = [
+        "a: {zh: 甲, en: a, function: 4, address: 1, type: u16, scale: 0, range: [5, 5]}",
+        "b: {zh: 乙, en: b, function: 4, address: 2, type: u16, access: rw, write: {function: 6, min: 9, max: 1}}",
+    ]
+    (folder / "xy_md0x.yaml").write_text(head + "points:\n  " + "\n  ".join(points) + "\n", encoding="utf-8")
+    meaning = plant.inspect().errors
+    assert [error.line - first for error in meaning] == [0, 0, 1]
+    devices = plant.text("devices.yaml")
+    outdoor = "profile: xy_md0x"
+    assert devices.count(outdoor) == 1
+    (folder / "xy_md0x.yaml").unlink()
+    changes = "{temperature: {scale: nought, adress: 4}, humidity: {function: 7}}"
+    plant.write("devices.yaml", devices.replace(outdoor, f"{outdoor}, points: {changes}"))
+    changed = plant.inspect().errors
+    assert len(changed) == 3
+    assert {error.file for error in changed} == {"devices.yaml"}
+    for error in (*tags, *form, *meaning, *changed):
+        assert error.line
+        assert any("\u4e00" <= letter <= "\u9fff" for letter in error.zh), error.zh
+        assert error.hint_zh, error
+        assert error.hint_en, error
+        assert "Input should" not in error.en + error.zh, "pydantic's own words help nobody"
 
 
 def test_a_fault_deep_in_a_profile_has_its_line(plant) -> None:
@@ -138,33 +187,33 @@ def test_a_fault_deep_in_a_profile_has_its_line(plant) -> None:
     checks = "checks:\n  - {kind: sum, total: temperature, parts: [temperature, temprature]}\n"
     (folder / "xy_md0x.yaml").write_text(text + checks, encoding="utf-8")
     error = only(plant.inspect().errors)
-    assert (error.file, error.code) == ("profiles/xy_md0x.yaml", "profile_bad_value")
+    assert (error.file, error.code) == ("profiles/xy_md0x.yaml", "profile_unknown_point")
     assert error.line == len(text.splitlines()) + 2
 
 
 @pytest.mark.parametrize(
     ("model", "old", "new", "code"),
     [
-        ("nibe_s_series", "deadband: 0.2, wait_s", "dedband⟦: 0.2, wait_s", "profile_unknown_key"),
+        ("nibe_s_series", "deadband: 0.2, wait_s", "dedband⟦: 0.2, wait_s", "unknown_key_near"),
         (
             "nibe_s_series",
             "{point: power_limit_enable, value: 1}",
             "{point: ⟦power_limit_on, value: 1}",
             "profile_unknown_point",
         ),
-        ("nibe_s_series", "rolls_over_at: 6553.6", "rolls_over_at⟦: 6.5k", "profile_bad_value"),
+        ("nibe_s_series", "rolls_over_at: 6553.6", "rolls_over_at⟦: 6.5k", "needs_number"),
         ("idm_navigator", "pulse: {reset: 0}", "pulse: ⟦{reset: 7}", "profile_bad_value"),
         ("idm_navigator", "expiry_s: 600, safe: 0", "safe⟦: 0", "profile_bad_value"),
         ("lambda_eureka", "keep_alive_s: 60, expiry_s: 600, safe: 0", "keep_alive_s⟦: 60", "profile_bad_value"),
         ("eas_ech_r32_modular", "2: [25, 55]", "2: [25, ⟦65]", "profile_bad_value"),
         ("eas_ech_r32_modular", "limits_by: {point: mode_request", "limits_by: {point: ⟦mode", "profile_unknown_point"),
         ("dimplex_wpm_nwpm", "expiry_s: 900, safe: 0", "expiry_s: 900, safe⟦: 5", "profile_bad_value"),
-        ("york_yvag", '2: {zh: 关机, en: "off"}', "2: {zh: ⟦关机}", "profile_missing_key"),
+        ("york_yvag", '2: {zh: 关机, en: "off"}', "2: {zh: ⟦关机}", "missing_key"),
         ("siemens_landisgyr_uh50_wzu485e", "address: 40,", "address⟦: 41,", "profile_bad_value"),
         ("siemens_landisgyr_uh50_wzu485e", "[serial_number]", "[⟦serial]", "profile_unknown_point"),
         ("siemens_landisgyr_uh50_wzu485e", "power: heat_power", "power: ⟦heat_total", "profile_bad_value"),
-        ("siemens_landisgyr_uh50_wzu485e", "framing: '8E1'", "framing⟦: 8e1x", "profile_bad_value"),
-        ("danfoss_fc102", "guard_s: 0.005", "gaurd_s⟦: 0.005", "profile_unknown_key"),
+        ("siemens_landisgyr_uh50_wzu485e", "framing: '8E1'", "framing⟦: 8e1x", "not_one_of"),
+        ("danfoss_fc102", "guard_s: 0.005", "gaurd_s⟦: 0.005", "unknown_key_near"),
         ("danfoss_fc102", "function: 3, address: 50209", "function⟦: 4, address: 50209", "profile_bad_value"),
     ],
 )
@@ -178,7 +227,7 @@ def test_a_wrong_profile_is_found_at_its_line(plant, model, old, new, code) -> N
     (folder / f"{model}.yaml").write_text(before + new.replace("⟦", "") + behind, encoding="utf-8")
     plant.replace("devices.yaml", "unit: 9, profile: xy_md0x", f"unit: 9, profile: {model}")
     found = [error for error in plant.inspect().errors if error.file == f"profiles/{model}.yaml"]
-    assert [error.code for error in found] == [code]
+    assert {error.code for error in found} == {code}
     assert found[0].zh
     assert found[0].line == before.count("\n") + 1
 

@@ -12,7 +12,7 @@ import drivers
 import edge_agent
 from drivers.sample import Cause, Quality
 from drivers.writing import Reason
-from edge_agent.texts import alarms, commissioning, operation, quality, refusals, settings, tariff
+from edge_agent.texts import alarms, commissioning, operation, profiles, quality, refusals, settings, tariff
 from edge_agent.texts.catalogue import TEXTS, text
 
 
@@ -33,7 +33,7 @@ def test_text_is_complete(code) -> None:
 
 
 def test_codes_are_unique() -> None:
-    parts = (settings, quality, refusals, alarms, commissioning, operation, tariff)
+    parts = (settings, quality, refusals, alarms, commissioning, operation, profiles, tariff)
     assert len(TEXTS) == sum(len(part.TEXTS) for part in parts)
 
 
