@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,12 +26,19 @@ LIMIT_S = 200.0
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def folder() -> Iterator[Path]:
+    """Where the runs put their folders; short, for the path of a socket ends at 107 bytes (unix(7), sun_path)."""
+    with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def environment(folder: Path) -> dict[str, str]:
     """Run folders go to the test's own place."""
-    return os.environ | {"TMPDIR": str(tmp_path), "PYTHONSAFEPATH": "1", "LANG": "C.UTF-8"}
+    return os.environ | {"TMPDIR": str(folder), "PYTHONSAFEPATH": "1", "LANG": "C.UTF-8"}
 
 
-def test_three_kills_lose_nothing_and_the_score_is_one_json_object(environment: dict[str, str], tmp_path: Path) -> None:
+def test_three_kills_lose_nothing_and_the_score_is_one_json_object(environment: dict[str, str], folder: Path) -> None:
     run = subprocess.run(
         [*HIL_SIM, "run", "winter-day-kills", "--days", "0.06", "--speed", "480", "--json"],
         env=environment,
@@ -48,7 +56,7 @@ def test_three_kills_lose_nothing_and_the_score_is_one_json_object(environment: 
     assert score["records_due"] == score["records_acknowledged"] == 5
     assert score["invariant_violations"] == []
     assert abs(score["energy_residual_relative"]) < 1e-9
-    assert list(tmp_path.glob("hil-sim-*")) == []  # nothing to look at, nothing left behind
+    assert list(folder.glob("hil-sim-*")) == []  # nothing to look at, nothing left behind
 
 
 class Terminal:
@@ -113,14 +121,12 @@ def test_the_demo_shows_the_plant_on_a_terminal_and_ends_with_the_score(
     assert "错误的值" in rest
 
 
-def test_an_agent_does_not_outlive_the_plant_that_promised_to_listen(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_an_agent_does_not_outlive_the_plant_that_promised_to_listen(environment: dict[str, str], folder: Path) -> None:
     """`hil-sim` is killed: its terminals go to somebody else next, who must not find this agent on the line."""
     run = subprocess.Popen([*HIL_SIM, "run", "winter-day", "--json"], env=environment, stdout=subprocess.DEVNULL)
     try:
-        wait_for(lambda: any("service runs" in log.read_text() for log in tmp_path.glob("*/agent.log")), "agent")
-        (log,) = tmp_path.glob("*/agent.log")
+        wait_for(lambda: any("service runs" in log.read_text() for log in folder.glob("*/agent.log")), "agent")
+        (log,) = folder.glob("*/agent.log")
         run.kill()
         wait_for(lambda: "service stops" in log.read_text(), "end of the agent")
     finally:
@@ -129,9 +135,9 @@ def test_an_agent_does_not_outlive_the_plant_that_promised_to_listen(
 
 
 @pytest.fixture
-def serving(environment: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def serving(environment: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[str]]:
     server = subprocess.Popen(
-        [*HIL_SIM, "serve", "--write-config", str(tmp_path / "config"), "--json"],
+        [*HIL_SIM, "serve", "--write-config", str(folder / "config"), "--json"],
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
@@ -141,11 +147,11 @@ def serving(environment: dict[str, str], tmp_path: Path) -> Iterator[subprocess.
         server.kill()
 
 
-def test_serve_offers_the_site_until_it_is_interrupted(serving: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_serve_offers_the_site_until_it_is_interrupted(serving: subprocess.Popen[str], folder: Path) -> None:
     assert serving.stdout is not None
     offered = json.loads(serving.stdout.readline())
     assert offered["schema"] == "serve/1"
-    assert offered["config"] == str(tmp_path / "config")
+    assert offered["config"] == str(folder / "config")
     assert offered["baud"] == 9600  # at 1x the lines run at true baud
     assert set(offered["ptys"]) == {"rs485_1", "rs485_2"}
     check = subprocess.run(
