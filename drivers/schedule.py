@@ -16,8 +16,8 @@ DEAD_SHARE_MAX = 0.05
 """Share of a line's time that all dead units together may take."""
 DEAD_LINE_SHARE_MAX = 0.5
 """... and where nobody answers at all: there is nobody to be protected."""
-OUT_MISSES = 2
-"""A line is out when each of its units failed at least so often in a row."""
+OUT_S = 10.0
+"""A line is out when the last request to each of its units failed, and nobody answered for this time."""
 PROBE_MIN_S = 10.0
 """A dead unit is tried again after this wall time at the earliest."""
 FAILING_SHARE_MAX = 0.2
@@ -107,7 +107,8 @@ class SilenceBudget:
 
     def __init__(self) -> None:
         self._units: set[int] = set()
-        self._misses: Counter[int] = Counter()  # in a row
+        self._failing: set[int] = set()
+        self._heard_at_s = float("-inf")
         self._slots_s: dict[int, float] = {}
         self._costs_s: dict[int, float] = {}
         self._tried_s: dict[int, float] = {}
@@ -126,12 +127,15 @@ class SilenceBudget:
     @property
     def probe_interval_s(self) -> float:
         """Wall time after which each dead unit is probed again, with as many dead units as there are now [s]."""
-        share_max = DEAD_LINE_SHARE_MAX if self._line_is_out else DEAD_SHARE_MAX
+        share_max = DEAD_LINE_SHARE_MAX if self._all_fail else DEAD_SHARE_MAX
         return max(PROBE_MIN_S, sum(self._costs_s.values()) / share_max)
 
     @property
-    def _line_is_out(self) -> bool:
-        return bool(self._units) and all(self._misses[unit] >= OUT_MISSES for unit in self._units)
+    def _all_fail(self) -> bool:
+        return bool(self._units) and self._units <= self._failing
+
+    def _line_is_out(self, now_s: float) -> bool:
+        return self._all_fail and now_s - self._heard_at_s >= OUT_S
 
     def expect(self, unit: int) -> None:
         """Notes that a unit hangs on the line; only who knows all of them can tell a line from its units."""
@@ -147,7 +151,7 @@ class SilenceBudget:
             dead: whether the unit is given up.
         """
         self._miss_s = cost_s
-        self._misses[unit] += 1
+        self._failing.add(unit)
         if unit in self._slots_s:  # a probe of a dead unit is paid by its slot
             self._probed_s = now_s
         else:
@@ -168,8 +172,9 @@ class SilenceBudget:
             unit: who answered.
             now_s: stop-watch [s].
         """
-        line_is_back = self._line_is_out
-        self._misses[unit] = 0
+        line_is_back = self._line_is_out(now_s)
+        self._failing.discard(unit)
+        self._heard_at_s = now_s
         if unit not in self._slots_s and not line_is_back:
             return
         for kept in (self._slots_s, self._costs_s, self._tried_s):
@@ -186,7 +191,7 @@ class SilenceBudget:
         """Whether a unit whose last request was not answered may be asked now."""
         if unit in self._slots_s:
             slot_s = self._slots_s[unit]
-            if self._line_is_out:
+            if self._line_is_out(now_s):
                 slot_s = min(slot_s, self._tried_s[unit] + self.probe_interval_s)
             return now_s >= slot_s
         return self._account_s(now_s) < BURST_MISSES * self._miss_s or not self._miss_s

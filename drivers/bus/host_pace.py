@@ -69,6 +69,10 @@ class HostPace:
         """How long an answer of a unit is waited for [s]."""
         return max(self._stated_timeout_s(unit), self._patience_s.get(unit, 0.0))
 
+    def is_patient(self, unit: int) -> bool:
+        """Whether a unit is given more time than was stated."""
+        return self._patience_s.get(unit, 0.0) > self._stated_timeout_s(unit)
+
     def latest_answer_s(self, unit: int) -> float:
         """Until when an answer may come, where its number would not tell [s]."""
         stated_s = self._timings.get(unit, NO_TIMING).latest_answer_s or LATEST_ANSWER_S

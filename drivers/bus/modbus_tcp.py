@@ -286,7 +286,9 @@ class ModbusTcpBus:
         # Hosts answer one after the other: the last of several requests waits for those before it, and one that passes
         # for as long as the host itself may wait for the one that is overdue.
         abreast = sum(not other.overdue for other in self._in_flight.values())
-        timeout_s = self.pace.timeout_s(job.unit) * abreast + self._timeout_s * job.passed
+        timeout_s = self.pace.timeout_s(job.unit) * abreast
+        if job.passed and not self.pace.is_patient(job.unit):
+            timeout_s += self._timeout_s
         loop = asyncio.get_running_loop()
         job.miss_timer = loop.call_later(timeout_s, self._miss, job)
         gives_way_s = self.pace.gives_way_s()
@@ -321,6 +323,7 @@ class ModbusTcpBus:
         self.counts.silent += 1
         self._silent += 1
         self._silent_units.add(job.unit)
+        patient = self.pace.is_patient(job.unit)
         self.pace.missed(job.unit)
         self._keeper.up()
         if self._lenient_ids and job.opening:
@@ -328,7 +331,7 @@ class ModbusTcpBus:
             self._openings_lost += 1
             if self._openings_lost > 1:
                 self.pace.lost_first_request()
-        if job.passed and job.repeats:
+        if job.passed and job.repeats and not patient:
             # The host may take one request at a time: this one is asked again when it has the host for itself.
             job.repeats -= 1
             job.alone = True

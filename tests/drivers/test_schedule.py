@@ -11,7 +11,7 @@ from drivers.schedule import (
     BURST_MISSES,
     DEAD_SHARE_MAX,
     FAILING_SHARE_MAX,
-    OUT_MISSES,
+    OUT_S,
     PROBE_MIN_S,
     PointSchedule,
     SilenceBudget,
@@ -190,8 +190,7 @@ def test_a_dead_line_is_probed_every_ten_seconds_and_met_at_once_when_it_is_back
     budget, units = SilenceBudget(), (1, 2, 3)
     for unit in units:
         budget.expect(unit)
-        for _ in range(OUT_MISSES):
-            budget.missed(unit, cost_s=1.5, now_s=float(unit), dead=True)
+        budget.missed(unit, cost_s=1.5, now_s=float(unit), dead=True)
     assert budget.probe_interval_s == PROBE_MIN_S
     assert not budget.may_ask(1, now_s=10.9)
     assert budget.may_ask(1, now_s=11.0)
@@ -208,26 +207,23 @@ def test_a_host_that_is_back_is_noticed_by_the_unit_that_was_not_given_up_yet() 
     budget = SilenceBudget()
     for unit in (1, 2, 3):
         budget.expect(unit)
+    budget.heard(3, now_s=0.0)
     for unit in (1, 2):
-        for _ in range(2):
-            budget.missed(unit, cost_s=1.0, now_s=0.0, dead=True)
-    budget.missed(3, cost_s=1.0, now_s=0.0, dead=False)
-    assert budget.probe_interval_s == 2.0 / DEAD_SHARE_MAX, "it may answer the next time"
+        budget.missed(unit, cost_s=1.0, now_s=1.0, dead=True)
+    budget.missed(3, cost_s=1.0, now_s=2.0, dead=False)
     budget.heard(3, now_s=5.0)
-    assert not budget.may_ask(1, now_s=5.0), "one miss is no outage of the line"
-    for _ in range(2):
-        budget.missed(3, cost_s=1.0, now_s=6.0, dead=False)
-    budget.heard(3, now_s=8.0)
-    assert budget.may_ask(1, now_s=8.0)
-    assert budget.may_ask(2, now_s=8.0)
+    assert not budget.may_ask(1, now_s=5.0), "one that answers now and then is no line that was out"
+    budget.missed(3, cost_s=1.0, now_s=6.0, dead=False)
+    budget.heard(3, now_s=5.0 + OUT_S)
+    assert budget.may_ask(1, now_s=5.0 + OUT_S)
+    assert budget.may_ask(2, now_s=5.0 + OUT_S)
 
 
 def test_a_dead_line_of_dear_units_is_probed_for_half_of_its_time_at_most() -> None:
     budget = SilenceBudget()
     for unit in (1, 2):
         budget.expect(unit)
-        for _ in range(OUT_MISSES):
-            budget.missed(unit, cost_s=6.0, now_s=0.0, dead=True)
+        budget.missed(unit, cost_s=6.0, now_s=0.0, dead=True)
     assert budget.probe_interval_s == 24.0
     assert not budget.may_ask(1, now_s=23.9)
     assert budget.may_ask(1, now_s=24.0)
