@@ -182,6 +182,8 @@ def control_dict(report: CycleReport | None, *, operation: Operation) -> dict[st
         return {"operating_mode": None, "notes": [], "units": {}, "storage": {}, "alarms": alarms}
     return {
         "operating_mode": report.operating_mode,
+        "operating_zh": report.operating_words[0],
+        "operating_en": report.operating_words[1],
         "setpoint_degc": dict(report.setpoints_degc),
         "because": {loop: str(because) for loop, because in report.because.items()},
         "notes": list(report.notes),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from edge_agent.control.command import Because, Command, Kind
 from edge_agent.control.dispatch import Dispatched
+from edge_agent.control.hydraulics import moves
 from edge_agent.control.loop.case import storage_of_loop
 from edge_agent.control.memory import ControlMemory
 from edge_agent.control.station import CLOSED_RATIO, pump_commands, tank_needed
@@ -20,6 +21,7 @@ def arrange(
     memory: ControlMemory,
     view: PlantView,
     site: SiteFile,
+    target: str | None = None,
 ) -> list[Command]:
     """Adds what units need of pumps and valves, and puts all in order.
 
@@ -30,11 +32,15 @@ def arrange(
         memory: after the steps of this cycle.
         view: the plant now.
         site: the site file.
+        target: hydraulic mode that is wanted; None: the valves that only the modes move are left as they are.
     """
     pumps = pump_commands(memory, view=view, site=site)
+    way = moves(site, target, view)
     valves = _valve_commands(results, wants, memory=memory, view=view, site=site)
     return [
+        *(command for command in way if command.value == 0.0),
         *(command for command in valves if command.kind is Kind.ISOLATING_VALVE and command.value == 1.0),
+        *(command for command in way if command.value == 1.0),
         *(command for command in pumps if command.value == 1.0),
         *(command for command in valves if command.kind is Kind.DISCHARGE_VALVE),
         *units,

@@ -13,7 +13,7 @@ from edge_agent.control.demand_guard import DemandMemory, ceilings, limits_now, 
 from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.effect import reconcile
 from edge_agent.control.executor import Audit, Executor, Renew, Write
-from edge_agent.control.hydraulics import operating_mode
+from edge_agent.control.hydraulics import active_modes, mode_words, operating_mode, target_mode, with_setpoints
 from edge_agent.control.intent import BandOutlook
 from edge_agent.control.layers import narrow
 from edge_agent.control.loop.case import Capacities, storage_of_loop
@@ -210,6 +210,10 @@ class Controller:
                 for name in self._loops
             }
         wants = narrow(self._wants(results, view), orders=orders, site=self._site)
+        wanted = active_modes(before) | {want.mode for want in wants.values() if want.on and want.mode is not None}
+        discharging = any((result.discharge_ratio or 0.0) > 0.0 for result in results.values())
+        target = None if holding else target_mode(self._site, active=frozenset(wanted), discharging=discharging)
+        wants = with_setpoints(wants, self._site, target)
         steps = self._step(wants, view)
         memory = before
         for name, result in results.items():
@@ -223,6 +227,7 @@ class Controller:
             memory=memory,
             view=view,
             site=self._site,
+            target=target,
         )
         if mode is Mode.AUTO:
             self._memory = memory
@@ -444,6 +449,7 @@ class Controller:
             all_alarms = [alarm for alarm in all_alarms if alarm.code != "device_silent"]
         if self._holding:
             all_alarms.append(Alarm("reading_stale", "control", view.instant_utc, {"point": "supply / units"}))
+        present = operating_mode(self._site, self._memory, view)
         return CycleReport(
             instant_utc=view.instant_utc,
             outcomes=tuple(outcomes),
@@ -451,7 +457,8 @@ class Controller:
                 name: unit_words(self._memory.unit(name), steps.get(name), self._load(name, view))
                 for name in self._site.units
             },
-            operating_mode=operating_mode(self._site, self._memory, view),
+            operating_mode=present,
+            operating_words=mode_words(self._site, present),
             setpoints_degc={name: result.setpoint_degc for name, result in results.items()},
             wants=dict(wants or {}),
             because={name: result.because for name, result in results.items()},

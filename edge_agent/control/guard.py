@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from edge_agent.control.actuation import mode_of, regulates_itself, stage_obstacle
 from edge_agent.control.command import Because, Command, Kind
+from edge_agent.control.hydraulics import allowed_under, mode_pumps, mode_valves, way_proven
 from edge_agent.control.memory import ControlMemory, Phase
 from edge_agent.control.modes import Mode, signed
 from edge_agent.control.permissives import (
@@ -183,6 +184,8 @@ def _judge_path(case: _Case, mode: str) -> Verdict:
     config = case.site.units[case.name]
     if mode not in config.modes:
         return Refused("mode_unknown", {"unit": case.name, "mode": mode})
+    if not way_proven(case.site, case.view, mode):
+        return Refused("way_not_proven", {"unit": case.name, "mode": mode})
     if mode != "charge":
         return ALLOWED
     if not path_open(case.site, case.view, config.storage):
@@ -255,6 +258,8 @@ def _judge_heartbeat(case: _Case) -> Verdict:
 
 def _judge_pump(case: _Case) -> Verdict:
     site, pump = case.site, case.name
+    if pump in mode_pumps(site):
+        return _judge_mode_part(case) if case.binary else _out_of_bounds(case)
     users = [name for name, unit in site.units.items() if pump in (unit.source_pump, unit.user_pump)]
     if pump not in site.pumps or not users:
         return Refused("unknown_pump", {"pump": pump})
@@ -283,9 +288,31 @@ def _judge_pump(case: _Case) -> Verdict:
     return ALLOWED
 
 
+def _judge_mode_part(case: _Case) -> Verdict:
+    """A valve or pump that only the modes move goes to where a mode has it that lets the running units run."""
+    running: set[str] = set()
+    for name in case.site.units:
+        unit = case.view.units[name]
+        if not unit.known:
+            if case.memory.unit(name).phase is not Phase.OFF:
+                return Refused("stale_inputs", {"unit": name})
+            continue
+        if compressor_stands(case.site, name, unit) and not unit.run_request:
+            continue
+        mode = unit.mode_actual or unit.mode_request
+        if mode is None:
+            return Refused("stale_inputs", {"unit": name})
+        running.add(mode)
+    if not allowed_under(case.site, case.name, value=case.command.value, active=frozenset(running)):
+        return Refused("way_in_use", {"subject": case.name, "modes": ",".join(sorted(running))})
+    return ALLOWED
+
+
 def _judge_isolating(case: _Case) -> Verdict:
     if case.name not in case.site.valves or not case.binary:
         return _out_of_bounds(case)
+    if case.name in mode_valves(case.site):
+        return _judge_mode_part(case)
     if case.on:
         return ALLOWED
     for storage_name, storage in case.site.storages.items():

@@ -79,13 +79,18 @@ def loop_too_hot(site: SiteFile, view: PlantView, loop: str) -> bool:
 
 
 def source_too_cold(site: SiteFile, view: PlantView, name: str) -> bool:
-    """Whether the water from the source is too near its limit; not known counts as warm: the unit protects itself."""
-    unit = site.units[name]
+    """Whether the water from the source is too near its limit; not known counts as warm: the unit protects itself.
+
+    The meter of the source and the unit's own sensor see the same water, the latter only while it flows. The colder
+    one counts.
+    """
+    unit, seen = site.units[name], view.units[name]
     source = site.sources.get(unit.source)
     if source is None or source.inlet_degc_min is None:
         return False
-    inlet_degc = view.source_inlet_degc.get(unit.source)
-    return inlet_degc is not None and inlet_degc < source.inlet_degc_min + site.control.freeze_act_k
+    own_degc = seen.source_inlet_degc if seen.source_flow else None
+    known = [degc for degc in (view.source_inlet_degc.get(unit.source), own_degc) if degc is not None]
+    return bool(known) and min(known) < source.inlet_degc_min + site.control.freeze_act_k
 
 
 def tank_too_hot(site: SiteFile, view: PlantView, storage: str | None) -> bool:

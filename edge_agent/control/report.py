@@ -25,14 +25,6 @@ PHASE_WORDS: Mapping[Phase, tuple[str, str]] = {
     Phase.OVERRUN: ("水泵延时", "pumps overrunning"),
 }
 MODE_WORDS: Mapping[str, tuple[str, str]] = {"direct": ("直供", "direct"), "charge": ("蓄热", "charge")}
-OPERATING_WORDS: Mapping[str, tuple[str, str]] = {
-    "standby": ("待机", "standby"),
-    "direct": ("直供", "direct"),
-    "charge": ("蓄热", "charge"),
-    "charge_and_supply": ("边蓄边供", "charge and supply"),
-    "discharge": ("放热", "discharge"),
-    "combined": ("联供", "combined"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,8 @@ class CycleReport:
         instant_utc: when.
         outcomes: commands of this cycle that were written, advised or refused.
         units: each unit in words.
-        operating_mode: code of the hydraulic mode of the (first) loop: standby, direct, charge, charge_and_supply ...
+        operating_mode: code of the hydraulic mode: standby, or a key of the site's `operating_modes`.
+        operating_words: the same in Chinese and English.
         setpoints_degc: supply temperature aimed at, by loop.
         wants: what dispatch wants of each unit; empty in monitor.
         because: plan or rule, by loop.
@@ -70,6 +63,7 @@ class CycleReport:
     outcomes: tuple[Outcome, ...] = ()
     units: Mapping[str, UnitReport] = field(default_factory=dict)
     operating_mode: str = "standby"
+    operating_words: tuple[str, str] = ("待机", "standby")
     setpoints_degc: Mapping[str, float] = field(default_factory=dict)
     wants: Mapping[str, Want] = field(default_factory=dict)
     because: Mapping[str, Because] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from edge_agent.control.command import Because
+from edge_agent.control.hydraulics import mode_valves
 from edge_agent.control.memory import ASKED, Phase, enter
 from edge_agent.control.permissives import start_obstacles
 from edge_agent.control.turn import Turn, stop_commands
@@ -106,10 +107,13 @@ def _wait_or_fail(turn: Turn) -> Step:
 
 
 def _travel_s(turn: Turn) -> float:
+    """How long the way may take [s]: the valves of the modes close one after the other before others open."""
     storage = turn.config.storage
-    if turn.memory.mode != "charge" or storage is None:
-        return 0.0
-    return turn.site.valves[turn.site.storages[storage].isolating_valve].travel_s
+    own_s = 0.0
+    if turn.memory.mode == "charge" and storage is not None:
+        own_s = turn.site.valves[turn.site.storages[storage].isolating_valve].travel_s
+    modes_s = max((turn.site.valves[valve].travel_s for valve in mode_valves(turn.site)), default=0.0)
+    return max(own_s, 2.0 * modes_s)
 
 
 def fail(turn: Turn, reason: str) -> Step:

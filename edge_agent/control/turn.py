@@ -5,6 +5,7 @@ from datetime import datetime
 
 from edge_agent.control.actuation import mode_commands, run_command, stage_commands, tell_load
 from edge_agent.control.command import Alarm, Because, Command
+from edge_agent.control.hydraulics import way_proven
 from edge_agent.control.memory import Phase, UnitMemory, enter
 from edge_agent.control.permissives import path_open
 from edge_agent.control.view import PlantView, UnitView
@@ -60,7 +61,10 @@ class Turn:
 
     def path_ready(self) -> bool:
         """Whether the way of its mode is proven open."""
-        return self.memory.mode != "charge" or path_open(self.site, self.view, self.config.storage)
+        mode = self.memory.mode
+        if mode is not None and not way_proven(self.site, self.view, mode):
+            return False
+        return mode != "charge" or path_open(self.site, self.view, self.config.storage)
 
     def pump_runs(self, pump: str) -> bool:
         """Whether a pump's feedback proves that it runs."""

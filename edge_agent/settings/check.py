@@ -18,6 +18,7 @@ from drivers.profile import Profile
 from drivers.read_plan import LineCost
 from drivers.wire_budget import WireBudget, device_share, line_cost
 from edge_agent.settings.check_actuation import check_actuation, writable
+from edge_agent.settings.check_modes import check_modes
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest
 from edge_agent.settings.model import Performance
@@ -83,6 +84,7 @@ REFERENCES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 # Mappings whose keys are names of something else.
 KEY_REFERENCES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("site", ("operating_modes", "*", "valves"), "valve"),
+    ("site", ("operating_modes", "*", "pumps"), "pump"),
     ("site", ("meters", "units"), "unit"),
 )
 # Devices that must have a certain point: path to the device's name, point, what it is for.
@@ -137,7 +139,7 @@ def check(files: Files) -> list[Finding]:
         found.extend(_device_entries(devices))
         found.extend(_overloaded_buses(devices, files.profiles))
     if site is not None:
-        for rule in (_identity, _loops, _storages, _seasons, _limits):
+        for rule in (_identity, _loops, _storages, _seasons, _limits, check_modes):
             found.extend(rule(site))
         found.extend(_units(site, files))
         found.extend(check_actuation(site, files.profiles))

@@ -331,10 +331,16 @@ class OperatingMode(Entry):
 
     name: str
     """Name shown to operators."""
+    name_en: str | None = None
+    """The same in English; without it the key stands in."""
     valves: Mapping[str, Literal["open", "closed", "modulating"]]
     """Where each valve must stand."""
     units_in: Names
     """Unit modes that may run."""
+    pumps: Mapping[str, Literal["on", "off"]] = {}
+    """Pumps beside the units' own that run in it; one that a mode does not name stands."""
+    setpoints_degc: Mapping[str, float] = {}
+    """Leaving temperature asked of units, by unit mode; without it dispatch decides [degC]."""
 
 
 class Meters(Entry):

@@ -378,6 +378,24 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "补上 storage: 名称",
             "add storage: NAME",
         ),
+        "mode_without_way": Text(
+            "{name} 能以 {mode} 运行,但没有一种水力方式的 units_in 含 {mode}",
+            "{name} can run in {mode}, but no operating mode lets it: none has {mode} in its units_in",
+            "在 operating_modes 里补上,或从机组的 modes 里去掉",
+            "add one under operating_modes, or take it out of the unit's modes",
+        ),
+        "modes_alike": Text(
+            "{name} 与 {other} 的阀门、水泵、机组方式完全相同,分不清",
+            "{name} and {other} have the same valves, pumps and unit modes: they cannot be told apart",
+            "合并,或写明区别",
+            "merge them, or say how they differ",
+        ),
+        "threshold_order": Text(
+            "{lower} 不能大于 {upper}",
+            "{lower} must not be above {upper}",
+            "先报警、先减载,后停机",
+            "first the milder step, then the harder one",
+        ),
         "unit_unmetered": Text(
             "{name} 没有电表,算不出它的 COP",
             "{name} has no electricity meter: its COP cannot be told",

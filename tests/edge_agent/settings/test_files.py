@@ -317,3 +317,24 @@ def test_random_damage_raises_nothing_but_a_configuration_fault(plant, file, dam
     finally:
         path.write_bytes((EXAMPLE / file).read_bytes())
     assert findings is None or findings
+
+
+def test_hydraulic_modes_must_be_there_and_differ(plant) -> None:
+    text = plant.text("site.yaml")
+    plant.write("site.yaml", text.replace("units_in: [direct]}", "units_in: [driect]}", 1))
+    codes = [error.code for error in plant.inspect().errors]
+    assert codes == ["not_one_of"], "combined still lets units run direct"
+    lines = [line for line in text.splitlines() if "units_in: [charge]" not in line and "[direct, charge]}" not in line]
+    plant.write("site.yaml", "\n".join(lines))
+    assert {error.code for error in plant.inspect().errors} == {"mode_without_way"}
+    again = "\n  again: {name: 又一种, valves: {v_charge: closed, v_discharge: closed}, units_in: [direct]}\n"
+    plant.write("site.yaml", text.replace("\noperating_modes:\n", f"\noperating_modes:{again}", 1))
+    assert [error.code for error in plant.inspect().errors] == ["modes_alike"]
+
+
+def test_thresholds_of_protection_stand_the_right_way_round(plant) -> None:
+    text = plant.text("site.yaml")
+    plant.write("site.yaml", text.replace("\ncontrol:\n", "\ncontrol:\n  freeze_act_k: 3\n", 1))
+    assert [error.code for error in plant.inspect().errors] == ["threshold_order"]
+    plant.write("site.yaml", text.replace("\ncontrol:\n", "\ncontrol:\n  freeze_act_k: 2\n", 1))
+    assert not plant.inspect().errors
