@@ -124,6 +124,7 @@ class Case:
         self.state = replace(self.before, outdoor_degc=outdoor_degc)
         self.balance = Balance()
         self.duties: dict[str, Duty] = {}
+        self.twins: dict[str, str] = {name: name for name in self.units}
         # What an operator has ordered (ordered.py), and the load limits of the power ceilings by mode (shed.py).
         self.stopped: set[str] = set()
         self.charge_ordered: set[str] = set()

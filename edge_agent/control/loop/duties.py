@@ -7,6 +7,8 @@ from edge_agent.control.command import Because
 from edge_agent.control.intent import Intent, UnitIntent, plan_intent
 from edge_agent.control.loop.case import BAND_K, REST, USED_RATIO, Case, Duty
 from edge_agent.control.memory import ASKED
+from edge_agent.control.permissives import start_obstacles
+from edge_agent.control.rotation import identical_groups, rotate
 
 START_AHEAD = timedelta(minutes=5)
 """A unit needs about this long from its first valve to real heat: planned starts begin this much earlier. Ours,
@@ -74,13 +76,14 @@ def _tank_for_peak(case: Case) -> bool:
 
 
 def assign(case: Case, now: Intent, soon: Intent) -> None:
-    """Gives each unit its duty by the plan; one that starts within minutes begins now.
+    """Gives each unit its duty by the plan, or that of its twin; one that starts within minutes begins now.
 
     A unit whose heat found no use, by our judgement or that of its own thermostat, is not asked again at once.
     """
     _note_rests(case)
+    case.twins = _twins(case, now, soon)
     for name in case.units:
-        present, next_ = now.unit(name), soon.unit(name)
+        present, next_ = now.unit(case.twins[name]), soon.unit(case.twins[name])
         chosen = present if present.mode is not None else next_
         mode = chosen.mode if chosen.mode in case.site.units[name].modes else None
         if mode == "direct" and name in case.state.rested_until_utc:
@@ -114,6 +117,28 @@ def _finds_no_use(case: Case, name: str) -> bool:
     return USED_RATIO * others_kw >= load_kw and supply_degc > case.setpoint_degc - 0.5 * BAND_K
 
 
+def _twins(case: Case, now: Intent, soon: Intent) -> dict[str, str]:
+    """Whose duty each unit takes; the duty of a unit that rests is nobody's, and none is given to it."""
+
+    def rests(name: str, mode: str | None) -> bool:
+        resting = case.state.rested_until_utc if mode == "direct" else case.state.charge_rest_until_utc
+        return name in resting and not (mode == "charge" and case.charging(name))
+
+    def may_start(name: str, mode: str) -> bool:
+        obstacles = start_obstacles(name, case.memories[name], mode=mode, view=case.view, site=case.site)
+        return not obstacles and not rests(name, mode)
+
+    planned = {name: now.unit(name).mode or soon.unit(name).mode for name in case.units}
+    return rotate(
+        identical_groups({name: case.site.units[name] for name in case.units}),
+        {name: None if rests(name, mode) else mode for name, mode in planned.items()},
+        memories=case.memories,
+        may_start=may_start,
+        now_utc=case.now_utc,
+        rotate_h=case.site.control.rotate_h,
+    )
+
+
 def end_charging(case: Case) -> None:
     """Ends charging when the tank is full, and before a peak; begins none that could not end by then.
 
@@ -129,7 +154,7 @@ def end_charging(case: Case) -> None:
     for name, duty in case.duties.items():
         if duty.mode != "charge":
             continue
-        then = at_peak.unit(name)
+        then = at_peak.unit(case.twins[name])
         bound = end_utc is not None and then.mode != "charge" and name not in case.charge_ordered
         if case.state.tank_full:
             duty.mode = None
