@@ -31,6 +31,7 @@ from edge_agent.control.intent import BandOutlook
 from edge_agent.control.memory import Phase
 from edge_agent.control.modes import Mode
 from edge_agent.control.operation import Operation
+from edge_agent.control.order_rules import planned_around
 from edge_agent.control.report import CycleReport
 from edge_agent.errors import ConfigurationFault
 from edge_agent.expectation import Expectation, bands_at
@@ -231,7 +232,7 @@ class Service:
         starting = (now_utc - self.started_utc).total_seconds() < self.site.control.handover_s
         if starting and any(unit.phase is Phase.UNKNOWN for unit in self.report.units.values()):
             return None
-        units = self.controller.unit_states(now_utc)
+        units = planned_around(self.controller.unit_states(now_utc), self.operation.standing(now_utc))
         grid = staged_grid(now_utc.replace(second=0, microsecond=0), horizon_h=self.site.control.horizon_h)
         live = await self.expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
         return build_request(self.site, self.configuration.performance, grid=grid, live=live)
@@ -408,8 +409,9 @@ class Service:
         return replace(bands, demand_kw=self.planner.demand_kw())
 
     def _plan_without_lost_units(self, now_utc: datetime) -> None:
-        """Asks for a new plan when a unit has been lost or has come back."""
-        lost = frozenset(name for name, unit in self.controller.unit_states(now_utc).items() if not unit.available)
+        """Asks for a new plan when a unit has been lost, ordered off, or has come back."""
+        units = planned_around(self.controller.unit_states(now_utc), self.operation.standing(now_utc))
+        lost = frozenset(name for name, unit in units.items() if not unit.available or unit.out_until_utc is not None)
         if lost != self._lost and self.planner.plan is not None:
             LOG.info("units not available changed, planning again units=%s", ",".join(sorted(lost)) or "-")
             self.planner.ask_again()

@@ -5,6 +5,7 @@ It knows how the site's words (units, tanks, curves) become the planner's words;
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 
 from edge_agent.settings.model import Performance, SiteFile, Storage, Unit
@@ -56,6 +57,7 @@ class UnitNow:
 
     Attributes:
         achieved: what it was learned to give: `mode/stage` -> share of the full heat, for units on stages or contacts.
+        out_until_utc: until then a person has ordered it off; None: nobody has.
     """
 
     on: bool
@@ -64,6 +66,7 @@ class UnitNow:
     starts_today: int
     available: bool
     achieved: Mapping[str, float] = field(default_factory=dict)
+    out_until_utc: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,8 @@ def build_request(
             for name, source in site.sources.items()
         ),
         groups=tuple(
-            _group(site, performance, names=names, live=live) for names in identical_groups(site.units).values()
+            _group(site, performance, names=names, live=live, grid=grid)
+            for names in identical_groups(site.units).values()
         ),
     )
 
@@ -229,7 +233,9 @@ def _storage(
     )
 
 
-def _group(site: SiteFile, performance: Mapping[str, Performance], *, names: Sequence[str], live: LiveState) -> Group:
+def _group(
+    site: SiteFile, performance: Mapping[str, Performance], *, names: Sequence[str], live: LiveState, grid: TimeGrid
+) -> Group:
     unit = site.units[names[0]]
     return Group(
         name="+".join(names),
@@ -240,7 +246,7 @@ def _group(site: SiteFile, performance: Mapping[str, Performance], *, names: Seq
                 mode=live.units[name].mode,
                 minutes_in_state=live.units[name].minutes_in_state,
                 starts_today=live.units[name].starts_today,
-                available=live.units[name].available,
+                available=_available(live.units[name], grid),
             )
             for name in names
         ),
@@ -254,6 +260,13 @@ def _group(site: SiteFile, performance: Mapping[str, Performance], *, names: Seq
             for mode in unit.modes
         ),
     )
+
+
+def _available(unit: UnitNow, grid: TimeGrid) -> bool | tuple[bool, ...]:
+    """Whether a unit may be planned: by step where an order keeps it off for a while, from the first whole step on."""
+    if not unit.available or unit.out_until_utc is None:
+        return unit.available
+    return tuple(start_utc >= unit.out_until_utc for start_utc in grid.starts_utc())
 
 
 def _mode(unit: Unit, performance: Performance, mode: str, *, achieved: Sequence[Mapping[str, float]]) -> Mode:

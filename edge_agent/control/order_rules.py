@@ -4,6 +4,7 @@ An order that is given only narrows what plan and comfort may do. The guard judg
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from edge_agent.control.memory import ControlMemory, Phase
@@ -11,7 +12,11 @@ from edge_agent.control.modes import Mode, Refusal, signed
 from edge_agent.control.orders import ORDER_COUNT_MAX, Order, OrderKind, Orders, stop_order
 from edge_agent.control.permissives import run_long_enough, tank_too_hot
 from edge_agent.control.view import PlantView, UnitState
+from edge_agent.plan_case import UnitNow
 from edge_agent.settings.model import SiteFile
+
+LONG_MIN = 24.0 * 60.0
+"""A state that has lasted this long [min] binds no plan."""
 
 
 def storage_of(site: SiteFile) -> Mapping[str, str | None]:
@@ -80,6 +85,20 @@ def warnings(order: Order, *, site: SiteFile, view: PlantView | None, memory: Co
     if running and set(running) <= set(names):
         found.append("stop_ends_heat")
     return tuple(dict.fromkeys(found))
+
+
+def planned_around(units: Mapping[str, UnitNow], orders: Iterable[Order]) -> dict[str, UnitNow]:
+    """Units as the planner is told of them: one that is ordered off is off until the order ends."""
+    standing = tuple(orders)
+    told = dict(units)
+    for name, unit in units.items():
+        until_utc = max(
+            (order.until_utc for order in standing if stop_order((order,), unit=name) is not None), default=None
+        )
+        if until_utc is not None:
+            # It may still finish its minimum run; a plan that had to count on that could become impossible.
+            told[name] = replace(unit, on=False, mode=None, minutes_in_state=LONG_MIN, out_until_utc=until_utc)
+    return told
 
 
 def _named(order: Order) -> Refusal | None:
