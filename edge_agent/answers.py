@@ -81,7 +81,7 @@ class Answers:
                 "speed": self.clock.speed_ratio(),
                 "simulated": site.simulated,
             },
-            **self.operation.shown(now_utc),
+            **self.operation.shown(now_utc, self.report()),
             **status.tariff_dict(self.expectation.tariff, now_utc, zone=zone, facts=self.expectation.facts),
             **status.planner_dict(self.planner),
             **status.control_dict(self.report(), operation=self.operation),

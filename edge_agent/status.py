@@ -197,6 +197,7 @@ def control_dict(report: CycleReport | None, *, operation: Operation) -> dict[st
                 "waiting": list(unit.waiting),
                 "wanted": None if name not in report.wants else report.wants[name].on,
                 "wanted_mode": None if name not in report.wants else report.wants[name].mode,
+                "because": None if name not in report.wants else report.wants[name].because,
                 **load_dict(unit.load),
             }
             for name, unit in report.units.items()

@@ -111,7 +111,8 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
         yield pick(f"方式 {mode.zh}({asked.zh} {since} 起,{who})", f"mode {mode.en} ({asked.en} since {since}, {who})")
     for order in answer["orders"]:
         line = order_words(common, order, zone=zone)
-        yield pick(f"人工指令 {line}", f"order {line}")
+        waits = "" if order["waits"] is None else f" ({getattr(text(order['waits']), common.language)})"
+        yield pick(f"人工指令 {line}{waits}", f"order {line}{waits}")
     change, price_cny = local(answer["next_change"]), f"{answer['cny_per_kwh']:.4f}"
     band, next_band = (pick(BAND_ZH[answer[key]], answer[key]) if answer[key] else "-" for key in ("band", "next_band"))
     yield pick(
@@ -123,8 +124,12 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
         yield pick(f"蓄能 {name} {energy}", f"storage {name} {energy}")
     for name, unit in answer["units"].items():
         waits = ", ".join(getattr(text(code), common.language) for code in unit["waiting"])
-        yield f"{name:<6} {pick(unit['zh'], unit['en'])}" + (
-            pick(f"  等待: {waits}", f"  waits: {waits}") if waits else ""
+        layer = unit["because"] if answer["mode"] in ("auto", "manual") else None
+        named = "" if layer in (None, "plan", "sequence") else getattr(text(f"because_{layer}"), common.language)
+        yield (
+            f"{name:<6} {pick(unit['zh'], unit['en'])}"
+            + (f"  {named}" if named else "")
+            + (pick(f"  等待: {waits}", f"  waits: {waits}") if waits else "")
         )
     for note in answer["notes"]:
         words = text(note)

@@ -113,6 +113,8 @@ class Expectation:
         until_utc: the effect must show before.
         before: value of the point before the command.
         reference: what caused it.
+        read_back: what the register showed as the command was proven; within the device's own dead band nothing is
+            written, and it goes on holding that. None: not read.
     """
 
     number: int
@@ -121,6 +123,7 @@ class Expectation:
     until_utc: AwareDatetime
     before: float | None = None
     reference: str = ""
+    read_back: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ a valve that has travelled, a compressor that draws power, a unit that reports o
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from drivers.sample import Quality, Sample
@@ -46,6 +46,7 @@ def expect(
     site: SiteFile,
     before: float | None = None,
     reference: str = "",
+    read_back: float | None = None,
 ) -> Expectation:
     """What is awaited of a command that has just been verified.
 
@@ -56,10 +57,11 @@ def expect(
         site: the times that pumps, valves and units are given.
         before: value of the point before.
         reference: what caused it.
+        read_back: what the register showed as it was proven.
     """
     # A reading may be as old as `stale_s` and still count: the effect must have had the time to be read.
     until_utc = now_utc + timedelta(seconds=_time_s(command, site) + site.control.stale_s)
-    return Expectation(number, command, now_utc, until_utc, before, reference)
+    return Expectation(number, command, now_utc, until_utc, before, reference, read_back)
 
 
 def _time_s(command: Command, site: SiteFile) -> float:
@@ -163,7 +165,8 @@ def _see(expectation: Expectation, fresh: _Fresh, site: SiteFile) -> Seen:
             return NOT_YET
         arrived = abs(position - command.value) <= POSITION_RATIO
         return Seen(True if arrived else None, "valve_not_proven", position)
-    return _see_standing(command, fresh)
+    stood = command.value if expectation.read_back is None else expectation.read_back
+    return _see_standing(replace(command, value=stood), fresh)
 
 
 def _see_standing(command: Command, fresh: _Fresh) -> Seen:

@@ -44,6 +44,18 @@ not fight a unit's own control. Ours."""
 REPLACEABLE = frozenset({Kind.SETPOINT, Kind.CAPACITY_LIMIT})
 
 
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """A command that was proven: its value, when, and what the register showed then.
+
+    The two differ by up to the device's own dead band, within which nothing is written.
+    """
+
+    value: float
+    when_utc: datetime
+    read_back: float
+
+
 @dataclass(slots=True)
 class _Failed:
     """A command that was not proven: how often in a row, when it is tried again."""
@@ -108,7 +120,7 @@ class Executor:
         self._write = write
         self._audit = audit
         self._renew = renew
-        self._verified: dict[str, tuple[float, datetime]] = {}
+        self._verified: dict[str, _Proven] = {}
         self._failed: dict[str, _Failed] = {}
         self._refused: dict[str, tuple[float, str, datetime]] = {}
         self._beats: dict[str, tuple[float, datetime | None]] = {}
@@ -261,10 +273,12 @@ class Executor:
             return True
         written = self._verified.get(command.point)
         sample = self._image.get(command.point)
-        if written is None or sample is None or sample.value is None or not _same(written[0], command):
+        if written is None or sample is None or sample.value is None or not _same(written.value, command):
             return False
-        if sample.quality is not Quality.GOOD or sample.instant_utc <= written[1]:
+        if sample.quality is not Quality.GOOD or sample.instant_utc <= written.when_utc:
             return False
+        if abs(sample.value - written.read_back) < DEADBANDS.get(command.kind, EXACT) - EXACT:
+            return False  # it stands as it was proven; what is wanted has moved on by just its dead band
         count = 1 if known is None else known.count + 1
         self._replaced[command.point] = _Replaced(count, now_utc if known is None else known.since_utc, now_utc)
         return count >= REPLACED_COUNT_MAX
@@ -293,7 +307,9 @@ class Executor:
     def _conclude(self, command: Command, written: WriteOutcome, *, before: float | None, now_utc: datetime) -> Outcome:
         point = command.point
         if written.verified:
-            self._verified[point] = (command.value, now_utc)
+            held = command.kind in REPLACEABLE and written.read_back is not None
+            stood = written.read_back if held and written.read_back is not None else command.value
+            self._verified[point] = _Proven(command.value, now_utc, stood)
             self._failed.pop(point, None)
             return Outcome(command, now_utc, Verdict.VERIFIED, before=before, read_back=written.read_back)
         self._verified.pop(point, None)
@@ -335,6 +351,7 @@ class Executor:
                 site=self._site,
                 before=outcome.before,
                 reference=outcome.reference,
+                read_back=outcome.read_back if outcome.command.kind in REPLACEABLE else None,
             )
         return closed
 
@@ -376,7 +393,9 @@ class Executor:
 
     def shift(self, by: timedelta) -> None:
         """Moves all remembered instants with the site's clock, which has been set."""
-        self._verified = {point: (value, when + by) for point, (value, when) in self._verified.items()}
+        self._verified = {
+            point: replace(proven, when_utc=proven.when_utc + by) for point, proven in self._verified.items()
+        }
         self._refused = {point: (value, code, when + by) for point, (value, code, when) in self._refused.items()}
         self._beats = {
             point: (number, None if when is None else when + by) for point, (number, when) in self._beats.items()
@@ -402,14 +421,17 @@ class Executor:
         sample = self._image.get(point)
         written = self._verified.get(point)
         read = sample.value if sample is not None and sample.quality is Quality.GOOD else None
-        if written is not None and (sample is None or read is None or sample.instant_utc <= written[1]):
-            return written[0]
+        if written is not None and (sample is None or read is None or sample.instant_utc <= written.when_utc):
+            return written.value
         return read
 
     def _differs(self, command: Command) -> bool:
         standing = self.standing(command.point)
         if standing is None:
             return True
+        proven = self._verified.get(command.point)
+        if proven is not None and abs(standing - proven.read_back) <= EXACT:
+            standing = proven.value  # the device took it within its own dead band: that is as commanded as it gets
         change = abs(command.value - standing)
         ends = command.kind is Kind.DISCHARGE_VALVE and command.value in (0.0, 1.0)
         return change > (EXACT if ends else DEADBANDS.get(command.kind, EXACT) - EXACT)

@@ -14,7 +14,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from edge_agent.control.command import Alarm
-from edge_agent.control.memory import ControlMemory
+from edge_agent.control.memory import ASKED, ControlMemory
 from edge_agent.control.modes import Mode, ModeState, Refusal, request_mode, start_mode, write_mode
 from edge_agent.control.order_rules import judge_order, next_time, storage_of, warnings
 from edge_agent.control.orders import Order, OrderKind, Orders, read_orders, write_orders
@@ -469,8 +469,13 @@ class Operation:
 
     # ---------------------------------------------------------------------------------------------------------- shown
 
-    def shown(self, now_utc: datetime) -> dict[str, object]:
-        """What `status` says of it."""
+    def shown(self, now_utc: datetime, report: CycleReport | None = None) -> dict[str, object]:
+        """What `status` says of it.
+
+        Args:
+            now_utc: the present instant.
+            report: of the last cycle, to say what an order waits for.
+        """
         standing = self.standing(now_utc)
         mode = self.mode_now
         state = self._kept.state
@@ -480,7 +485,7 @@ class Operation:
             "mode_since": _instant_text(self.mode.since_utc),
             "mode_by": self.mode.by,
             "mode_reason": self.mode.reason,
-            "orders": [order_dict(order) for order in standing],
+            "orders": [{**order_dict(order), "waits": self._waits(order, report)} for order in standing],
             "follows_plan": mode is Mode.AUTO and state.follows_plan,
             "step_down": [
                 {
@@ -502,6 +507,24 @@ class Operation:
                 for name, out in state.out.items()
             },
         }
+
+    def _waits(self, order: Order, report: CycleReport | None) -> str | None:
+        """Code of why an order does not act yet; None when it does, or nobody can tell."""
+        if self.mode_now is not Mode.AUTO:
+            return "order_waits_for_auto"
+        if report is None or not report.wants:
+            return None
+        units = [name for name in report.wants if order.subject in (None, name, self._site.units[name].storage)]
+        if order.kind is OrderKind.STOP:
+            return "order_waits_for_stop" if any(report.units[name].phase in ASKED for name in units) else None
+        if order.kind is OrderKind.CHARGE and all(report.wants[name].mode != "charge" for name in units):
+            full = any(
+                self.control.memory.loop(storage.loop).tank_full
+                for storage in self._site.storages.values()
+                if self.control is not None
+            )
+            return "order_waits_full" if full else "order_waits_for_heat"
+        return None
 
     def alarms(self) -> list[Alarm]:
         """Steps down in force and units out of control."""

@@ -18,6 +18,17 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "order_stop": Text("停 {subject}", "stop {subject}"),
         "all_units": Text("全部机组", "all units"),
         "all_storages": Text("全部蓄能", "all storages"),
+        # what an order waits for
+        "order_waits_for_auto": Text("现在不在自动,暂不执行", "not in auto now, so it is not carried out"),
+        "order_waits_for_stop": Text("等机组满最短运行时间", "waits for a unit's minimum run"),
+        "order_waits_for_heat": Text("等:能用的机组都在供热", "waits: every unit that may is needed for heat"),
+        "order_waits_full": Text("水箱已满", "the tank is full"),
+        # which layer decided, beside a unit
+        "because_protection": Text("保护", "protection"),
+        "because_operator": Text("人工指令", "by order"),
+        "because_limit": Text("电网限额", "grid limit"),
+        "because_comfort": Text("保供热", "for heat"),
+        "because_rule": Text("按规则", "by rule"),
         # why a mode or an order is not taken
         "needs_name_and_reason": Text(
             "须写明人员和原因", "a name and a reason are needed", "用 --by 和 --reason", "give --by and --reason"

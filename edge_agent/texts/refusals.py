@@ -32,6 +32,11 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "view_too_old": Text(
             "本周期被拖住,所见已过时,指令作废", "the cycle was held up and its view is stale, so it was given up"
         ),
+        # what became of a command that was proven
+        "replaced": Text("寄存器里又是别的值", "the register holds another value again"),
+        "no_power": Text("机组没有用电", "the unit draws no power"),
+        "not_in_time": Text("规定时间内没有动作", "nothing happened in its time"),
+        "not_seen": Text("看不到有没有动作", "nothing shows whether it did"),
         # times
         "min_on": Text("未满最短运行时间", "the minimum run is not over"),
         "min_off": Text("未满最短停机时间", "the minimum rest is not over"),

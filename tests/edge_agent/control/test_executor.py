@@ -27,6 +27,8 @@ class Bench:
         self.written = []
         self.audited = []
         self.fault = ""
+        self.dead_band = 0.0
+        self.holds: dict[str, float] = {}
         self.renewed = []
         self.in_force = True
         self.executor = Executor(kit.site(), image=self.image, write=self.write, audit=self.audit, renew=self.renew)
@@ -39,7 +41,9 @@ class Bench:
         self.written.append((point, value))
         if self.fault:
             return WriteOutcome(verified=False, wrote=value, read_back=None, reason=self.fault)
-        return WriteOutcome(verified=True, wrote=value, read_back=value, reason="")
+        if abs(self.holds.get(point, value + 2.0 * self.dead_band) - value) > self.dead_band or not self.dead_band:
+            self.holds[point] = value
+        return WriteOutcome(verified=True, wrote=value, read_back=self.holds[point], reason="")
 
     async def audit(self, outcomes: Sequence[Outcome]) -> None:
         self.audited.extend(outcomes)
@@ -248,3 +252,37 @@ def test_who_leaves_auto_leaves_no_alarm_of_his_commands_and_no_command_without_
     assert {outcome.verdict for outcome in ends} <= {Verdict.SUPERSEDED}
     (outcome,) = bench.carry_out(SETPOINT, after_s=430.0)  # and taking over again is nothing special
     assert outcome.verdict is Verdict.VERIFIED
+
+
+def test_a_set_point_that_moves_by_its_dead_band_is_not_taken_for_one_that_is_changed_back(
+    bench: Bench, kit: SimpleNamespace
+) -> None:
+    """44.2 is within 0.2 K of 44.0 and is written all the same: floats."""
+    for cycle in range(12):
+        value = 44.0 + 0.2 * cycle
+        bench.carry_out(replace(SETPOINT, value=round(value, 1)), after_s=60.0 * cycle)
+        instant_utc = kit.now_utc + timedelta(seconds=60.0 * cycle + 30)
+        bench.image.put([good("hp1.supply_setpoint", instant_utc, bench.written[-1][1], "degC")])
+    assert len(bench.written) == 12
+    assert bench.executor.alarms() == []
+
+
+def test_what_a_device_takes_within_its_own_dead_band_is_as_commanded_as_it_gets(
+    bench: Bench, kit: SimpleNamespace
+) -> None:
+    """The register holds 44.0 while 44.4 is wanted, and the device says that this is near enough."""
+    bench.dead_band = 0.5
+    for cycle in range(30):
+        bench.carry_out(replace(SETPOINT, value=44.0 if cycle == 0 else 44.4), after_s=60.0 * cycle)
+        instant_utc = kit.now_utc + timedelta(seconds=60.0 * cycle + 30)
+        bench.image.put([good("hp1.supply_setpoint", instant_utc, bench.holds["hp1.supply_setpoint"], "degC")])
+        asyncio.run(bench.executor.watch(instant_utc))
+    assert [value for _, value in bench.written] == [44.0, 44.4]
+    assert bench.holds["hp1.supply_setpoint"] == 44.0
+    assert bench.executor.alarms() == []
+    assert {outcome.verdict for outcome in bench.audited} == {Verdict.ISSUED, Verdict.VERIFIED, Verdict.EFFECTED}
+    bench.carry_out(replace(SETPOINT, value=44.8), after_s=3600.0)
+    assert bench.holds["hp1.supply_setpoint"] == 44.8
+    bench.image.put([good("hp1.supply_setpoint", kit.now_utc + timedelta(hours=2), 50.0, "degC")])
+    (outcome,) = bench.carry_out(replace(SETPOINT, value=44.8), after_s=7300.0)
+    assert outcome.verdict is Verdict.VERIFIED, "another value than the one proven is written over"
