@@ -26,7 +26,7 @@ OPEN_RATIO = 0.05
 """A valve open by less leaks; it does not discharge. Ours."""
 DISCHARGE_WRONG_S = 300.0
 """A discharge that does harm may last this long: a look, the valve's travel, the loop's own delay. Ours."""
-CHARGE_LOST_S = 900.0
+CHARGE_LOST_S = 2700.0
 """Units may charge for this long while the loop takes more out of the tank than they bring in: the tank may balance the
 loop while it is charged, but heat that is made hot for the tank and is used at once is made too dear. Ours.
 """
