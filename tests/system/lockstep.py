@@ -22,6 +22,7 @@ from edge_agent.control.orders import Order
 from edge_agent.control.report import CycleReport
 from edge_agent.image import ProcessImage
 from edge_agent.settings.model import Performance, SiteFile
+from hil_sim.plant.commands import CommandRefused
 from hil_sim.plant.office import UNIT_KINDS, GroundOffice
 from hil_sim.plant.truth import Truth
 from hil_sim.plant.unit import UnitKind
@@ -29,6 +30,7 @@ from hil_sim.sequence_times import Marks
 from scheduling.plan import Plan
 
 TICK_S = 10
+READ_BACK_TOLERANCE = 1e-6
 STEP_MIN = 15
 LOCAL = timedelta(hours=8)
 
@@ -366,10 +368,17 @@ class Lockstep:
         device, name = point.split(".")
         steps = {"supply_setpoint": 10.0, "capacity_limit": 1000.0, "valve_discharge": 1000.0}
         value = round(value * steps[name]) / steps[name] if name in steps else value
-        self.plant.command(device, name, value)
+        if device in self.silent:
+            return WriteOutcome(verified=False, wrote=value, read_back=None, reason="no_answer")
+        try:
+            self.plant.command(device, name, value)
+        except CommandRefused:
+            return WriteOutcome(verified=False, wrote=value, read_back=None, reason="refused")
         self.writes.append((self.now_utc, point, value))
         self.marks.note((device, name), value, instant_s=self.now_utc.timestamp())
-        return WriteOutcome(verified=True, wrote=value, read_back=value, reason="")
+        seen = self.plant.quantity(device, name)
+        same = abs(seen - value) < READ_BACK_TOLERANCE
+        return WriteOutcome(verified=same, wrote=value, read_back=seen, reason="" if same else "read_back_differs")
 
     def truth(self) -> Truth:
         """The plant's truth."""
