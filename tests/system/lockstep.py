@@ -322,7 +322,7 @@ class Lockstep:
         self.out: frozenset[str] = frozenset()
         self._die_after_writes: int | None = None
         self._dead_until_utc = start_utc
-        devices = [*CAPACITIES, "io1", *METER_POINTS, *self.site.meters.units.values()]
+        devices = self.devices = [*CAPACITIES, "io1", *METER_POINTS, *self.site.meters.units.values()]
         self._phase_s = {device: TICK_S * self.random.randrange(6) for device in devices}
         self._cycle_phase_s = TICK_S * self.random.randrange(3)
         self.controller = self._boot()

@@ -175,7 +175,7 @@ def test_charging_while_the_tank_is_open() -> None:
         plant.command("hp4", "heartbeat", 1)
         _go(plant, 400)
     assert _codes(plant) == []  # it balances the loop, and is charged all the same
-    for _ in range(4):
+    for _ in range(8):
         plant.command("hp4", "heartbeat", 2)
         _open_tank(plant, 400)
     assert _codes(plant) == ["charge_and_discharge"]
