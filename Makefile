@@ -76,6 +76,10 @@ campaign: venv ## every plant fault against the agent over real wires, N= seeds 
 kills: venv ## the agent killed at N (50) moments of a winter day, and in each phase of its sequences; SEED=
 	@$(BIN)/python tests/campaigns/kills.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: sequences
+sequences: venv ## one start and one stop of each kind of unit at 1x over real wires, every step against the configuration; SEED=
+	@$(BIN)/python tests/campaigns/sequences.py $(if $(SEED),--seed $(SEED))
+
 .PHONY: mutants
 mutants: venv ## every shipped device profile, wrong in one place at a time: the suite must notice each
 	@$(BIN)/python tests/campaigns/mutants.py

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, TextIO
 
@@ -408,11 +409,14 @@ def _show_stand(facts: Mapping[str, Any], *, lang: Language) -> None:
 
 def _scenario(name: str | None, *, plant: str | None) -> "Scenario":
     from hil_sim.scenario import ScenarioFault, load  # noqa: PLC0415
+    from hil_sim.site import PLANTS  # noqa: PLC0415
 
     try:
         chosen = load(name or DEFAULT_SCENARIO)
     except ScenarioFault as fault:
         raise click.UsageError(str(fault)) from fault
+    if name is None and plant is not None and plant in PLANTS:
+        return replace(chosen, plant=plant)  # an undisturbed day of whatever plant
     if plant is not None and plant != chosen.plant:
         raise click.UsageError(
             f"场景 {chosen.name} 属于电站 / scenario belongs to plant {chosen.plant!r}, not {plant!r}"

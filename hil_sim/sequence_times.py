@@ -97,6 +97,7 @@ class Wiring:
         heat_kw_rated: its rating.
         stages: for each stage after the first: its command and value, its feedback and value.
         path: command and position of the valve on its way, for a unit that charges.
+        stages_called: a stage that is let in must come; False: its own thermostat decides, the number is a limit.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Wiring:
     heat_kw_rated: float
     stages: Sequence[tuple[Point, float, Point, float]] = ()
     path: tuple[Point, Point] | None = None
+    stages_called: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ def _wiring(site: SiteFile, name: str, unit: Unit) -> Wiring:
         heat_kw_rated=unit.heat_kw_rated,
         stages=stages,
         path=path,
+        stages_called=unit.point("supply_setpoint") is None,
     )
 
 
@@ -282,8 +285,11 @@ def _run(marks: Marks, unit: Wiring, allowed: Allowed, *, asked_s: float) -> Ite
             if called_s is None
             else marks.first(shown, lambda seen, value=shown_value: seen >= value, from_s=called_s)  # type: ignore[misc]
         )
-        yield Row(unit.name, f"stage {number} called", _since(since_s, called_s), least_s=allowed.stage_up_s)
-        yield Row(unit.name, f"stage {number} shows", _since(called_s, there_s), most_s=allowed.stage_proof_s)
+        yield Row(unit.name, f"stage {number} let in", _since(since_s, called_s), least_s=allowed.stage_up_s)
+        if unit.stages_called:
+            yield Row(unit.name, f"stage {number} shows", _since(called_s, there_s), most_s=allowed.stage_proof_s)
+        elif there_s is not None:
+            yield Row(unit.name, f"stage {number} shows", _since(called_s, there_s))
         since_s = called_s
     if runs_s is not None:
         drawn = [value for instant_s, value in marks.changes.get(unit.power, []) if instant_s >= runs_s]

@@ -88,7 +88,7 @@ def _direct_degc(case: Case, name: str, *, ratio: float | None) -> float:
     asked_degc = wanted_degc + OFFSET_K + case.state.trim_k
     if ratio is not None:
         asked_degc = wanted_degc + LOOSE_K
-        if unit.actuation != "capacity_ratio" and ratio < 1.0:
+        if unit.actuation == "supply_setpoint" and ratio < 1.0:
             # Such a unit can only be told a temperature: the one that belongs to the planned load.
             asked_degc = min(asked_degc, _degc_for(case, name, ratio))
     lowest_degc, highest_degc = case.config.supply_degc_min - BAND_K, case.config.supply_degc_max

@@ -45,7 +45,7 @@ GENERIC_UNIT_STAGES: Final = RegisterMap(
         Quantity("starts_total", "", INPUT, Number(122, "u32")),
         Quantity("run_hours", "h", INPUT, Number(124, "u32"), Instrument(resolution=1.0, truncates=True)),
     ),
-    blocks=(Block(INPUT, 100, 107), Block(INPUT, 110, 113), Block(INPUT, 120, 125), Block(HOLDING, 200, 204)),
+    blocks=(Block(INPUT, 100, 125), Block(HOLDING, 200, 204)),
     commands=(
         Command("run_request", "", Number(200, "u16"), 0, 1),
         Command("mode_request", "", Number(201, "u16"), 1, 2),
