@@ -262,15 +262,17 @@ class Bench:
     def holds(self, device: str) -> LineHolds:
         """What kept the line of a device waiting: requests to its other members that were not answered as they should.
 
-        Each may hold it until its latest answer has passed, and for a frame; behind a TCP port nobody must wait.
+        Each may hold it until its latest answer has passed, and for a frame; what the others wanted meanwhile has piled
+        up by the share of time that the line is busy. Behind a TCP port nobody must wait.
         """
         bus = self.bus_of(device)
         if bus not in self.lines:
             return NO_HOLDS
         line = self.lines[bus]
+        busy_ratio = line.statistics.busy_s / max(1.0, self.clock.now_s() - self.start_s)
         others = [name for name in self.members(bus) if name != device]
         return LineHolds(
-            hold_s=self.miss_s(bus) + FRAME_BYTES * line.char_s,
+            hold_s=(self.miss_s(bus) + FRAME_BYTES * line.char_s) * (1.0 + busy_ratio),
             marks=sorted((instant_s, name) for name in others for instant_s in self.log.held_s[name]),
         )
 

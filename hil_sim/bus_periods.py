@@ -25,7 +25,7 @@ class LineHolds:
     """Requests to other units of a line that kept it waiting.
 
     Attributes:
-        hold_s: how long one of them may hold the line: time-out, rest, and a frame [s].
+        hold_s: how long one of them may hold the line: time-out, rest, a frame, and what piled up meanwhile [s].
         marks: when each began [s], and whom it was sent to, in the order of time.
     """
 

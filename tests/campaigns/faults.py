@@ -5,8 +5,9 @@ Each scenario is `hil-sim run bus-NN-name --json`: the agent is a process of its
 The others' periods (units without a fault, from the begin of the first fault on, counted on the wire) are held when
 every single interval is within 10 % of the period ("in 10 %"). Only on a serial line there is an excuse: a request to
 the faulty unit that is not answered as it should holds the line for time-out, rest and frame, once for each unit that
-fails, and whoever becomes due meanwhile waits. "excused" counts such intervals, "worst / bound" shows the interval
-farthest from its period and what the judge allows for it (`hil_sim.bus_periods`). Over TCP there is none.
+fails, and whoever becomes due meanwhile waits, also for those due before him. "excused" counts such intervals,
+"worst / bound" shows the interval farthest from its period and what the judge allows for it (`hil_sim.bus_periods`).
+Over TCP there is none.
 
 No scenario asks for what no master can do; the limit is printed below the table (`drivers.bus.partner` says more).
 
