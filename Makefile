@@ -80,6 +80,10 @@ kills: venv ## the agent killed at N (50) moments of a winter day, and in each p
 sequences: venv ## one start and one stop of each kind of unit at 1x over real wires, every step against the configuration; SEED=
 	@$(BIN)/python tests/campaigns/sequences.py $(if $(SEED),--seed $(SEED))
 
+.PHONY: load-days
+load-days: venv ## a constant and a stepping load for a day under power limits: 15-minute peaks, error of the supply; SEED=
+	@$(BIN)/python tests/campaigns/load_days.py $(if $(SEED),--seed $(SEED))
+
 .PHONY: mutants
 mutants: venv ## every shipped device profile, wrong in one place at a time: the suite must notice each
 	@$(BIN)/python tests/campaigns/mutants.py

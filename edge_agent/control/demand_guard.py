@@ -26,6 +26,10 @@ RESET_KW_MIN = 5.0
 """... if it stood at least here. Ours."""
 CLOCK_S = 2.0
 """What a meter's own elapsed time is late by on the bus, and what its clock drifts from one window to the next [s]."""
+REACT_S = 180.0
+"""A unit follows a load limit within about this time: what a window does sooner cannot be changed any more. Ours."""
+TOLERANCE_RATIO = 0.005
+"""A window that will end this little above its limit is let go on: less than the margin, and no cause to shed. Ours."""
 BURST_RATIO = 1.5
 """However little was used: what is drawn at the end of a window is drawn at the beginning of the next one too. Ours."""
 HARD_MARGIN_RATIO = 0.02
@@ -266,20 +270,19 @@ def _fixed_kw(
 
 
 def _sliding_kw(history: Sequence[Slice], now_utc: datetime, *, limit_kw: float, window: timedelta) -> float:
-    """Least over all windows that hold the present: what each leaves, spread over what of it is still to come.
+    """Least over the windows that hold the present: what each leaves, spread over what of it is still to come.
 
-    Between two edges of the history that figure moves in one direction only, so the edges alone decide.
+    Between two edges of the history that figure moves in one direction only, so the edges alone decide. Windows that
+    end before a unit could follow are left out: they have what they have, and the limit itself is never exceeded.
     """
     length_s = window.total_seconds()
     oldest_utc = now_utc - window
     starts = {entry.from_utc for entry in history} | {entry.to_utc for entry in history} | {now_utc}
     energy_kwh = limit_kw * length_s / SECONDS_PER_HOUR
     least_kw = limit_kw
-    if _used_kwh(history, oldest_utc, now_utc, limit_kw=limit_kw) > energy_kwh * (1.0 + 1e-9):
-        return 0.0
     for start_utc in starts:
         ahead_s = (start_utc - oldest_utc).total_seconds()
-        if not 1.0 <= ahead_s <= length_s:
+        if not min(REACT_S, length_s) <= ahead_s <= length_s:
             continue
         used_kwh = _used_kwh(history, start_utc, now_utc, limit_kw=limit_kw)
         least_kw = min(least_kw, (energy_kwh - used_kwh) * SECONDS_PER_HOUR / ahead_s)
@@ -357,6 +360,18 @@ def ceilings(memory: DemandMemory, now_utc: datetime, *, limits: Sequence[Limit]
     for limit in limits:
         allowed_kw = limit.power_kw
         if limit.windowed:
-            allowed_kw = allowance(memory, now_utc, limit_kw=limit.power_kw, window=window).allowed_kw
+            found = allowance(memory, now_utc, limit_kw=limit.power_kw, window=window)
+            allowed_kw = _kept_kw(found, memory, now_utc, limit_kw=limit.power_kw)
         (hard if limit.hard else soft).append(Ceiling(allowed_kw, min(allowed_kw, limit.power_kw), limit.code))
     return Ceilings(*(min(found, key=lambda entry: entry.allowed_kw, default=None) for found in (hard, soft)))
+
+
+def _kept_kw(found: Allowance, memory: DemandMemory, now_utc: datetime, *, limit_kw: float) -> float:
+    """What is allowed, without alarm at the end of a window, when next to nothing can still be changed."""
+    allowed_kw = found.allowed_kw
+    if found.sliding or allowed_kw >= limit_kw:
+        return allowed_kw
+    if memory.last is not None and found.projected_kw <= limit_kw * (1.0 + TOLERANCE_RATIO):
+        allowed_kw = max(allowed_kw, min(memory.last.power_kw, limit_kw))
+    share_ratio = min(1.0, (found.to_utc - now_utc).total_seconds() / REACT_S)
+    return limit_kw - (limit_kw - allowed_kw) * share_ratio

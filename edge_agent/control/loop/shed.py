@@ -18,8 +18,8 @@ from edge_agent.control.memory import ASKED, PREPARING, Phase
 from edge_agent.control.permissives import run_long_enough
 from edge_agent.control.regulate import LOAD_RATIO_MIN
 
-RESTORE_S = 900.0
-"""A ceiling that has closed opens again at this pace: in this time by the whole of its limit. Ours: one window."""
+RESTORE_S = 600.0
+"""A ceiling that has closed opens again at this pace: in this time by the whole of its limit. Ours."""
 OTHER_FALLS_S = 600.0
 """What others draw is believed at once when it rises, and with this time constant when it falls. Ours."""
 HEADROOM_RATIO = 0.05

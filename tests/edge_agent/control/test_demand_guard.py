@@ -135,6 +135,27 @@ class TestEdges:
         assert memory.edge is None
 
 
+class TestCeilings:
+    """What is reacted to: not the last seconds of a window, and not a trifle."""
+
+    def ceiling_kw(self, kit: SimpleNamespace, powers_kw: list[float], seconds: float) -> float:
+        limits = limits_now(kit.site(), event_kw=None, peak_kw=LIMIT_KW)
+        found = ceilings(fed(*powers_kw), at(seconds), limits=limits, window=WINDOW).soft
+        assert found is not None
+        return found.allowed_kw
+
+    def test_a_clear_excess_must_be_saved_while_there_is_time(self, kit: SimpleNamespace) -> None:
+        assert self.ceiling_kw(kit, [500.0] * 21, 600.0) == pytest.approx(200.0)
+
+    def test_the_last_seconds_are_no_cause_for_alarm(self, kit: SimpleNamespace) -> None:
+        powers_kw = [440.0] * 30  # 870 s: 30 s are left, and nothing at all would be allowed
+        assert allowed_kw(fed(*powers_kw), 870.0) == 0.0
+        assert self.ceiling_kw(kit, powers_kw, 870.0) == pytest.approx(LIMIT_KW * (1.0 - 30.0 / 180.0))
+
+    def test_a_trifle_is_let_go_on(self, kit: SimpleNamespace) -> None:
+        assert self.ceiling_kw(kit, [401.0] * 21, 600.0) == LIMIT_KW
+
+
 class TestLimits:
     def test_hard_and_soft_ones(self, kit: SimpleNamespace) -> None:
         site = kit.site(limits={"grid_kw_max": 1000.0, "contract_demand_kw": 800.0})

@@ -79,6 +79,17 @@ def test_writes_on_change_only(bench: Bench, kit: SimpleNamespace) -> None:
     assert len(bench.written) == 2
 
 
+def test_a_slow_ramp_is_no_device_that_changes_back(bench: Bench, kit: SimpleNamespace) -> None:
+    for step in range(12):
+        after_s = 30.0 * step
+        bench.carry_out(replace(SETPOINT, value=round(45.0 - 0.1 * step, 1)), after_s=after_s)
+        written = bench.written[-1][1]
+        instant_utc = kit.now_utc + timedelta(seconds=after_s + 20.0)
+        bench.image.put([good("hp1.supply_setpoint", instant_utc, written, "degC")])
+    assert [value for _, value in bench.written] == [45.0, 44.8, 44.6, 44.4, 44.2, 44.0]
+    assert not bench.executor.alarms()
+
+
 def test_what_stands_is_renewed_and_what_has_expired_is_written_again(bench: Bench) -> None:
     bench.carry_out(SETPOINT)
     assert bench.carry_out(SETPOINT, after_s=30) == []

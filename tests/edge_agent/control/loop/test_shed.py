@@ -166,7 +166,7 @@ class TestFlutter:
         assert closed.memory.held_kw == {"hard": 200.0}
         later = replace(closed.memory, regulated_utc=kit.now_utc - timedelta(seconds=30))
         opening = kit.decide(memory, plan=plan, loop=later, ceilings=hard(900.0), **one_of_each(kit))
-        assert opening.memory.held_kw["hard"] == pytest.approx(200.0 + 900.0 * 30.0 / 900.0)
+        assert opening.memory.held_kw["hard"] == pytest.approx(200.0 + 900.0 * 30.0 / 600.0)
 
     def test_room_in_a_window_is_not_filled_up_but_used_if_it_is_drawn_already(self, kit: SimpleNamespace) -> None:
         memory, plan = kit.memory(kit.running(), kit.running("charge")), kit.plan(kit.now_utc, BOTH)
