@@ -63,6 +63,7 @@ class Advising:
         self._site = site
         self._store = store
         self.advice = Advice()
+        self._failing = False
 
     async def prepare(self) -> None:
         """Takes up what the run before has kept."""
@@ -71,13 +72,17 @@ class Advising:
     async def look(self, now: Now) -> None:
         """After a control cycle: begins, carries on or ends a window."""
         before = self.advice
-        self.advice = await self._next(now)
-        if self.advice == before:
-            return
         try:
-            await self._store.put_state(ADVICE_KEY, write_advice(self.advice))
+            self.advice = await self._next(now)
+            if self.advice != before:
+                await self._store.put_state(ADVICE_KEY, write_advice(self.advice))
         except StoreFault as fault:
-            LOG.warning("the score of advise is not kept: %s", fault)
+            # Who commands must not stumble over a score; it is tried again.
+            if not self._failing:
+                LOG.warning("the score of advise waits for the disk: %s", fault)
+            self._failing = True
+        else:
+            self._failing = False
 
     async def _next(self, now: Now) -> Advice:
         window = self.advice.window
@@ -102,9 +107,12 @@ class Advising:
         return self.advice.scored(score)
 
     async def so_far(self) -> Score | None:
-        """The open window as it stands; None without one."""
+        """The open window as it stands; None without one, or while the disk refuses."""
         window = self.advice.window
-        return None if window is None else await self._judge(window)
+        try:
+            return None if window is None else await self._judge(window)
+        except StoreFault:
+            return None
 
     async def _judge(self, window: Window) -> Score:
         electric_kw = await self._means(f"{self._site.meters.electricity}.electric_power", window.start_utc)

@@ -384,6 +384,7 @@ class Executor:
         ends = [ended(entry, Verdict.SUPERSEDED, "mode_left", now_utc=now_utc) for entry in self._awaited.values()]
         self._awaited.clear()
         self._verified.clear()
+        self._refused.clear()
         self._failed.clear()
         self._replaced.clear()
         self._ineffective.clear()

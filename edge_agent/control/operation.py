@@ -137,6 +137,7 @@ class Operation:
         self._kept_utc: datetime | None = None
         self._looked: tuple[datetime, str, float] | None = None
         self._clock_behind = False
+        self._given_behind: set[int] = set()
         self._audit_broken_at: int | None = None
         self._audit_checked_utc: datetime | None = None
         self._evidence = Evidence()
@@ -153,17 +154,24 @@ class Operation:
         if kept is None:
             LOG.error("the orders kept before the restart cannot be read, none is in force")
         self.orders = kept or Orders()
-        for order in self.standing(self._now_utc()):
-            LOG.warning("order in force after restart %s", _logged(order))
         self._kept = read_kept(await self._store.get_state(DOWN_KEY))
         seen_utc = self._kept.seen_utc
         self._clock_behind = seen_utc is not None and (seen_utc - self._now_utc()).total_seconds() > JUMP_S
+        if seen_utc is not None and not self._clock_behind:
+            self._looked = (seen_utc, self._kept.seen_epoch, self._kept.seen_steady_s)  # a jump while we were away
+        for order in self.standing(self._now_utc()):
+            LOG.warning("order in force after restart %s", _logged(order))
         for cause in self._kept.state.downs:
             LOG.warning("stepped down since before the restart cause=%s mode=%s", cause, self.mode_now)
 
     def standing(self, now_utc: datetime) -> tuple[Order, ...]:
-        """Orders in force."""
-        return self.orders.now(now_utc)
+        """Orders in force; while the clock is behind the last run, a stop or a hold goes on as it stood then."""
+        seen_utc = self._kept.seen_utc
+        if not self._clock_behind or seen_utc is None:
+            return self.orders.now(now_utc)
+        before = [order for order in self.orders.now(seen_utc) if order.kind is not OrderKind.CHARGE]
+        since = [order for order in self.orders.now(now_utc) if order.number in self._given_behind]
+        return tuple({order.number: order for order in (*before, *since)}.values())
 
     @property
     def mode_now(self) -> Mode:
@@ -197,10 +205,8 @@ class Operation:
             now_utc: the present instant.
             store_refuses: journal or records are not kept.
         """
+        jumped = await self._follow_clock(now_utc)
         await self._end_orders(now_utc)
-        jumped = self._jumped()
-        if self._clock_behind and self._kept.seen_utc is not None:
-            self._clock_behind = now_utc < self._kept.seen_utc
         if self._audit_checked_utc is None or not timedelta(0) <= now_utc - self._audit_checked_utc < AUDIT_CHECK:
             self._audit_checked_utc = now_utc
             with suppress(StoreFault):  # a store that cannot be read is seen by those who write
@@ -220,7 +226,8 @@ class Operation:
         await self._note_changes(before)
         due = self._kept_utc is None or not 0.0 <= (now_utc - self._kept_utc).total_seconds() < KEPT_EVERY_S
         if due and not self._clock_behind:
-            self._kept = replace(self._kept, seen_utc=now_utc)
+            epoch, steady_s, site_utc = self._steady()
+            self._kept = replace(self._kept, seen_utc=site_utc, seen_epoch=epoch, seen_steady_s=steady_s)
             self._kept_utc = now_utc
             await self._keep_down()
 
@@ -245,17 +252,27 @@ class Operation:
                 self._advised[name] = wanted
                 await self._tell(by="advise", cause=want.because, point=name, wanted=wanted, outcome="advised")
 
-    def _jumped(self) -> bool:
+    async def _follow_clock(self, now_utc: datetime) -> bool:
+        """Sees whether the clock has been set since the last look; orders neither end nor go on by that alone."""
         epoch, steady_s, site_utc = self._steady()
         before, self._looked = self._looked, (site_utc, epoch, steady_s)
+        # While it is behind, only orders given meanwhile were given by this clock; earlier ones mean the right one.
+        numbers = frozenset(self._given_behind) if self._clock_behind else None
+        if self._clock_behind and self._kept.seen_utc is not None and now_utc >= self._kept.seen_utc:
+            self._clock_behind = False
+            self._given_behind.clear()
         if before is None or before[1] != epoch:
             return False
-        jumped = clock_jumped((site_utc - before[0]).total_seconds(), steady_s=steady_s - before[2])
-        if jumped:
-            self._kept_utc = None
-            self._clock_behind = False  # what it shows now is judged afresh
-            LOG.warning("clock has jumped from=%s to=%s", before[0].isoformat(), site_utc.isoformat())
-        return jumped
+        site_s, passed_s = (site_utc - before[0]).total_seconds(), steady_s - before[2]
+        if not clock_jumped(site_s, steady_s=passed_s):
+            return False
+        self._kept_utc = None
+        LOG.warning("clock has jumped from=%s to=%s", before[0].isoformat(), site_utc.isoformat())
+        moved = self.orders.after_jump(timedelta(seconds=site_s - passed_s), numbers=numbers)
+        if moved != self.orders:
+            self.orders = moved
+            await self._keep(ORDERS_KEY, write_orders(moved))
+        return True
 
     async def _note_changes(self, before: StepDowns) -> None:
         """Says, audits and keeps what has changed."""
@@ -291,8 +308,9 @@ class Operation:
 
     async def _end_orders(self, now_utc: datetime) -> None:
         """Forgets orders whose end has come, and says so."""
-        ended = self.orders.ended(now_utc)
-        if not ended:
+        standing = self.standing(now_utc)
+        ended = [order for order in self.orders.entries if order not in standing]
+        if not ended or self._clock_behind:
             return
         self.orders = self.orders.kept(now_utc)
         for order in ended:
@@ -371,15 +389,20 @@ class Operation:
             assert self.control is not None
             notes = list(warnings(order, site=self._site, view=self.control.view, memory=self.control.memory))
             before = self.standing(now_utc)
-            orders = self.orders.kept(now_utc).given(order, storage_of=storage_of(self._site))
+            kept_orders = self.orders if self._clock_behind else self.orders.kept(now_utc)
+            orders = kept_orders.given(order, storage_of=storage_of(self._site))
             given = order if order.kind is OrderKind.RELEASE else orders.entries[-1]
+            if self._clock_behind and given is not order:
+                self._given_behind.add(given.number)
             outcome = "released" if order.kind is OrderKind.RELEASE else "ordered"
             strict = order.kind is OrderKind.CHARGE  # all others only narrow: a full disk does not hold them up
             kept = await self._tell(
                 by=order.by,
                 cause=order.reason,
                 point=_point(given),
-                wanted=f"{order.kind} until {order.until_utc.isoformat()}" if strict else order.kind,
+                wanted=order.kind
+                if order.kind is OrderKind.RELEASE
+                else f"{order.kind} until {_instant_text(order.until_utc)}",
                 outcome=outcome,
                 strict=strict,
             )
@@ -451,7 +474,7 @@ class Operation:
             order,
             site=self._site,
             mode=self.mode_now,
-            orders=self.orders,
+            orders=replace(self.orders, entries=self.standing(order.made_utc)),
             view=self.control.view,
             memory=self.control.memory,
             # An order ends on the site's clock: while that is not trusted, only what takes away is taken.

@@ -54,7 +54,7 @@ def judge_order(
     refusal = _named(order) or _judge_subject(order, site) or _judge_end(order, site)
     if refusal is not None:
         return refusal
-    if len(orders.now(order.made_utc)) >= ORDER_COUNT_MAX:
+    if len(orders.entries) >= ORDER_COUNT_MAX:
         return Refusal("orders_too_many", {"count": ORDER_COUNT_MAX})
     if view is None:
         return Refusal("order_too_early")
@@ -130,7 +130,7 @@ def _judge_end(order: Order, site: SiteFile) -> Refusal | None:
 
 def _judge_release(order: Order, *, site: SiteFile, orders: Orders) -> Refusal | None:
     subject = order.subject
-    standing = orders.now(order.made_utc)
+    standing = orders.entries
     if subject is not None and subject not in site.units and subject not in site.storages:
         return Refusal("order_subject_unknown", {"subject": subject, "known": ", ".join([*site.units, *site.storages])})
     if not standing:
@@ -153,7 +153,7 @@ def _judge_charge(
     full = [refusal for tank in tanks if (refusal := _tank_obstacle(tank, site=site, view=view, memory=memory))]
     if len(full) == len(tanks):
         return full[0]
-    stops = orders.now(order.made_utc)
+    stops = orders.entries
     obstacles = [_unit_obstacle(name, orders=stops, view=view, memory=memory) for name in names]
     if all(code is not None for code in obstacles):
         if len(names) == 1:

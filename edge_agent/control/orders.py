@@ -4,7 +4,7 @@ They narrow what plan and comfort may do, under protection: the guard still judg
 be given at all is judged in `modes.py`; what it does to the plant, in `dispatch.py`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -95,6 +95,22 @@ class Orders:
         """Without the orders on a subject; None: without any."""
         kept = tuple(entry for entry in self.entries if subject is not None and entry.subject != subject)
         return replace(self, entries=kept)
+
+    def after_jump(self, by: timedelta, *, numbers: Collection[int] | None = None) -> "Orders":
+        """As they stand after the site's clock has been set: no stop or hold ends early, no charge goes on for longer.
+
+        Args:
+            by: the clock has moved by so much more than time has passed.
+            numbers: only these orders were given by the clock as it was; None: all of them.
+        """
+
+        def moved(order: Order) -> Order:
+            if numbers is not None and order.number not in numbers:
+                return order
+            ends_utc = (order.until_utc, order.until_utc + by)
+            return replace(order, until_utc=min(ends_utc) if order.kind is OrderKind.CHARGE else max(ends_utc))
+
+        return replace(self, entries=tuple(moved(order) for order in self.entries))
 
     def kept(self, instant_utc: datetime) -> "Orders":
         """Without those that have ended."""

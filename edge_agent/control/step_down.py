@@ -36,6 +36,9 @@ UNIT_OUT_S = 1800.0
 """A unit whose commands fail is left alone this long, then tried again; twice as long the second time. Ours."""
 JUMP_S = 300.0
 """A clock that is off by more than this from what the stop-watch says has jumped [s]. Ours."""
+UNIT_REASONS = frozenset({"no_answer", "protocol", "refused", "locked", "read_back_failed", "read_back_differs"})
+"""Reasons of `drivers.writing` that speak against a unit. A value that its profile does not take, or a line that is
+down, is no fault of its."""
 UNIT_KINDS = frozenset({Kind.RUN_REQUEST, Kind.MODE_REQUEST, Kind.SETPOINT, Kind.CAPACITY_LIMIT})
 
 
@@ -270,7 +273,7 @@ def weigh_units(state: StepDowns, outcomes: Iterable[Outcome], *, now_utc: datet
             continue
         if outcome.verdict is Verdict.VERIFIED:
             unproven.get(name, {}).pop(point, None)
-        elif outcome.verdict is Verdict.UNVERIFIED:
+        elif outcome.verdict is Verdict.UNVERIFIED and outcome.reason in UNIT_REASONS:
             points = unproven.setdefault(name, {})
             points[point] = points.get(point, 0) + 1
             if points[point] >= UNPROVEN_MAX:
@@ -314,12 +317,15 @@ class Kept:
         state: the step-downs.
         control_failures: control cycles that broke in a row.
         seen_utc: the latest instant on which the service has run.
+        seen_epoch, seen_steady_s: the clock that nobody sets, at that instant [s].
         audit_seen: number of the broken entry that a person has seen; None: none.
     """
 
     state: StepDowns = field(default_factory=StepDowns)
     control_failures: int = 0
     seen_utc: AwareDatetime | None = None
+    seen_epoch: str = ""
+    seen_steady_s: float = 0.0
     audit_seen: int | None = None
     version: int = VERSION
 

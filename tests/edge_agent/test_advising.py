@@ -7,6 +7,7 @@ from typing import cast
 
 from edge_agent.advising import ADVICE_KEY, Advising, Now
 from edge_agent.control.modes import Mode
+from edge_agent.errors import StoreFault
 from edge_agent.settings.model import SiteFile
 from edge_agent.store.store import Store
 from scheduling.plan import Plan
@@ -22,8 +23,11 @@ class Disk:
     def __init__(self, kw: Mapping[str, float]) -> None:
         self.kw = kw
         self.state: dict[str, str] = {}
+        self.broken = False
 
     async def rollups(self, point: str, period_min: int, from_utc: datetime, to_utc: datetime) -> list[object]:
+        if self.broken:
+            raise StoreFault("disk")
         count = (to_utc - from_utc) // timedelta(minutes=period_min)
         starts = [from_utc + number * timedelta(minutes=period_min) for number in range(count)]
         return [SimpleNamespace(start_utc=start, mean=self.kw[point]) for start in starts]
@@ -32,6 +36,8 @@ class Disk:
         return self.state.get(key)
 
     async def put_state(self, key: str, json_text: str) -> None:
+        if self.broken:
+            raise StoreFault("disk")
         self.state[key] = json_text
 
 
@@ -127,3 +133,15 @@ async def test_a_service_that_was_down_knows_what_it_did_not_see_and_a_set_clock
     await lived(again, 0.1, start_utc=START - timedelta(days=3))
     left = again.advice.window
     assert left is None or left.start_utc < START
+
+
+async def test_a_refusing_disk_stops_nobody_who_commands() -> None:
+    disk = Disk({"em.electric_power": GRID_KW, "hm.heat_power": LOAD_KW})
+    advising = advising_of(disk)
+    now_utc = await lived(advising, 8.0)
+    disk.broken = True
+    now_utc = await lived(advising, 2.0, mode=Mode.AUTO, start_utc=now_utc)
+    assert await advising.so_far() is None
+    disk.broken = False
+    await lived(advising, 1.0, mode=Mode.AUTO, start_utc=now_utc)
+    assert len(advising.advice.scores) == 1

@@ -63,7 +63,7 @@ class Service:
             kit.site(),
             store=disk,
             now_utc=lambda: self.now_utc,
-            steady=lambda: ("boot", self.wall_s, self.now_utc),
+            steady=lambda: ("boot" if self.wall_s >= 0.0 else "another boot", self.wall_s, self.now_utc),
             cycle=asyncio.Lock(),
         )
 
@@ -98,6 +98,7 @@ class Service:
 async def started(kit: SimpleNamespace, disk: Disk | None = None, *, now_utc: datetime = NOW) -> Service:
     service = Service(kit, disk or Disk())
     service.now_utc = now_utc
+    service.wall_s = (now_utc - NOW).total_seconds()
     await service.operation.prepare(service)  # type: ignore[arg-type] - a stand-in
     return service
 
@@ -118,7 +119,8 @@ async def test_an_order_is_audited_shown_kept_and_ends_on_the_sites_clock(kit: S
     }
     assert service.operation.shown(service.now_utc)["mode"] == "manual"
     (entry,) = service.disk.entries
-    assert (entry.actor, entry.cause, entry.point, entry.outcome) == ("值班员", "检修", "order 1 hp1", "ordered")
+    assert (entry.actor, entry.cause, entry.outcome) == ("值班员", "检修", "ordered")
+    assert (entry.point, entry.wanted) == ("order 1 hp1", "stop until 2026-01-12T06:00:00Z")
 
     again = await started(kit, service.disk)
     assert [order.subject for order in again.operation.standing(NOW)] == ["hp1"]
@@ -332,8 +334,8 @@ async def test_who_commands_nothing_has_nothing_to_take_back(kit: SimpleNamespac
     assert service.shown() == ("monitor", False, [])
 
 
-def unproven(verdict: Verdict, now_utc: datetime) -> list[Outcome]:
-    return [Outcome(Command("hp1.supply_setpoint", 45.0, Kind.SETPOINT, "hp1"), now_utc, verdict, "no_answer")]
+def unproven(verdict: Verdict, now_utc: datetime, reason: str = "no_answer") -> list[Outcome]:
+    return [Outcome(Command("hp1.supply_setpoint", 45.0, Kind.SETPOINT, "hp1"), now_utc, verdict, reason)]
 
 
 async def test_a_unit_that_takes_no_commands_is_left_to_its_panel_and_tried_again(kit: SimpleNamespace) -> None:
@@ -388,3 +390,68 @@ async def test_in_advise_what_each_unit_should_do_is_recorded_when_it_changes(ki
     await service.goes_on(5)
     advised = [(entry.point, entry.wanted) for entry in service.disk.entries if entry.outcome == "advised"]
     assert advised == [("hp1", "direct"), ("hp2", "off"), ("hp1", "charge")]
+
+
+@pytest.mark.parametrize("reason", ["out_of_bounds", "rate_limit", "not_now", "line_down"])
+async def test_what_our_own_rules_or_the_line_refuse_does_not_speak_against_the_unit(
+    kit: SimpleNamespace, reason: str
+) -> None:
+    service = await started(kit)
+    await service.goes_on(20, outcomes=unproven(Verdict.UNVERIFIED, NOW, reason))
+    assert service.operation.units_out == set()
+
+
+# ---------------------------------------------------------------------------------------------------- clocks and orders
+
+
+@pytest.mark.parametrize("jump_h", [3.0, -3.0, 400.0])
+async def test_a_clock_that_is_set_ends_no_stop_early(kit: SimpleNamespace, jump_h: float) -> None:
+    """Somebody works on hp1 for two hours; neither a jump nor a restart across it makes the unit start under him."""
+    for away in (False, True):
+        service = await started(kit)
+        await service.order("stop", "hp1")
+        await service.goes_on(6)
+        service.now_utc += timedelta(hours=jump_h)
+        if away:
+            again = Service(kit, service.disk)
+            again.now_utc, again.wall_s = service.now_utc, service.wall_s
+            await again.operation.prepare(again)  # type: ignore[arg-type] - a stand-in
+            service = again
+        await service.goes_on(110)
+        assert [order.subject for order in service.operation.standing(service.now_utc)] == ["hp1"]
+        if jump_h > 0:
+            await service.goes_on(10)
+            assert service.operation.standing(service.now_utc) == ()
+
+
+async def test_a_clock_that_is_set_prolongs_no_charge(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    await service.order("charge")
+    await service.goes_on(6)
+    service.now_utc -= timedelta(hours=3)
+    await service.goes_on(120)
+    assert service.operation.standing(service.now_utc) == ()
+
+
+async def test_a_dead_clock_at_boot_keeps_a_stop_until_it_is_right_again(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    await service.order("stop", "hp1")
+    await service.order("charge", "hp2")
+    await service.goes_on(6)
+    booted = Service(kit, service.disk)
+    booted.now_utc = datetime(2020, 1, 1, tzinfo=UTC)
+    booted.wall_s = -1e6  # another count, as after a boot
+    await booted.operation.prepare(booted)  # type: ignore[arg-type] - a stand-in
+    await booted.goes_on(30)
+    assert [order.kind for order in booted.operation.standing(booted.now_utc)] == ["stop"]
+    await booted.order("stop", "hp2", lasts_s=3600.0)
+    await booted.goes_on(5)
+    assert [order.subject for order in booted.operation.standing(booted.now_utc)] == ["hp1", "hp2"]
+    booted.now_utc = NOW + timedelta(minutes=45)  # set right
+    await booted.goes_on(5)
+    assert {order.subject for order in booted.operation.standing(booted.now_utc)} >= {"hp1", "hp2"}
+    await booted.goes_on(50)
+    left = {order.subject: order.kind for order in booted.operation.standing(booted.now_utc)}
+    assert left == {"hp1": "stop", "hp2": "charge"}
+    await booted.goes_on(25)
+    assert booted.operation.standing(booted.now_utc) == ()

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.writing import Reason
 from edge_agent.control.modes import Mode
 from edge_agent.control.step_down import (
     COMES_BACK_MAX,
     RULES,
+    UNIT_REASONS,
     Cause,
     Evidence,
     Kept,
@@ -44,6 +46,10 @@ def test_every_cause_has_its_rule_and_its_words() -> None:
         assert TEXTS[cause].hint_zh, cause
         if RULES[cause].back_after_s is None:
             assert "edge-agent mode auto" in TEXTS[cause].hint_en
+
+
+def test_reasons_against_a_unit_are_reasons_of_a_write() -> None:
+    assert set(Reason) > UNIT_REASONS
 
 
 @given(lives)
