@@ -22,6 +22,9 @@ STANDS_RATIO: Final = 0.02
 LOADED_RATIO: Final = 0.9
 """A unit counts as loaded at this share of the most that it gave."""
 ROUNDING_S: Final = 1e-3
+CYCLE_JITTER_S: Final = 0.5
+"""A wait between two commands is kept from cycle to cycle; on the wire they come so much earlier or later, as the
+writes before them in the same cycle take their time."""
 
 Point = tuple[str, str]
 Is = Callable[[float], bool]
@@ -119,26 +122,32 @@ class Wiring:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One step: how long it took, and between what it had to lie; None: no such bound, or it was not seen."""
+    """One step: how long it took, and between what it had to lie; None: no such bound, or it was not seen.
+
+    Attributes:
+        between_commands: both ends are commands of ours.
+    """
 
     unit: str
     step: str
     took_s: float | None
     least_s: float | None = None
     most_s: float | None = None
+    between_commands: bool = False
 
     @property
     def good(self) -> bool:
         """Whether it was seen, and within its bounds."""
         if self.took_s is None:
             return False
-        above = self.least_s is None or self.took_s >= self.least_s - ROUNDING_S
-        return above and (self.most_s is None or self.took_s <= self.most_s + ROUNDING_S)
+        above = self.least_s is None or self.took_s >= self.least_s - (CYCLE_JITTER_S if self.between_commands else 0.0)
+        return above and (self.most_s is None or self.took_s <= self.most_s)
 
 
 def allowed_by(site: SiteFile) -> Allowed:
     """What a site's configuration says; of times that each unit has its own of, the least for what must be waited."""
     control, units = site.control, site.units.values()
+    staged = [unit for unit in units if unit.stage_ratios] or list(units)
     return Allowed(
         valve_travel_s=max((valve.travel_s for valve in site.valves.values()), default=0.0),
         valve_margin_s=control.valve_margin_s,
@@ -151,8 +160,8 @@ def allowed_by(site: SiteFile) -> Allowed:
         unit_stop_s=control.unit_stop_s,
         pump_overrun_s=control.pump_overrun_s,
         min_on_s=min(unit.min_on_s for unit in units),
-        stage_up_s=min(unit.stage_up_s for unit in units),
-        stage_proof_s=max(unit.stage_proof_s for unit in units),
+        stage_up_s=min(unit.stage_up_s for unit in staged),
+        stage_proof_s=max(unit.stage_proof_s for unit in staged),
     )
 
 
@@ -267,7 +276,8 @@ def _start(marks: Marks, unit: Wiring, allowed: Allowed, *, asked_s: float, earl
     yield Row(unit.name, "flow proven", _since(user_runs_s, flow_s), most_s=allowed.flow_proof_s)
     yield Row(unit.name, "lead before request", _since(flow_s, asked_s), least_s=allowed.pump_lead_s)
     if earlier_s is not None:
-        yield Row(unit.name, "stagger", _since(earlier_s, asked_s), least_s=allowed.stagger_s)
+        took_s = _since(earlier_s, asked_s)
+        yield Row(unit.name, "stagger", took_s, least_s=allowed.stagger_s, between_commands=True)
 
 
 def _run(marks: Marks, unit: Wiring, allowed: Allowed, *, asked_s: float) -> Iterator[Row]:
@@ -285,7 +295,8 @@ def _run(marks: Marks, unit: Wiring, allowed: Allowed, *, asked_s: float) -> Ite
             if called_s is None
             else marks.first(shown, lambda seen, value=shown_value: seen >= value, from_s=called_s)  # type: ignore[misc]
         )
-        yield Row(unit.name, f"stage {number} let in", _since(since_s, called_s), least_s=allowed.stage_up_s)
+        took_s = _since(since_s, called_s)
+        yield Row(unit.name, f"stage {number} let in", took_s, least_s=allowed.stage_up_s, between_commands=True)
         if unit.stages_called:
             yield Row(unit.name, f"stage {number} shows", _since(called_s, there_s), most_s=allowed.stage_proof_s)
         elif there_s is not None:

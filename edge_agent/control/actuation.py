@@ -143,6 +143,7 @@ def tell_load(
     view: PlantView,
     achieved: Mapping[str, float],
     because: Because,
+    lowest_degc: float,
 ) -> Told:
     """Turns a leaving temperature and a most load into what the unit takes.
 
@@ -155,10 +156,18 @@ def tell_load(
         view: the plant now.
         achieved: what was learned of the unit.
         because: why.
+        lowest_degc: least set-point that may be asked for.
     """
     commands: list[Command] = []
     mode = memory.mode or "direct"
     register = unit.point("supply_setpoint")
+    if because is Because.PROTECTION and limit_ratio is not None and unit.actuation == "supply_setpoint":
+        inlet_degc = view.units[name].user_return_degc
+        if inlet_degc is None:
+            inlet_degc = view.loops[unit.loop].return_degc
+        setpoint_degc = _unloading_degc(
+            setpoint_degc, limit_ratio=limit_ratio, inlet_degc=inlet_degc, lowest_degc=lowest_degc
+        )
     if register is not None and setpoint_degc is not None:
         commands.append(Command(register, setpoint_degc, Kind.SETPOINT, name, because))
     limit = unit.point("capacity_limit")
@@ -167,10 +176,27 @@ def tell_load(
         commands.append(Command(limit, told_ratio, Kind.CAPACITY_LIMIT, name, because))
     if stage_count(unit) > 0:
         memory = _choose_stage(
-            unit, memory, setpoint_degc=setpoint_degc, limit_ratio=limit_ratio, view=view, name=name, achieved=achieved
+            unit,
+            memory,
+            setpoint_degc=setpoint_degc,
+            limit_ratio=limit_ratio,
+            view=view,
+            name=name,
+            achieved=achieved,
+            at_once=because is Because.PROTECTION,
         )
         commands.extend(stage_commands(name, unit, stage=memory.stage, because=because))
     return Told(memory, tuple(commands))
+
+
+def _unloading_degc(
+    setpoint_degc: float | None, *, limit_ratio: float, inlet_degc: float | None, lowest_degc: float
+) -> float | None:
+    """A set-point that unloads a unit which takes nothing else: little above the water that enters it."""
+    if inlet_degc is None:
+        return setpoint_degc
+    unloading_degc = max(round(inlet_degc + RISE_K * limit_ratio, 1), lowest_degc)
+    return unloading_degc if setpoint_degc is None else min(setpoint_degc, unloading_degc)
 
 
 def _corrected(limit_ratio: float, achieved_ratio: float | None) -> float:
@@ -213,8 +239,9 @@ def _choose_stage(
     view: PlantView,
     name: str,
     achieved: Mapping[str, float],
+    at_once: bool,
 ) -> UnitMemory:
-    """The next stage: one up or one down when it is due, else the present one."""
+    """The next stage: one up or one down when it is due, else the present one; for protection down without a wait."""
     seen, now_utc = view.units[name], view.instant_utc
     mode = memory.mode or "direct"
     if memory.stage == 0:
@@ -239,18 +266,19 @@ def _choose_stage(
     if need == 0 or seen.state is not UnitState.RUNNING or memory.running_since_utc is None:
         return memory
     assert memory.stage_need_utc is not None
+    if at_once and need < 0:
+        return _moved(memory, need, now_utc)
     wait_s = unit.stage_up_s if need > 0 else unit.stage_down_s
     since_utc = max((memory.running_since_utc, *memory.stages_utc[-1:]))
     proven_s = 0.0 if regulates_itself(unit) or mode != "direct" else PROVEN_S
     if (now_utc - since_utc).total_seconds() < wait_s or (now_utc - memory.stage_need_utc).total_seconds() < proven_s:
         return memory
-    return replace(
-        memory,
-        stage=memory.stage + need,
-        stages_utc=(*memory.stages_utc[-1:], now_utc),
-        stage_need=0,
-        stage_need_utc=None,
-    )
+    return _moved(memory, need, now_utc)
+
+
+def _moved(memory: UnitMemory, need: int, now_utc: datetime) -> UnitMemory:
+    instants = (*memory.stages_utc[-1:], now_utc)
+    return replace(memory, stage=memory.stage + need, stages_utc=instants, stage_need=0, stage_need_utc=None)
 
 
 def _need(unit: Unit, stage: int, *, setpoint_degc: float | None, leaving_degc: float | None) -> int:

@@ -103,7 +103,8 @@ def _running(turn: Turn) -> Step:
         taken = start.fail(turn, danger.stop) if danger.stop == NO_RAMP else stop.stop(turn, Because.PROTECTION)
         return replace(taken, alarms=(*alarms, alarm))
     if danger.unload:
-        turn.want = want = replace(want, limit_ratio=dict.fromkeys(turn.config.modes, LOAD_RATIO_MIN))
+        lowest = dict.fromkeys(turn.config.modes, LOAD_RATIO_MIN)
+        turn.want = want = replace(want, limit_ratio=lowest, because=Because.PROTECTION)
     if memory.mode == "charge" and _path_lost(turn):
         # The way into the tank is gone: back to the loop at once, before the unit loses its flow.
         alarms = (*alarms, *_valve_alarm(turn))

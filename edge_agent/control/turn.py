@@ -110,6 +110,7 @@ class Turn:
             view=self.view,
             achieved=self.achieved,
             because=self.want.because,
+            lowest_degc=self.site.loops[self.config.loop].supply_degc_min,
         )
         self.memory = told.memory
         return (*self.mode_command(), *told.commands)

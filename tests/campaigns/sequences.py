@@ -57,6 +57,8 @@ anti-recycle timers."""
 TEMPO_S = 1.0
 WAIT_S_MAX = 900.0
 """Longest wall time for all starts, and for all stops."""
+GOOD_ENDS = ("effected", "superseded")
+"""The plant has followed, or a later command has taken its place, whose own end counts."""
 ASK_S = 5.0
 TELL_S = 30.0
 
@@ -278,9 +280,11 @@ class _Run:
         ends: dict[int, str] = {}
         points: dict[int, str] = {}
         for entry in entries:
+            if entry["number"] is None:
+                continue  # an order, a change of mode: no command
             ends[entry["number"]] = entry["outcome"]
             points[entry["number"]] = f"{entry['point']} = {entry['wanted']}: {entry['outcome']} {entry['reason']}"
-        bad = [points[number] for number, outcome in ends.items() if outcome not in ("effected", "verified")]
+        bad = [points[number] for number, outcome in ends.items() if outcome not in GOOD_ENDS]
         return {
             "commands": len(ends),
             "outcomes": dict(Counter(ends.values())),

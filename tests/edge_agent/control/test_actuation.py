@@ -64,7 +64,9 @@ def running(kit: SimpleNamespace, **changes: object) -> UnitMemory:
 
 def told(site: SiteFile, memory: UnitMemory, view: PlantView, **wish: float | None) -> actuation.Told:
     wish = {"setpoint_degc": None, "limit_ratio": None} | wish
-    return actuation.tell_load("hp1", site.units["hp1"], memory, view=view, achieved={}, because=Because.PLAN, **wish)
+    return actuation.tell_load(
+        "hp1", site.units["hp1"], memory, view=view, achieved={}, because=Because.PLAN, lowest_degc=40.0, **wish
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ mapping
@@ -86,6 +88,7 @@ def test_a_limit_is_a_register_of_a_unit_that_takes_one_and_nothing_to_another(k
         view=view,
         achieved={},
         because=Because.PLAN,
+        lowest_degc=40.0,
     )
     assert [command.point for command in only.commands] == ["hp2.supply_setpoint"]
 
@@ -161,6 +164,33 @@ def test_without_a_set_point_of_its_own_the_leaving_water_chooses_the_stages(
     assert first.stage == 2, "one reading is no need"
     later = replace(view, instant_utc=kit.now_utc + timedelta(seconds=60))
     assert told(contacts, first, later, setpoint_degc=45.0, limit_ratio=1.0).memory.stage == expected
+
+
+def test_for_its_protection_every_kind_is_unloaded_at_once(kit: SimpleNamespace, staged: SiteFile) -> None:
+    seen = replace(kit.unit_running, user_return_degc=41.0, stage_commanded=3)
+    view = kit.view(hp1=seen, hp2=seen)
+    just = kit.running(stage=3, stages_utc=(kit.now_utc - timedelta(seconds=5),))
+
+    def protects(site: SiteFile, name: str, memory: UnitMemory) -> dict[str, float]:
+        result = actuation.tell_load(
+            name,
+            site.units[name],
+            memory,
+            setpoint_degc=47.0,
+            limit_ratio=0.3,
+            view=view,
+            achieved={},
+            because=Because.PROTECTION,
+            lowest_degc=40.0,
+        )
+        for command in result.commands:
+            judged = judge(command, view, memory=kit.memory(memory, memory), mode=Mode.AUTO, site=site)
+            assert isinstance(judged, Allowed), command
+        return {command.point: command.value for command in result.commands}
+
+    assert protects(kit.site(), "hp1", kit.running())["hp1.capacity_limit"] == 0.3
+    assert protects(kit.site(), "hp2", kit.running()) == {"hp2.supply_setpoint": 42.5}
+    assert protects(staged, "hp1", just)["hp1.stage_request"] == 2.0
 
 
 def test_a_unit_taken_over_goes_on_from_the_stages_that_stand(kit: SimpleNamespace, contacts: SiteFile) -> None:

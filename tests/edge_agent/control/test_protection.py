@@ -39,7 +39,8 @@ def test_a_cold_source_first_warns_then_unloads_then_stops_before_the_unit_trips
     for degc, codes, limit_ratio in ((6.5, [], 0.8), (5.5, ["source_too_cold"], 0.8), (4.5, ["source_too_cold"], 0.3)):
         result = taken(kit, memory, replace(kit.unit_running, source_inlet_degc=degc), source_degc=degc)
         assert [alarm.code for alarm in result.alarms] == codes
-        assert told(result, Kind.CAPACITY_LIMIT) == [(limit_ratio, Because.PLAN)]
+        because = Because.PROTECTION if limit_ratio == 0.3 else Because.PLAN
+        assert told(result, Kind.CAPACITY_LIMIT) == [(limit_ratio, because)]
     cold = replace(kit.unit_running, source_inlet_degc=3.5)
     first = taken(kit, memory, cold, source_degc=3.5)
     assert first.memory.phase is Phase.RUNNING, "one reading is none"
@@ -54,7 +55,7 @@ def test_a_hot_supply_unloads_at_once_and_stops_after_the_minimum_run(kit: Simpl
     short = kit.running(running_since_utc=kit.now_utc - timedelta(seconds=600))
     for memory, phase in ((short, Phase.RUNNING), (kit.running(), Phase.STOPPING)):
         first = taken(kit, memory, kit.unit_running, supply_degc=55.5)
-        assert told(first, Kind.CAPACITY_LIMIT) == [(0.3, Because.PLAN)]
+        assert told(first, Kind.CAPACITY_LIMIT) == [(0.3, Because.PROTECTION)]
         assert taken(kit, first.memory, kit.unit_running, supply_degc=55.5, after_s=60.0).memory.phase is phase
     view = kit.view(supply_degc=53.5)
     assert "supply_hot" in start_obstacles("hp1", kit.rested(), mode="direct", view=view, site=kit.site())
