@@ -138,6 +138,7 @@ class Operation:
         self._looked: tuple[datetime, str, float] | None = None
         self._clock_behind = False
         self._given_behind: set[int] = set()
+        self._orders_lost = False
         self._audit_broken_at: int | None = None
         self._audit_checked_utc: datetime | None = None
         self._evidence = Evidence()
@@ -151,10 +152,11 @@ class Operation:
         self.control = control
         self.mode = start_mode(self._site, kept=await self._store.get_state(MODE_KEY), now_utc=self._now_utc())
         kept = read_orders(await self._store.get_state(ORDERS_KEY))
+        self._kept = read_kept(await self._store.get_state(DOWN_KEY))
         if kept is None:
             LOG.error("the orders kept before the restart cannot be read, none is in force")
-        self.orders = kept or Orders()
-        self._kept = read_kept(await self._store.get_state(DOWN_KEY))
+            self._orders_lost = True
+        self.orders = kept or Orders(count=self._kept.order_count)
         seen_utc = self._kept.seen_utc
         self._clock_behind = seen_utc is not None and (seen_utc - self._now_utc()).total_seconds() > JUMP_S
         if seen_utc is not None and not self._clock_behind:
@@ -220,6 +222,7 @@ class Operation:
             clock_behind=commands and self._clock_behind,
             store_refuses=commands and store_refuses,
             audit_broken_at=None if self._audit_broken_at == self._kept.audit_seen else self._audit_broken_at,
+            orders_lost=self._orders_lost,
         )
         before = self._kept.state
         self._kept = replace(self._kept, state=weigh(before, self._evidence, now_utc=now_utc))
@@ -370,10 +373,15 @@ class Operation:
             return []
         self._clock_behind = False
         seen = self._audit_broken_at
-        evidence = replace(self._evidence, control_failures=0, clock_behind=False, audit_broken_at=None)
+        evidence = replace(
+            self._evidence, control_failures=0, clock_behind=False, audit_broken_at=None, orders_lost=False
+        )
         kept = replace(self._kept, control_failures=0, audit_seen=seen, state=acknowledged(before, evidence))
         await self._tell(by=by, cause=reason, point="mode", wanted="acknowledge", outcome="acknowledged", strict=True)
         self._kept = kept
+        if self._orders_lost:
+            self._orders_lost = False
+            await self._keep(ORDERS_KEY, write_orders(self.orders))
         await self._note_changes(before)
         return ["step_down_stays"] if kept.state.downs else ["step_down_over"]
 
@@ -408,6 +416,8 @@ class Operation:
             )
             kept &= await self._keep(ORDERS_KEY, write_orders(orders), strict=strict)
             self.orders = orders
+            self._kept = replace(self._kept, order_count=orders.count)
+            await self._keep_down()
             LOG.warning("order %s %s", outcome, _logged(given))
             standing = self.standing(now_utc)
         return {

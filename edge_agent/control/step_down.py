@@ -32,6 +32,8 @@ COMES_BACK_MAX = 3
 DAY = timedelta(hours=24)
 UNPROVEN_MAX = 5
 """Commands to one point of a unit that were not proven, in a row: with growing pauses some minutes. Ours."""
+NO_EFFECT_MAX = 3
+"""Commands to one point of a unit that it took and that moved nothing, in a row: each has had its whole time. Ours."""
 UNIT_OUT_S = 1800.0
 """A unit whose commands fail is left alone this long, then tried again; twice as long the second time. Ours."""
 JUMP_S = 300.0
@@ -39,7 +41,7 @@ JUMP_S = 300.0
 UNIT_REASONS = frozenset({"no_answer", "protocol", "refused", "locked", "read_back_failed", "read_back_differs"})
 """Reasons of `drivers.writing` that speak against a unit. A value that its profile does not take, or a line that is
 down, is no fault of its."""
-UNIT_KINDS = frozenset({Kind.RUN_REQUEST, Kind.MODE_REQUEST, Kind.SETPOINT, Kind.CAPACITY_LIMIT})
+UNIT_KINDS = frozenset({Kind.RUN_REQUEST, Kind.MODE_REQUEST, Kind.SETPOINT, Kind.CAPACITY_LIMIT, Kind.STAGE})
 
 
 class Cause(StrEnum):
@@ -51,6 +53,7 @@ class Cause(StrEnum):
     CLOCK = "down_clock"
     STORE = "down_store"
     AUDIT = "down_audit"
+    ORDERS = "down_orders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ RULES: Mapping[Cause, Rule] = {
     Cause.STORE: Rule(Mode.AUTO, follows_plan=False, after_s=1800.0, back_after_s=300.0),
     # Somebody, or a disk, has changed what was commanded in the past: a person must have seen it.
     Cause.AUDIT: Rule(Mode.AUTO, follows_plan=False, after_s=0.0, back_after_s=None),
+    # Perhaps somebody works on a unit that was stopped for it.
+    Cause.ORDERS: Rule(Mode.AUTO, follows_plan=False, after_s=0.0, back_after_s=None),
 }
 
 
@@ -96,6 +101,7 @@ class Evidence:
         clock_behind: it shows less than the service has seen before its start.
         store_refuses: journal or records are not kept.
         audit_broken_at: number of the first entry that does not fit; None: the chain is whole, or a person has seen it.
+        orders_lost: the orders of the run before cannot be read.
     """
 
     blind: bool = False
@@ -104,6 +110,7 @@ class Evidence:
     clock_behind: bool = False
     store_refuses: bool = False
     audit_broken_at: int | None = None
+    orders_lost: bool = False
 
     def causes(self) -> frozenset[Cause]:
         """What it amounts to."""
@@ -114,6 +121,7 @@ class Evidence:
             Cause.CLOCK: self.clock_jumped or self.clock_behind,
             Cause.STORE: self.store_refuses,
             Cause.AUDIT: self.audit_broken_at is not None,
+            Cause.ORDERS: self.orders_lost,
         }
         return frozenset(cause for cause, wrong in found.items() if wrong)
 
@@ -156,7 +164,7 @@ class StepDowns:
         downs: in force, by cause.
         bad_utc: causes that are there and have not lasted long enough, since when.
         came_utc: when each cause led to a step down within the last day.
-        unproven: commands in a row that were not proven, by unit and point.
+        unproven: commands in a row that were not proven, or moved nothing (`... effect`), by unit and point.
         out: units out of control.
         out_utc: when each unit was taken out within the last day.
     """
@@ -271,18 +279,24 @@ def weigh_units(state: StepDowns, outcomes: Iterable[Outcome], *, now_utc: datet
         name, point = outcome.command.subject, outcome.command.point
         if outcome.command.kind not in UNIT_KINDS or name in out:
             continue
+        points = unproven.setdefault(name, {})
+        effect = f"{point} effect"
         if outcome.verdict is Verdict.VERIFIED:
-            unproven.get(name, {}).pop(point, None)
+            points.pop(point, None)
+        elif outcome.verdict is Verdict.EFFECTED:
+            points.pop(effect, None)
         elif outcome.verdict is Verdict.UNVERIFIED and outcome.reason in UNIT_REASONS:
-            points = unproven.setdefault(name, {})
             points[point] = points.get(point, 0) + 1
-            if points[point] >= UNPROVEN_MAX:
-                recent = _recent(out_utc.get(name, ()), now_utc)
-                wait = timedelta(seconds=UNIT_OUT_S * 2 ** min(len(recent), 1))
-                again_utc = None if len(recent) + 1 >= COMES_BACK_MAX else now_utc + wait
-                out[name] = UnitOut(now_utc, point, again_utc)
-                out_utc[name] = (*recent, now_utc)
-                del unproven[name]
+        elif outcome.verdict is Verdict.NO_EFFECT and outcome.reason != "replaced":
+            # A set-point that the unit puts back is its own control's business: the executor leaves it alone.
+            points[effect] = points.get(effect, 0) + 1
+        if points.get(point, 0) >= UNPROVEN_MAX or points.get(effect, 0) >= NO_EFFECT_MAX:
+            recent = _recent(out_utc.get(name, ()), now_utc)
+            wait = timedelta(seconds=UNIT_OUT_S * 2 ** min(len(recent), 1))
+            again_utc = None if len(recent) + 1 >= COMES_BACK_MAX else now_utc + wait
+            out[name] = UnitOut(now_utc, point, again_utc)
+            out_utc[name] = (*recent, now_utc)
+            del unproven[name]
     kept = {name: points for name, points in unproven.items() if points}
     return replace(state, out=out, unproven=kept, out_utc=out_utc)
 
@@ -319,6 +333,7 @@ class Kept:
         seen_utc: the latest instant on which the service has run.
         seen_epoch, seen_steady_s: the clock that nobody sets, at that instant [s].
         audit_seen: number of the broken entry that a person has seen; None: none.
+        order_count: how many orders were ever given, should the orders themselves be lost.
     """
 
     state: StepDowns = field(default_factory=StepDowns)
@@ -327,6 +342,7 @@ class Kept:
     seen_epoch: str = ""
     seen_steady_s: float = 0.0
     audit_seen: int | None = None
+    order_count: int = 0
     version: int = VERSION
 
 

@@ -172,6 +172,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "备份 state.db 查明后由运行人员恢复: edge-agent mode auto",
             "keep a copy of state.db, look into it, then restore it by hand: edge-agent mode auto",
         ),
+        "down_orders": Text(
+            "重启前的人工指令读不出来,都已失效",
+            "the orders of before the restart cannot be read, none is in force",
+            "问清是否有人在检修,需要的重新下,再 edge-agent mode auto",
+            "ask whether somebody works on a unit, give the order again, then edge-agent mode auto",
+        ),
         "unit_out_of_control": Text(
             "{unit} 多次不接受指令({point}),已退出控制,由自己的面板运行;{again} 再试",
             "{unit} does not take its commands ({point}): out of control, with its own panel; tried again at {again}",

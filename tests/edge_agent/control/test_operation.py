@@ -182,11 +182,20 @@ async def test_a_full_disk_holds_up_nobody_who_takes_commands_away(kit: SimpleNa
     assert service.operation.mode.mode is Mode.MONITOR
 
 
-async def test_damaged_orders_start_without_any_and_numbers_go_on(kit: SimpleNamespace) -> None:
+async def test_orders_that_cannot_be_read_wait_for_a_person_and_numbers_go_on(kit: SimpleNamespace) -> None:
     service = await started(kit)
     await service.order("stop", "hp1")
     service.disk.state[ORDERS_KEY] = "{"
-    assert (await started(kit, service.disk)).operation.orders.entries == ()
+    again = await started(kit, service.disk)
+    await again.goes_on(1)
+    assert again.operation.orders.entries == ()
+    assert again.shown() == ("auto", False, ["mode_stepped_down"])
+    given = (await again.order("stop", "hp1"))["override"]
+    assert isinstance(given, dict)
+    assert given["number"] == 2
+    await again.mode("auto")
+    await again.goes_on(1)
+    assert again.shown() == ("manual", True, [])
 
 
 async def test_only_a_locked_out_unit_is_released(kit: SimpleNamespace) -> None:
@@ -390,6 +399,18 @@ async def test_in_advise_what_each_unit_should_do_is_recorded_when_it_changes(ki
     await service.goes_on(5)
     advised = [(entry.point, entry.wanted) for entry in service.disk.entries if entry.outcome == "advised"]
     assert advised == [("hp1", "direct"), ("hp2", "off"), ("hp1", "charge")]
+
+
+async def test_a_unit_that_takes_commands_and_does_nothing_is_left_to_its_panel(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    for verdict in (Verdict.VERIFIED, Verdict.NO_EFFECT) * 3:
+        assert service.operation.units_out == set()
+        await service.goes_on(0.5, outcomes=unproven(verdict, NOW, "not_in_time"))
+    assert service.operation.units_out == {"hp1"}
+    other = await started(kit)
+    for _ in range(6):
+        await other.goes_on(0.5, outcomes=unproven(Verdict.NO_EFFECT, NOW, "replaced"))
+    assert other.operation.units_out == set()
 
 
 @pytest.mark.parametrize("reason", ["out_of_bounds", "rate_limit", "not_now", "line_down"])
