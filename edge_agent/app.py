@@ -74,6 +74,8 @@ PLAN_AGE_MAX = timedelta(hours=2)
 """A plan of the run before is taken up again when it is not older than this."""
 STUCK_S = 20.0
 """A part without progress for its own period and this time more keeps the watchdog from being fed [s]."""
+LEAVE_S = 10.0
+"""An orderly stop waits this long for the control cycle in progress [s, wall]."""
 SERVE_STUCK_S = 120.0
 """Likewise for serving, which may have to wait for a command that is being proven [s]."""
 
@@ -313,10 +315,24 @@ class Service:
                 LOG.info("service stops")
                 server.close()
                 await self.prover.stop()
+                await self._leave()
                 for task in tasks:
                     task.cancel()
             # What was read after the last frame is kept; a period that is not over stays open for the next start.
             await self.recorder.scan(self.clock.now_utc())
+
+    async def _leave(self) -> None:
+        """Lets the cycle in progress end, so that no sequence is cut between two writes; says what stays as it is."""
+        try:
+            async with asyncio.timeout(LEAVE_S), self._cycle:
+                left = await self.controller.leave()
+        except TimeoutError:
+            LOG.warning("stopped within a control cycle that did not end")
+            return
+        for entry in left:
+            LOG.info("left as it is subject=%s: %s", entry.subject, entry.en)
+        if left and self.operation.mode_now is Mode.AUTO:
+            await self.journal.left(left)
 
     def _work(self) -> Iterator[tuple[str, Callable[[], Coroutine[None, None, None]]]]:
         """Name and coroutine function of each endless task."""

@@ -12,6 +12,7 @@ from functools import partial
 from edge_agent.clock import Clock
 from edge_agent.control.command import Outcome, Verdict
 from edge_agent.control.effect import reconcile
+from edge_agent.control.left_behind import Left
 from edge_agent.control.memory import read_memory
 from edge_agent.errors import StoreFault
 from edge_agent.store.audit import UNFINISHED_ENTRIES_MAX, last_number, unfinished
@@ -80,6 +81,23 @@ class Journal:
             with self._disk_may_refuse():
                 await self._store.audit(*(end(waiting[number]) for number in sorted(lost)))
         return last_number(entries), frozenset(expectation.number for expectation in watched)
+
+    async def left(self, left: Sequence[Left]) -> None:
+        """Chains what an orderly stop leaves commanded."""
+        entry = AuditEntry(
+            instant_utc=self._clock.now_utc(),
+            actor="edge-agent",
+            cause="stop",
+            point="service",
+            old=None,
+            wanted="stopped",
+            read_back=None,
+            outcome="left",
+            reason="; ".join(f"{part.subject} {part.en}" for part in left),
+            latency_s=None,
+        )
+        with self._disk_may_refuse():
+            await self._store.audit(entry)
 
     @contextmanager
     def _disk_may_refuse(self) -> Iterator[None]:

@@ -16,6 +16,7 @@ from edge_agent.control.executor import Audit, Executor, Renew, Write
 from edge_agent.control.hydraulics import active_modes, mode_words, operating_mode, target_mode, with_setpoints
 from edge_agent.control.intent import BandOutlook
 from edge_agent.control.layers import narrow
+from edge_agent.control.left_behind import Left, left_behind
 from edge_agent.control.loop.case import Capacities, storage_of_loop
 from edge_agent.control.memory import (
     ASKED,
@@ -512,6 +513,14 @@ class Controller:
         if self._view is None:
             return dict.fromkeys(self._site.storages)
         return {name: storage.energy_kwh for name, storage in self._view.storages.items()}
+
+    async def leave(self) -> tuple[Left, ...]:
+        """Before an orderly stop: keeps what is known now, and says what stays commanded and why that is safe."""
+        if self._view is None:
+            return ()
+        self._kept_utc = None
+        await self._keep(self._view.instant_utc)
+        return left_behind(self._site, self._memory, self._view)
 
     def release(self, name: str) -> None:
         """A person has found why a unit did not start: it may be tried again."""
