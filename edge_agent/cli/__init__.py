@@ -39,6 +39,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "plan": ("制定蓄能与机组计划", "make a plan"),
         "upload": ("上传情况: 应传、已确认、积压", "uploads: due, acknowledged, backlog"),
         "export": ("导出原始采样", "export raw samples"),
+        "audit": ("指令审计: 谁、为何、改了什么、结果", "who commanded what, why, and what became of it"),
     }
 )
 

@@ -1,6 +1,6 @@
 """Reading what was accepted while the service runs, or when it does not: own connections, never a write.
 
-For `export` and reports. What is committed is seen at once; a frame that cannot be read is logged and left out.
+For `export`, `audit`, reports. What is committed is seen at once; a frame that cannot be read is logged and left out.
 """
 
 from collections.abc import Collection, Iterator
@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import microseconds
 from edge_agent.store import frames
-from edge_agent.store.rows import StoredSample
+from edge_agent.store.rows import AuditEntry, StoredSample
 from edge_agent.store.state import StateReader
 
 FRAMES_FOLDER = "frames"
@@ -58,3 +58,23 @@ def read_means(
     finally:
         reader.close()
     return {rollup.start_utc: rollup.mean for rollup in rollups if rollup.mean is not None}
+
+
+def read_audit(state_dir: Path, *, limit: int) -> tuple[list[AuditEntry], int | None, dict[int, AuditEntry]]:
+    """The audit: newest entries first, where its chain is broken (None: nowhere), commands without an end by number.
+
+    Args:
+        state_dir: the service's state folder.
+        limit: most entries.
+
+    Raises:
+        StoreFault: there is no store here.
+    """
+    path = state_dir / STATE_FILE
+    if not path.is_file():
+        raise StoreFault(f"{path}: 没有记录 / no records here")
+    reader = StateReader(path)
+    try:
+        return reader.audit_entries(limit), reader.audit_broken_at(), reader.audit_unfinished()
+    finally:
+        reader.close()
