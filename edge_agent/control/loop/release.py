@@ -11,8 +11,6 @@ from edge_agent.control.regulate import LOAD_RATIO_MIN
 
 TANK_COVERS_S = 1800.0
 """A unit is let go on the tank's account only if the tank lasts at least this long."""
-STOP_APART_S = 180.0
-"""Least time between two units leaving the loop, so that what remains can follow. Ours."""
 UNLOAD_S = 420.0
 """A unit that leaves its load to the tank is let go after this time at the latest, if the supply holds. Ours."""
 UNLOADED_RATIO = 0.45
@@ -31,7 +29,7 @@ def release(case: Case, *, discharging: bool) -> bool:
     leaving.sort(key=lambda name: name not in before)  # who has begun goes first
     unloading: dict[str, datetime] = {}
     last_utc = case.before.stopped_utc
-    turn_free = last_utc is None or (case.now_utc - last_utc).total_seconds() >= STOP_APART_S
+    turn_free = last_utc is None or (case.now_utc - last_utc).total_seconds() >= case.site.control.stage_down_s
     through_tank = False
     for name in leaving:
         duty, memory = case.duties[name], case.memories[name]

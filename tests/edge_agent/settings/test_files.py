@@ -334,7 +334,18 @@ def test_hydraulic_modes_must_be_there_and_differ(plant) -> None:
 
 def test_thresholds_of_protection_stand_the_right_way_round(plant) -> None:
     text = plant.text("site.yaml")
-    plant.write("site.yaml", text.replace("\ncontrol:\n", "\ncontrol:\n  freeze_act_k: 3\n", 1))
+    plant.write("site.yaml", text.replace("freeze_act_k: 1 ", "freeze_act_k: 3 "))
     assert [error.code for error in plant.inspect().errors] == ["threshold_order"]
-    plant.write("site.yaml", text.replace("\ncontrol:\n", "\ncontrol:\n  freeze_act_k: 2\n", 1))
+    plant.write("site.yaml", text.replace("freeze_act_k: 1 ", "freeze_act_k: 2 "))
     assert not plant.inspect().errors
+
+
+def test_the_example_shows_every_time_of_control_with_its_default(plant) -> None:
+    shown = load_configuration(plant.folder).site.control
+    written = set(shown.model_fields_set)
+    left_out = {name for name in type(shown).model_fields if name not in written}
+    assert left_out <= {"solve_s_max", "solve_gap_ratio", "order_h_max"}
+    own = {"cycle_s", "replan_min", "horizon_h"}
+    assert {name: getattr(shown, name) for name in written - own} == {
+        name: type(shown).model_fields[name].default for name in written - own
+    }
