@@ -11,6 +11,7 @@ from edge_agent.control.arrange import arrange
 from edge_agent.control.command import Alarm, Because, Kind, Outcome, Verdict
 from edge_agent.control.demand_guard import DemandMemory, ceilings, limits_now, watch_demand
 from edge_agent.control.dispatch import Dispatched, dispatch
+from edge_agent.control.doubt import trusted
 from edge_agent.control.effect import reconcile
 from edge_agent.control.executor import Audit, Executor, Renew, Write
 from edge_agent.control.hydraulics import active_modes, mode_words, operating_mode, target_mode, with_setpoints
@@ -121,6 +122,8 @@ class Controller:
         self._learned_utc: datetime | None = None
         self._begun_utc: datetime | None = None
         self._blind_count = 0
+        self._doubtful: tuple[Alarm, ...] = ()
+        self._slow: dict[str, datetime] = {}
         self._holding = False
         self._alarms: dict[tuple[str, str], Alarm] = {}
         self._view: PlantView | None = None
@@ -154,6 +157,8 @@ class Controller:
             self._begun_utc = now_utc
             self._memory = resume(self._memory, now_utc=now_utc)
         view = without(build_view(self._site, self._image, now_utc=now_utc), out)
+        view, doubts, self._doubtful = trusted(view, self._memory.doubts, site=self._site)
+        self._memory = replace(self._memory, doubts=doubts)
         self._view = view
         self._adopt(view)
         self._watch_blindness(view, mode=mode)
@@ -244,10 +249,16 @@ class Controller:
             self._follow_valves(view)
         alarms = [alarm for taken in steps.values() for alarm in taken.alarms]
         alarms += [alarm for result in results.values() for alarm in result.alarms]
-        alarms += pump_alarms(tuple(commands), view=view)
+        alarms += self._late(pump_alarms(tuple(commands), view=view), now_utc)
         alarms += care_alarms(view, site=self._site)
         alarms += self._stage_alarms(view) if mode is Mode.AUTO else []
         return self._report(view, alarms=alarms, outcomes=outcomes, wants=wants, steps=steps, results=results)
+
+    def _late(self, alarms: Sequence[Alarm], now_utc: datetime) -> list[Alarm]:
+        """Pumps that still run although their time to stop is over; a pump that runs down is no fault."""
+        self._slow = {alarm.device: self._slow.get(alarm.device, now_utc) for alarm in alarms}
+        proof_s = self._site.control.pump_proof_s
+        return [alarm for alarm in alarms if (now_utc - self._slow[alarm.device]).total_seconds() >= proof_s]
 
     def _adopt(self, view: PlantView) -> None:
         memory = self._memory
@@ -444,7 +455,7 @@ class Controller:
         results: Mapping[str, Dispatched] | None = None,
     ) -> CycleReport:
         steps, results = steps or {}, results or {}
-        all_alarms = [*alarms, *self._executor.alarms()]
+        all_alarms = [*alarms, *self._doubtful, *self._executor.alarms()]
         if not self._ready(view):
             # Just started: what has not been read yet is not silent.
             all_alarms = [alarm for alarm in all_alarms if alarm.code != "device_silent"]

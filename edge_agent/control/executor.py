@@ -125,7 +125,7 @@ class Executor:
         self._refused: dict[str, tuple[float, str, datetime]] = {}
         self._beats: dict[str, tuple[float, datetime | None]] = {}
         self._awaited = {expectation.command.point: expectation for expectation in expectations}
-        self._ineffective: dict[str, Outcome] = {}
+        self._ineffective: dict[str, tuple[Expectation, Outcome]] = {}
         self._replaced: dict[str, _Replaced] = {}
         self._number = max([last_number, *(expectation.number for expectation in expectations)])
 
@@ -167,7 +167,8 @@ class Executor:
                 outcomes[place] = self._advise(command, view=view, memory=memory)
                 continue
             if self._waits(command, view.instant_utc):
-                blocked.add(command.subject)
+                if command.kind is Kind.MODE_REQUEST:
+                    blocked.add(command.subject)
                 continue
             if command.kind is Kind.RUN_REQUEST and command.value == 1.0 and command.subject in blocked:
                 before = self.standing(command.point)
@@ -357,6 +358,10 @@ class Executor:
 
     async def watch(self, now_utc: datetime) -> list[Outcome]:
         """Closes the commands whose effect has shown, or has not in its time; in every mode."""
+        for point, (expectation, _) in list(self._ineffective.items()):
+            late = judge_effect(expectation, now_utc=now_utc, read=self._image.get, site=self._site)
+            if late is not None and late.verdict is Verdict.EFFECTED:
+                del self._ineffective[point]  # late, but there; its end in the audit stays what it was
         found: list[Outcome] = []
         for point, expectation in list(self._awaited.items()):
             outcome = judge_effect(expectation, now_utc=now_utc, read=self._image.get, site=self._site)
@@ -365,7 +370,7 @@ class Executor:
             del self._awaited[point]
             found.append(outcome)
             if outcome.verdict is Verdict.NO_EFFECT:
-                self._ineffective.setdefault(point, outcome)
+                self._ineffective.setdefault(point, (expectation, outcome))
                 LOG.warning(
                     "command without effect number=%d point=%s value=%s reason=%s",
                     outcome.number,
@@ -494,7 +499,7 @@ class Executor:
                 outcome.instant_utc,
                 {"point": point, "wrote": outcome.command.value, "reason": outcome.reason, "number": outcome.number},
             )
-            for point, outcome in self._ineffective.items()
+            for point, (_, outcome) in self._ineffective.items()
         ]
         replaced = [
             Alarm("command_replaced", point, entry.since_utc, {"point": point, "count": entry.count})

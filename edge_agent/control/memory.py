@@ -76,6 +76,8 @@ class UnitMemory:
         silent_since_utc: not heard of since; None while it answers.
         heat_until_utc: its oil is heated until then, after its power was away.
         danger_since_utc: something that must stop it has been seen since.
+        stop_because: why its stop was begun; the request is withdrawn for the same cause until it has stopped.
+        barred_mode, barred_until_utc: the way of this mode was not proven; it is not tried again before.
     """
 
     phase: Phase = Phase.UNKNOWN
@@ -101,6 +103,9 @@ class UnitMemory:
     silent_since_utc: AwareDatetime | None = None
     heat_until_utc: AwareDatetime | None = None
     danger_since_utc: AwareDatetime | None = None
+    stop_because: str = ""
+    barred_mode: str | None = None
+    barred_until_utc: AwareDatetime | None = None
 
     def run_h(self, now_utc: datetime) -> float:
         """How long it has run in all, the present run included [h]."""
@@ -204,6 +209,7 @@ class ControlMemory:
         units, loops, pumps: by name.
         expectations: commands whose effect is awaited.
         mark: of the last cycle, to see that the site's clock has been set.
+        doubts: what does not fit together, by subject, and since when (`doubt.py`).
         achieved: by unit: what it gives for what it was told, as `actuation.learn` writes it.
     """
 
@@ -212,6 +218,7 @@ class ControlMemory:
     pumps: Mapping[str, PumpMemory] = field(default_factory=dict)
     expectations: tuple[Expectation, ...] = ()
     mark: ClockMark | None = None
+    doubts: Mapping[str, AwareDatetime] = field(default_factory=dict)
     achieved: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def unit(self, name: str) -> UnitMemory:

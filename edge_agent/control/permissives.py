@@ -34,6 +34,8 @@ def start_obstacles(name: str, memory: UnitMemory, *, mode: str, view: PlantView
     obstacles.extend(starts_left(unit, memory, now_utc=now_utc, timezone=site.site.timezone))
     if oil_cold(memory, now_utc):
         obstacles.append("oil_heating")
+    if memory.barred_until_utc is not None and memory.barred_mode == mode and now_utc < memory.barred_until_utc:
+        obstacles.append("way_failed")
     if source_too_cold(site, view, name):
         obstacles.append("source_too_cold")
     if mode == "direct" and loop_too_hot(site, view, unit.loop):

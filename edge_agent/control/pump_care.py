@@ -1,6 +1,6 @@
 """Pumps that run for their own sake: against frost in exposed pipes, and against seizing after a long rest. Pure.
 
-Only pumps that are ours, whose units all stand, answer and are remote: whatever else needs them goes first.
+Only pumps that are ours, whose units all stand or have tripped, answer and are remote: other needs go first.
 
 Source: plant-operation notes, sections 5 (pump kick) and 7 (layer 3: pumps on request below a threshold).
 """
@@ -51,7 +51,10 @@ def _free(name: str, memory: ControlMemory, *, view: PlantView, site: SiteFile) 
     """Whether the pump is ours and all of its units stand, answer and are remote."""
     users = [unit for unit, config in site.units.items() if name in (config.source_pump, config.user_pump)]
     return bool(users) and all(
-        site.units[unit].pump_owner == "agent" and view.units[unit].known and memory.unit(unit).phase is Phase.OFF
+        site.units[unit].pump_owner == "agent"
+        and view.units[unit].known
+        and view.units[unit].remote
+        and memory.unit(unit).phase in (Phase.OFF, Phase.TRIPPED)
         for unit in users
     )
 

@@ -81,6 +81,8 @@ def _next(turn: Turn) -> Step:
 def _fault_alarms(name: str, memory: UnitMemory) -> tuple[Alarm, ...]:
     if not memory.fault or memory.fault_utc is None:
         return ()
+    if memory.fault == start.PATH_NOT_PROVEN:
+        return (Alarm("unit_way_failed", name, memory.fault_utc, {"unit": name, "mode": memory.barred_mode or "?"}),)
     code = "unit_locked_out" if memory.locked_out else "unit_start_failed"
     return (Alarm(code, name, memory.fault_utc, {"unit": name, "reason": memory.fault}),)
 

@@ -14,6 +14,9 @@ from edge_agent.control.turn import Turn, stop_commands
 from edge_agent.control.view import UnitState
 from edge_agent.control.want import Step
 
+PATH_NOT_PROVEN = "valve_not_proven"
+"""Code of a start whose way did not open."""
+
 
 def off(turn: Turn) -> Step:
     """A unit that stands: begins a start when it is wanted and nothing is in the way."""
@@ -101,7 +104,7 @@ def _wait_or_fail(turn: Turn) -> Step:
             return fail(turn, "mode_not_taken")
         return fail(turn, "user_flow_not_proven" if turn.unit.source_flow else "source_flow_not_proven")
     if turn.memory.phase is Phase.PATH:
-        return fail(turn, "valve_not_proven")
+        return fail(turn, PATH_NOT_PROVEN)
     source = turn.memory.phase is Phase.SOURCE_PUMP
     return fail(turn, "source_pump_not_proven" if source else "user_pump_not_proven")
 
@@ -118,6 +121,8 @@ def _travel_s(turn: Turn) -> float:
 
 def fail(turn: Turn, reason: str) -> Step:
     """Ends a start that did not get as far as the request, or was not followed."""
+    if reason == PATH_NOT_PROVEN and turn.memory.mode is not None:
+        return _bar(turn, turn.memory.mode)
     failures = turn.memory.failures + 1
     memory = replace(
         turn.memory,
@@ -127,12 +132,27 @@ def fail(turn: Turn, reason: str) -> Step:
         fault=reason,
         fault_utc=turn.now_utc,
         start_pending=False,
+        stop_because=Because.PROTECTION.value,
     )
     if turn.memory.phase in ASKED:
         memory = enter(memory, Phase.STOPPING, turn.now_utc)
     else:
         memory = enter(replace(memory, mode=None), Phase.OFF, turn.now_utc)
     return Step(memory, stop_commands(turn.site, turn.name, because=Because.PROTECTION))
+
+
+def _bar(turn: Turn, mode: str) -> Step:
+    """A way that is not proven is the valve's fault, not the unit's: the mode is barred for a while, not the unit."""
+    memory = replace(
+        turn.memory,
+        mode=None,
+        barred_mode=mode,
+        barred_until_utc=turn.now_utc + timedelta(seconds=turn.config.min_off_s),
+        fault=PATH_NOT_PROVEN,
+        fault_utc=turn.now_utc,
+    )
+    commands = stop_commands(turn.site, turn.name, because=Because.PROTECTION)
+    return Step(enter(memory, Phase.OFF, turn.now_utc), commands)
 
 
 def starting(turn: Turn) -> Step:

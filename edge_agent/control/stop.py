@@ -14,7 +14,8 @@ from edge_agent.control.want import Step
 
 def stop(turn: Turn, because: Because) -> Step:
     """Begins the stop of a unit that runs."""
-    memory = enter(replace(turn.memory, danger_since_utc=None), Phase.STOPPING, turn.now_utc)
+    begun = replace(turn.memory, danger_since_utc=None, stop_because=because.value)
+    memory = enter(begun, Phase.STOPPING, turn.now_utc)
     return Step(memory, stop_commands(turn.site, turn.name, because=because))
 
 
@@ -24,7 +25,10 @@ def stopping(turn: Turn) -> Step:
     if turn.age_s > turn.control.unit_stop_s and turn.memory.since_utc is not None:
         # No short cut: the pumps stay on and a person is asked.
         alarms = (Alarm("unit_stop_unconfirmed", turn.name, turn.memory.since_utc, {"unit": turn.name}),)
-    return Step(turn.memory, turn.withdraw(), alarms)
+    # The cause of the stop stays with it: a protective one that was not written at once is still protective.
+    known = turn.memory.stop_because
+    because = Because(known) if known in tuple(Because) else Because.SEQUENCE
+    return Step(turn.memory, stop_commands(turn.site, turn.name, because=because), alarms)
 
 
 def overrun(turn: Turn) -> Step:

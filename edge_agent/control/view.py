@@ -124,12 +124,14 @@ class StorageView:
 
 @dataclass(frozen=True, slots=True)
 class LoopView:
-    """A loop: header temperatures, and load and flow of its meter."""
+    """A loop: header temperatures, and load, flow and temperatures of its meter."""
 
     supply_degc: float | None = None
     return_degc: float | None = None
     load_kw: float | None = None
     flow_kg_per_s: float | None = None
+    meter_supply_degc: float | None = None
+    meter_return_degc: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,11 +463,15 @@ def _loop(site: SiteFile, read: _Reader, name: str) -> LoopView:
     loop = site.loops[name]
     supply_degc = read.number(loop.supply_point)
     return_degc = read.number(loop.return_point)
+    meter_supply_degc = read.number(f"{loop.meter}.supply_temperature")
+    meter_return_degc = read.number(f"{loop.meter}.return_temperature")
     flow_m3_per_h = read.number(f"{loop.meter}.flow")
     return LoopView(
         # The heat meter's own sensors stand in when the header's are lost.
-        supply_degc=read.number(f"{loop.meter}.supply_temperature") if supply_degc is None else supply_degc,
-        return_degc=read.number(f"{loop.meter}.return_temperature") if return_degc is None else return_degc,
+        supply_degc=meter_supply_degc if supply_degc is None else supply_degc,
+        return_degc=meter_return_degc if return_degc is None else return_degc,
+        meter_supply_degc=meter_supply_degc,
+        meter_return_degc=meter_return_degc,
         load_kw=read.number(f"{loop.meter}.heat_power"),
         flow_kg_per_s=None if flow_m3_per_h is None else flow_m3_per_h * WATER_KG_PER_M3 / SECONDS_PER_HOUR,
     )

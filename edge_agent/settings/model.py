@@ -445,6 +445,10 @@ class Control(Entry):
     """A supply this far above its upper limit: direct units give their least, none is started [K]. Ours."""
     over_stop_k: float = Field(default=3.0, ge=0)
     """... and are stopped after their minimum run [K]. Ours."""
+    doubt_k: float = Field(default=2.0, gt=0)
+    """Two sensors of the same water that differ by more do not fit together [K]. Ours: several times their class."""
+    doubt_s: float = Field(default=600.0, ge=0)
+    """... for this long, and it is an alarm, and the other one may be used [s]. Ours."""
     pump_kick_every_s: float = Field(default=604_800.0, ge=0)
     """A pump that has stood for this long is turned, so that it does not seize [s]; 0: never. Ours: a week; one maker
     turns its pumps every day for 2 s."""

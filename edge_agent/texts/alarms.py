@@ -153,6 +153,24 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "write_unverified": Text(
             "{point} 已写 {wrote},未得到证实", "{point}: wrote {wrote}, not verified", "到现场核对", "check on site"
         ),
+        "unit_way_failed": Text(
+            "机组 {unit} 的 {mode} 水路没有打通,此方式暂停使用,机组可按其他方式运行",
+            "the way of {mode} for unit {unit} did not open: that mode is barred for a while, others are not",
+            "查阀门和执行器",
+            "check valve and actuator",
+        ),
+        "sensors_disagree": Text(
+            "{device} 供水温度两个测点不一致:{point} {degc} °C,热量表 {meter_degc} °C,采用 {used_degc} °C",
+            "{device}: {point} shows {degc} degC, the heat meter {meter_degc} degC; {used_degc} degC is used",
+            "校验两个传感器",
+            "check both sensors",
+        ),
+        "tank_sensors_disorder": Text(
+            "水箱 {device} 测温次序异常:下层比上层热 {inverted_k} K,按由热到冷排列使用",
+            "tank {device}: a lower layer is {inverted_k} K warmer than the one above; taken in order of heat",
+            "查测温点接线和位置",
+            "check wiring and place of the sensors",
+        ),
         "unit_protected": Text(
             "机组 {unit} 已保护性停机:{reason}", "unit {unit} was stopped for its protection: {reason}"
         ),

@@ -60,6 +60,10 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "unit_no_ramp": Text("机组报告运行,但没有功率也没有温升", "the unit reports running without power or heat"),
         # path and flow
         "path_closed": Text("水箱隔离阀没有开到位", "the tank's isolating valve is not open"),
+        "way_failed": Text(
+            "上次这条水路的阀门没有到位,稍后再试",
+            "the valves of this way did not reach their places; it is tried again later",
+        ),
         "way_not_proven": Text("水力方式的阀门没有到位", "the valves of the hydraulic mode are not in place"),
         "way_in_use": Text("运行中的机组正用着这条水路", "a running unit needs this way as it is"),
         "tank_too_hot": Text("水箱已热,不能再充", "the tank is too hot to charge"),

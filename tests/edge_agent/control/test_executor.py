@@ -297,3 +297,34 @@ def test_what_a_device_takes_within_its_own_dead_band_is_as_commanded_as_it_gets
     bench.image.put([good("hp1.supply_setpoint", kit.now_utc + timedelta(hours=2), 50.0, "degC")])
     (outcome,) = bench.carry_out(replace(SETPOINT, value=44.8), after_s=7300.0)
     assert outcome.verdict is Verdict.VERIFIED, "another value than the one proven is written over"
+
+
+def test_a_set_point_that_waits_does_not_hold_back_a_start(bench: Bench, kit: SimpleNamespace) -> None:
+    flowing = replace(kit.unit_off, user_flow=True, source_flow=True, mode_request="direct")
+    view = {"hp1": flowing, "pumps": {"ps_hp1": True, "pu_hp1": True}}
+    bench.fault = "no_answer"
+    bench.carry_out(SETPOINT, **view)
+    bench.fault = ""
+    run = Command("hp1.run_request", 1.0, Kind.RUN_REQUEST, "hp1")
+    outcomes = bench.executor
+    memory = kit.memory(kit.rested(mode="direct"))
+    (outcome,) = asyncio.run(
+        outcomes.carry_out(
+            [SETPOINT, run],
+            view=kit.view(now_utc=kit.now_utc + timedelta(seconds=1), **view),
+            memory=memory,
+            mode=Mode.AUTO,
+        )
+    )
+    assert (outcome.command.kind, outcome.verdict) == (Kind.RUN_REQUEST, Verdict.VERIFIED)
+
+
+def test_an_effect_that_comes_late_ends_the_alarm(bench: Bench, kit: SimpleNamespace) -> None:
+    bench.carry_out(SETPOINT)
+    late_utc = kit.now_utc + timedelta(minutes=10)
+    bench.image.put([good("hp1.supply_setpoint", late_utc, 50.0, "degC")])
+    asyncio.run(bench.executor.watch(late_utc))
+    assert [alarm.code for alarm in bench.executor.alarms()] == ["command_no_effect"]
+    bench.image.put([good("hp1.supply_setpoint", late_utc + timedelta(seconds=30), 45.0, "degC")])
+    asyncio.run(bench.executor.watch(late_utc + timedelta(seconds=30)))
+    assert bench.executor.alarms() == []

@@ -9,7 +9,16 @@ import pytest
 from drivers.sample import good
 from edge_agent.control.adopt import hear
 from edge_agent.control.command import Because, Kind
-from edge_agent.control.memory import ClockMark, ControlMemory, Phase, PumpMemory, UnitMemory, after_boot
+from edge_agent.control.memory import (
+    ClockMark,
+    ControlMemory,
+    Phase,
+    PumpMemory,
+    UnitMemory,
+    after_boot,
+    read_memory,
+    write_memory,
+)
 from edge_agent.control.permissives import start_obstacles
 from edge_agent.control.protection import danger_of
 from edge_agent.control.pump_care import care_alarms, turned
@@ -170,3 +179,33 @@ def test_flow_is_proven_by_switch_and_meter(
         if value is not None:
             image.put([good(point, kit.now_utc, value, "")])
     assert build_view(site, image, now_utc=kit.now_utc).units["hp1"].user_flow is proven
+
+
+def test_a_protective_stop_stays_protective_until_it_is_done(kit: SimpleNamespace) -> None:
+    """The first write failed, or we died before it: the guard must not hold it to the minimum run."""
+    memory = kit.running(running_since_utc=kit.now_utc - timedelta(seconds=60))
+    cold = replace(kit.unit_running, source_inlet_degc=3.5)
+    first = taken(kit, memory, cold, source_degc=3.5)
+    second = taken(kit, first.memory, cold, source_degc=3.5, after_s=60.0)
+    third = taken(
+        kit, read_memory(write_memory(ControlMemory({"hp1": second.memory}))).units["hp1"], cold, after_s=90.0
+    )
+    assert third.memory.phase is Phase.STOPPING
+    assert told(third, Kind.RUN_REQUEST) == [(0.0, Because.PROTECTION)]
+
+
+def test_a_tripped_unit_s_exposed_pump_circulates_too(kit: SimpleNamespace) -> None:
+    tripped = kit.memory(kit.rested(phase=Phase.TRIPPED))
+    assert "ps_hp1" in turns(kit, exposed(kit), stood_s=3600.0, memory=tripped, outdoor_degc=-5.0)
+
+
+def test_a_way_that_does_not_open_bars_the_mode_and_not_the_unit(kit: SimpleNamespace) -> None:
+    memory = kit.rested(phase=Phase.PATH, mode="charge", since_utc=kit.now_utc - timedelta(seconds=200))
+    charge = Want(on=True, mode="charge", setpoint_degc={"charge": 55.0})
+    result = step("hp1", memory, want=charge, view=kit.view(charge_ratio=0.4), site=kit.site(), may_request=True)
+    assert (result.memory.phase, result.memory.failures, result.memory.locked_out) == (Phase.OFF, 0, False)
+    assert [alarm.code for alarm in result.alarms] == ["unit_way_failed"]
+    for mode, barred in (("charge", True), ("direct", False)):
+        found = start_obstacles("hp1", result.memory, mode=mode, view=kit.view(), site=kit.site())
+        assert ("way_failed" in found) is barred
+        assert "retry_later" not in found

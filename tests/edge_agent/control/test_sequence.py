@@ -141,7 +141,6 @@ class TestFailedStart:
     @pytest.mark.parametrize(
         ("phase", "mode", "age_s", "view", "reason"),
         [
-            (Phase.PATH, "charge", 151, {"charge_ratio": 0.6}, "valve_not_proven"),
             (Phase.SOURCE_PUMP, "direct", 151, {}, "source_pump_not_proven"),
             (Phase.USER_PUMP, "direct", 151, {"pumps": {"ps_hp1": True}}, "user_pump_not_proven"),
             (Phase.FLOW, "direct", 151, {"pumps": PUMPS_ON}, "source_flow_not_proven"),
