@@ -64,6 +64,7 @@ class _Unit:
         yield from self._foreign()
         yield from self._ratios()
         yield from self._stages()
+        yield from self._watchdog()
         for role in self._needed():
             yield from self._need(role)
         for role in COMMANDS:
@@ -73,6 +74,12 @@ class _Unit:
             yield from self._writes("stage_contacts", point)
         if self.actuation == CONTACTS and self.points.get("running", "") is None and not has_meter:
             yield self.site.finding("unit_no_feedback", (*self.at, "points", "running"), at_key=True, name=self.name)
+
+    def _watchdog(self) -> Iterator[Finding]:
+        """A unit that hears no heartbeat does not go over to its own panel when we are gone: somebody must know."""
+        if self._point("heartbeat") is None:
+            where: Path_ = ("points", "heartbeat") if "heartbeat" in self.points else ()
+            yield self.site.finding("unit_no_watchdog", (*self.at, *where), at_key=True, warning=True, name=self.name)
 
     def _foreign(self) -> Iterator[Finding]:
         """Keys that mean nothing to this actuation: somebody thought they did."""

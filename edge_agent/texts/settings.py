@@ -451,6 +451,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "写 running 触点,或在 meters.units 里给它电表",
             "name the running contact, or give it a meter under meters.units",
         ),
+        "unit_no_watchdog": Text(
+            "机组 {name} 没有心跳测点:控制器停了,它不会自己转回面板,最后的指令会一直保持",
+            "unit {name} hears no heartbeat: without us it does not go back to its panel, the last commands stand",
+            "在机组或触点箱上设通信看门狗,写 points: {{heartbeat: 设备.测点}};没有就确认停服务时的安全状态",
+            "set a watchdog at the unit, points: {{heartbeat: device.point}}; else see that what stands is safe",
+        ),
         "stages_missing": Text(
             "机组 {name} 按级控制,却没有各级的份额",
             "unit {name} is told in stages and has no shares",

@@ -1,10 +1,10 @@
 """`make sequences`: one start and one stop of each kind of unit at 1x over real wires; a table of times, one JSON line.
 
 The plant is `actuation-bench`: a unit that takes a capacity limit, one with three stages, one with a set-point only,
-one on contacts. The agent is a process of its own. It is so cold that it needs all four, and starts them by itself; an
-operator's order (`override stop`) then stops them. Its minimum times and proofs are shortened by configuration (SHORT,
-SHORT_UNIT, SHORT_STAGES), and so are the limits by which the plant's checker judges; nothing else differs from the
-shipped configuration.
+one on contacts. The agent is a process of its own. It is so cold, and the tank so empty, that it needs all four and
+starts them by itself; an operator's order (`override stop`) then stops them. Its minimum times and proofs are shortened
+by configuration (SHORT, SHORT_UNIT, SHORT_STAGES), and so are the limits by which the plant's checker judges; nothing
+else differs from the shipped configuration.
 
 Each step's time is taken from the wires: when a command reached its device, when a reading was served
 (`hil_sim/sequence_times.py`). The audit must hold an end, and a good one, for every command. Exit status 1 when a step
@@ -41,7 +41,9 @@ from hil_sim.supervisor import Supervisor
 PLANT = "actuation-bench"
 STARTS = datetime(2027, 1, 13, 13, 30)  # noqa: DTZ001 - wall-clock time at the site
 COLDER_K = -14.0
-"""So much colder than that day: the load needs all four units, and the tank is not enough."""
+"""So much colder than that day: the load needs all four units."""
+TANK_DEGC = 41.0
+"""An empty tank: nothing but units can carry the load."""
 SHORT = {
     "cycle_s": 2, "pump_proof_s": 20, "flow_proof_s": 20, "pump_lead_s": 20, "unit_start_s": 120, "ramp_watch_s": 60,
     "unit_stop_s": 120, "pump_overrun_s": 30, "stagger_s": 30, "stage_up_s": 60, "heartbeat_s": 20, "stale_s": 60,
@@ -205,6 +207,7 @@ class _Run:
             await asyncio.sleep(0.05)
         site.clock.set_speed(1.0)
         with site.lock:
+            plant.tank.layers_degc[:] = [TANK_DEGC] * len(plant.tank.layers_degc)
             plant.checker.violations.clear()
 
     def _listen(self) -> None:

@@ -94,6 +94,13 @@ def test_without_running_contact_and_meter_nothing_shows_whether_it_runs(plant) 
     assert (error.code, error.line, error.column) == ("unit_no_feedback", *place)
 
 
+def test_a_unit_that_hears_no_heartbeat_is_warned_of(plant) -> None:
+    place = give(plant, STAGED + ", ⟦heartbeat: null}")
+    (warning,) = [warning for warning in plant.inspect().warnings if warning.code == "unit_no_watchdog"]
+    assert (warning.line, warning.column) == place
+    assert "hp4" in warning.en
+
+
 def test_charging_on_contacts_needs_its_contact(plant) -> None:
     give(plant, CONTACTS + "}", device="io1", modes="[direct, charge]")
     (error,) = plant.inspect().errors
