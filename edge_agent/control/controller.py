@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from edge_agent.control import demand_guard
 from edge_agent.control.actuation import Load, learn, load_given, stage_alarms, stage_count
 from edge_agent.control.adopt import adopt, hear
 from edge_agent.control.arrange import arrange
 from edge_agent.control.command import Alarm, Because, Kind, Outcome, Verdict
-from edge_agent.control.demand_guard import DemandMemory, ceilings, limits_now, watch_demand
+from edge_agent.control.demand_guard import Ceilings, DemandMemory, ceilings, limits_now, watch_demand
 from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.doubt import trusted
 from edge_agent.control.effect import reconcile
@@ -185,6 +186,7 @@ class Controller:
             self._log.warning("the site's clock was set, minimum times go on unmoved jump_s=%.0f", jump.total_seconds())
             self._memory = shifted(self._memory, jump)
             self._executor.shift(jump)
+            self._demand = demand_guard.shifted(self._demand, jump)
             self._begun_utc = None if self._begun_utc is None else self._begun_utc + jump
             self._kept_utc = None
         self._memory = replace(self._memory, mark=ClockMark(epoch, steady_s, site_utc))
@@ -199,6 +201,7 @@ class Controller:
         holding = self._holding or not self._ready(view)
         results: dict[str, Dispatched] = {}
         limits = limits_now(self._site, event_kw=bands.event_kw, peak_kw=bands.demand_kw)
+        power = ceilings(self._demand, now_utc, limits=limits, window=self._window)
         if not holding:
             results = {
                 name: dispatch(
@@ -211,7 +214,7 @@ class Controller:
                     capacities=self._capacities,
                     powers=self._powers,
                     orders=orders,
-                    ceilings=ceilings(self._demand, now_utc, limits=limits, window=self._window),
+                    ceilings=power,
                 )
                 for name in self._loops
             }
@@ -239,7 +242,7 @@ class Controller:
             self._memory = memory
             await self._keep(now_utc)  # a start must be remembered even if we die while commanding it
         outcomes = await self._executor.carry_out(
-            commands, view=view, memory=memory, mode=mode, references=_references(plan, orders)
+            commands, view=view, memory=memory, mode=mode, references=_references(plan, orders, power)
         )
         if mode is Mode.AUTO:
             self._take_back(before, outcomes)
@@ -550,9 +553,14 @@ class Controller:
         return self._memory
 
 
-def _references(plan: Plan | None, orders: Sequence[Order]) -> dict[Because, str]:
-    """What stands behind a cause, for the audit: which plan, whose order."""
+def _references(plan: Plan | None, orders: Sequence[Order], power: Ceilings) -> dict[Because, str]:
+    """What stands behind a cause, for the audit: which plan, whose order, which limit of power."""
     references: dict[Because, str] = {}
+    limits = [
+        f"{ceiling.code} {ceiling.steady_kw:.0f} kW" for ceiling in (power.hard, power.soft) if ceiling is not None
+    ]
+    if limits:
+        references[Because.LIMIT] = "; ".join(limits)
     if plan is not None:
         references[Because.PLAN] = f"{plan.request} {plan.made_utc.isoformat()}"
     if orders:

@@ -151,6 +151,17 @@ def watch_demand(memory: DemandMemory, view: PlantView, *, window: timedelta) ->
     return observe(memory, reading, window=window)
 
 
+def shifted(memory: DemandMemory, jump: timedelta) -> DemandMemory:
+    """The same after the site's clock was set: what was drawn was drawn as long ago as before."""
+    return DemandMemory(
+        last=None if memory.last is None else replace(memory.last, instant_utc=memory.last.instant_utc + jump),
+        slices=tuple(
+            replace(entry, from_utc=entry.from_utc + jump, to_utc=entry.to_utc + jump) for entry in memory.slices
+        ),
+        edge=None if memory.edge is None else Edge(memory.edge.from_utc + jump, memory.edge.to_utc + jump),
+    )
+
+
 def _between_kwh(last: Reading, reading: Reading) -> float | None:
     """Energy between two readings; None if they are too far apart and no register fills the gap."""
     seconds = (reading.instant_utc - last.instant_utc).total_seconds()

@@ -95,10 +95,12 @@ def dispatch(
     duties.end_charging(case)
     case.weigh()
     case.through = valve.passes_through(case, now)
+    case.passed_kw = valve.planned_kw(case, now) if case.through else 0.0
     spending = off_plan.spend(case, now)
     discharging = valve.wants_tank(case, now) or spending
     staging.meet_lack(case, discharging=discharging)
     staging.meet_surplus(case)
+    staging.turn_waiting(case)
     through_tank = release.release(case, discharging=discharging)
     shed.narrow(case, ceilings)
     ordered.watch_comfort(case)

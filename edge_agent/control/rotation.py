@@ -7,7 +7,7 @@ Source: plant-operation notes, section 6: rotation by running hours with hystere
 without stopping the rest.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from edge_agent.control.memory import ASKED, PREPARING, Phase, UnitMemory
@@ -30,6 +30,7 @@ def rotate(
     may_start: Callable[[str, str], bool],
     now_utc: datetime,
     rotate_h: float,
+    barred: Collection[str] = (),
 ) -> dict[str, str]:
     """Whose planned duty each unit takes; its own where nothing else is said.
 
@@ -40,12 +41,13 @@ def rotate(
         may_start: whether nothing is in the way of a unit's start in a mode.
         now_utc: the present instant.
         rotate_h: difference of running hours from which units change places [h].
+        barred: units that may take no duty of another, because an operator has stopped them.
     """
     taken = {name: name for name in planned}
     for group in groups:
         names = [name for name in group if name in planned and _ours(memories[name])]
         active = [name for name in names if memories[name].phase in ASKED | PREPARING]
-        free = [name for name in active if planned[name] is None]
+        free = [name for name in active if planned[name] is None and name not in barred]
         for owner in (name for name in names if planned[name] is not None and name not in active):
             mode = planned[owner]
             assert mode is not None
@@ -58,7 +60,10 @@ def rotate(
             idle = [
                 name
                 for name in names
-                if name not in active and planned[name] is None and taken[name] == name and may_start(name, mode)
+                if name not in (*active, *barred)
+                and planned[name] is None
+                and taken[name] == name
+                and may_start(name, mode)
             ]
             least = min(idle, key=lambda name: memories[name].run_h(now_utc), default=None)
             if least is None:

@@ -59,6 +59,10 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "unit_charges_surplus": Text(
             "热量用不完,一台机组改为蓄热", "heat finds no use: one unit charges the tank instead"
         ),
+        "unit_turns": Text(
+            "蓄热已结束,机组未满最短运行时间,先转直供",
+            "charging is over; the unit serves the loop until its minimum run is over",
+        ),
         "tank_spends": Text(
             "负荷高于计划,先用水箱富余的热", "more load than planned: the tank gives what it can spare first"
         ),

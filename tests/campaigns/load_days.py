@@ -100,15 +100,17 @@ def planned(local: datetime) -> Any:
 class Day(lockstep.Lockstep):  # type: ignore[misc, name-defined]
     """A day under a load and a contract; the meter may tell its running demand, as many do."""
 
-    def __init__(self, load: Load, *, seed: int, contract_kw: float | None, tells: bool) -> None:
+    def __init__(
+        self, load: Load, *, seed: int, contract_kw: float | None, tells: bool, start_utc: datetime = START_UTC
+    ) -> None:
         site = lockstep.site_file().model_copy(update={"limits": Limits(contract_demand_kw=contract_kw)})
         super().__init__(
             seed=seed,
-            start_utc=START_UTC,
+            start_utc=start_utc,
             site=site,
             plan_for=lambda now_utc, _: lockstep.hand_plan(now_utc, planned),
         )
-        self._load = load
+        self._settled_utc = start_utc + timedelta(hours=SETTLED_H)
         self.plant.building = SteadyLoad(load, seed=seed)
         self._tells = tells
         self.window_kw: list[float] = []
@@ -138,7 +140,7 @@ class Day(lockstep.Lockstep):  # type: ignore[misc, name-defined]
         if (self.now_utc.timestamp() + lockstep.TICK_S) % WINDOW_S == 0:
             self.window_kw.append(self._window_kws / WINDOW_S)
             self._window_kws = 0.0
-        if self.trace.setpoint_degc and self.now_utc - START_UTC >= timedelta(hours=SETTLED_H):
+        if self.trace.setpoint_degc and self.now_utc >= self._settled_utc:
             self.errors_k.append(self.plant.supply_header.degc - self.trace.setpoint_degc[-1])
 
 
@@ -162,9 +164,11 @@ class Result:
     notes: dict[str, int]
 
 
-def play(day: str, *, contract_kw: float | None, tells: bool, seed: int, hours: float) -> Result:
-    """One day."""
-    run = Day(DAYS[day], seed=seed, contract_kw=contract_kw, tells=tells)
+def play(
+    day: str, *, contract_kw: float | None, tells: bool, seed: int, hours: float, start_utc: datetime = START_UTC
+) -> Result:
+    """One day, or a part of it."""
+    run = Day(DAYS[day], seed=seed, contract_kw=contract_kw, tells=tells, start_utc=start_utc)
     asyncio.run(run.run_async(hours, each_tick=run.watch))
     windows_kw = run.window_kw[1:]  # the first is not whole, and nothing was known of it
     parts = statistics.quantiles(run.errors_k, n=20)

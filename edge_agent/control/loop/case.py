@@ -131,6 +131,7 @@ class Case:
         self.held = False
         # Charging units pass heat through the tank to the loop because plan or operator want it (边蓄边供).
         self.through = False
+        self.passed_kw = 0.0
         self.caps: dict[str, float] = {}
         self.alarms: list[Alarm] = []
 
@@ -278,4 +279,4 @@ class Case:
 
     def notable_kw(self) -> float:
         """A lack of heat worth acting on; readings and ratings are not better than this."""
-        return 0.1 * min(self.capacity_kw(name, "direct") for name in self.units)
+        return 0.1 * min((self.capacity_kw(name, "direct") for name in self.units), default=10.0)

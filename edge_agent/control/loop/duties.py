@@ -126,7 +126,7 @@ def _twins(case: Case, now: Intent, soon: Intent) -> dict[str, str]:
 
     def may_start(name: str, mode: str) -> bool:
         obstacles = start_obstacles(name, case.memories[name], mode=mode, view=case.view, site=case.site)
-        return not obstacles and not rests(name, mode)
+        return not obstacles and not rests(name, mode) and name not in case.stopped
 
     planned = {name: now.unit(name).mode or soon.unit(name).mode for name in case.units}
     return rotate(
@@ -136,6 +136,7 @@ def _twins(case: Case, now: Intent, soon: Intent) -> dict[str, str]:
         may_start=may_start,
         now_utc=case.now_utc,
         rotate_h=case.site.control.rotate_h,
+        barred=case.stopped,
     )
 
 

@@ -36,12 +36,14 @@ def want_of(case: Case, name: str, *, duty: Duty, limited: bool) -> Want:
     if unit.storage is not None:
         limits["charge"] = _charge_ratio(case, name, duty)
         setpoints["charge"] = _charge_degc(case, name, storage=unit.storage, ratio=limits["charge"])
+    capped = duty.mode is not None and limits.get(duty.mode, 1.0) == case.caps.get(duty.mode, 1.0) < 1.0
+    because = Because.LIMIT if capped and duty.because in (Because.PLAN, Because.RULE) else duty.because
     return Want(
         on=duty.mode is not None,
         mode=duty.mode,
         setpoint_degc=setpoints,
         limit_ratio=limits,
-        because=duty.because,
+        because=because,
     )
 
 

@@ -37,12 +37,13 @@ def meet_lack(case: Case, *, discharging: bool) -> None:
         near_min = supply_degc < case.config.supply_degc_min + NEAR_MIN_K
         cold = supply_degc < case.floor_degc()
         imminent = _imminent(case)
-        lack_since_utc = (case.before.lack_since_utc or case.now_utc) if cold or imminent else None
+        wrong_way = _drains_while_charging(case)
+        lack_since_utc = (case.before.lack_since_utc or case.now_utc) if cold or imminent or wrong_way else None
         lack_s = 0.0 if lack_since_utc is None else (case.now_utc - lack_since_utc).total_seconds()
         case.state = replace(case.state, lack_since_utc=lack_since_utc)
         tank_works = balance.tank_kw > 0.0 and (case.before.discharge_ratio or 0.0) < USED_RATIO
         urgent = lack_s >= SHORT_S and (imminent or (near_min and cold))
-        patient = lack_s >= case.site.control.stage_up_s and not tank_works
+        patient = lack_s >= case.site.control.stage_up_s and (wrong_way or not tank_works)
         starting = any(case.in_direct(name) and not case.settled(name) for name in case.units)
         if urgent or (patient and not starting):
             name = _one_more(case, urgent=urgent)
@@ -60,6 +61,29 @@ def meet_lack(case: Case, *, discharging: bool) -> None:
     case.state = replace(case.state, extra_until_utc=extra)
     if discharging and balance.lasts_s < TANK_ENDS_S:
         case.note("tank_ends")
+
+
+def _drains_while_charging(case: Case) -> bool:
+    """Whether the loop takes out of the tank what a unit brings in, beyond what the plan passes through it."""
+    if not any(map(case.charging, case.units)) or (case.before.discharge_ratio or 0.0) <= 1.0 - USED_RATIO:
+        return False
+    return case.balance.short_kw - case.passed_kw > case.notable_kw()
+
+
+def turn_waiting(case: Case) -> None:
+    """Turns a unit to the loop that charges only until its minimum run is over: that needs no stop and no start."""
+    load_kw = case.loop.load_kw
+    if load_kw is None:
+        return
+    served_kw = LOAD_RATIO_MIN * sum(case.capacity_kw(name, "direct") for name in case.units if case.in_direct(name))
+    for name in case.units:
+        waits = case.charging(name) and case.duties[name].mode is None and name not in case.stopped
+        waits = waits and not run_long_enough(case.site.units[name], case.memories[name], case.now_utc)
+        least_kw = LOAD_RATIO_MIN * case.capacity_kw(name, "direct")
+        if waits and "direct" in case.site.units[name].modes and served_kw + least_kw <= load_kw:
+            case.duties[name] = replace(case.duties[name], mode="direct", load_kw=least_kw)
+            case.note("unit_turns")
+            served_kw += least_kw
 
 
 def _imminent(case: Case) -> bool:

@@ -16,6 +16,7 @@ from edge_agent.control.demand_guard import (
     ceilings,
     limits_now,
     observe,
+    shifted,
 )
 
 START_UTC = datetime(2026, 1, 12, 4, 0, tzinfo=UTC)
@@ -85,6 +86,12 @@ class TestFixedWindow:
         memory = observe(fed(*[700.0] * 21), Reading(at(-7200.0), 100.0), window=WINDOW)
         assert memory.slices == ()
         assert memory.edge is None
+
+    def test_a_clock_that_is_set_takes_history_and_edges_along(self) -> None:
+        memory = fed(*[500.0] * 21)
+        for jump in (timedelta(hours=2), timedelta(minutes=-10)):
+            moved = allowance(shifted(memory, jump), at(600.0) + jump, limit_kw=LIMIT_KW, window=WINDOW)
+            assert moved.allowed_kw == pytest.approx(allowed_kw(memory, 600.0))
 
 
 class TestSlidingWindow:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.control.command import Because
-from edge_agent.control.dispatch import Dispatched
+from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.intent import BandOutlook, plan_intent, plan_step, plan_usable
 from edge_agent.control.loop.case import BAND_K
 from edge_agent.control.memory import ControlMemory, LoopMemory, Phase, UnitMemory
@@ -72,6 +72,19 @@ class TestRule:
         memory = kit.memory(kit.running(), kit.rested())
         result = kit.decide(memory, hp1=kit.unit_running, load_kw=None)
         assert [result.wants[name].on for name in ("hp1", "hp2")] == [True, False]
+
+    def test_a_loop_without_a_unit_is_no_fault(self, kit: SimpleNamespace) -> None:
+        """Metered hot water, or a loop behind an exchanger: there is a load, and nothing to command."""
+        site = kit.site()
+        site = site.model_copy(update={"loops": {**site.loops, "service": site.loops["heating"]}})
+        view = kit.view()
+        view = replace(view, loops={**view.loops, "service": view.loops["heating"]})
+        for plan in (None, kit.plan(kit.now_utc, ALL_DIRECT)):
+            result = dispatch(
+                "service", kit.memory(), site=site, view=view, plan=plan, bands=BandOutlook(), capacities={}
+            )
+            assert result.wants == {}
+            assert result.discharge_ratio is None
 
 
 class TestCharging:

@@ -116,13 +116,48 @@ class TestChargingEnds:
                 result = kit.decide(memory, plan=plan, hp1=unit, charge_ratio=1.0, load_kw=0.0, layers_degc=layers_degc)
                 assert (result.wants["hp1"].mode == "charge") is charges
 
-    def test_while_it_waits_for_its_stop_it_charges_least(self, kit: SimpleNamespace) -> None:
+    def test_while_it_waits_for_its_stop_it_serves_the_loop(self, kit: SimpleNamespace) -> None:
+        plan = kit.plan(kit.now_utc, self.NOTHING)
+        unit = replace(kit.unit_running, mode_actual="charge")
+        for minutes, load_kw, mode in ((30, 500.0, "direct"), (30, 100.0, None), (90, 500.0, None)):
+            since_utc = kit.now_utc - timedelta(minutes=minutes)
+            memory = kit.memory(kit.running("charge", running_since_utc=since_utc))
+            result = kit.decide(memory, plan=plan, hp1=unit, charge_ratio=1.0, load_kw=load_kw)
+            assert result.wants["hp1"].mode == mode
+
+    def test_else_it_charges_least(self, kit: SimpleNamespace) -> None:
         since_utc = kit.now_utc - timedelta(minutes=30)
         memory = kit.memory(kit.running("charge", running_since_utc=since_utc))
         unit = replace(kit.unit_running, mode_actual="charge")
         result = kit.decide(memory, plan=kit.plan(kit.now_utc, self.NOTHING), hp1=unit, charge_ratio=1.0, load_kw=0.0)
         assert not result.wants["hp1"].on
         assert result.wants["hp1"].limit_ratio["charge"] == 0.3
+
+
+class TestDraining:
+    """A plan that charges and leaves too few units on the loop: the tank gives what it is charged with."""
+
+    PLAN = ({"hp1": ("direct", 600.0), "hp2": ("charge", 558.0)}, 558.0, 0.0)
+
+    @pytest.mark.parametrize(
+        ("load_kw", "minutes", "mode"), [(900.0, 11, "direct"), (900.0, 9, "charge"), (550.0, 11, "charge")]
+    )
+    def test_the_charging_unit_turns_to_the_loop(
+        self, kit: SimpleNamespace, load_kw: float, minutes: int, mode: str
+    ) -> None:
+        since_utc = kit.now_utc - timedelta(minutes=minutes)
+        result = kit.decide(
+            kit.memory(kit.running(), kit.running("charge")),
+            plan=kit.plan(kit.now_utc, self.PLAN),
+            loop=LoopMemory(discharge_ratio=0.3, lack_since_utc=since_utc),
+            hp1=kit.unit_running,
+            hp2=replace(kit.unit_running, mode_actual="charge"),
+            supply_degc=43.1,
+            load_kw=load_kw,
+            charge_ratio=1.0,
+            discharge_ratio=0.3,
+        )
+        assert result.wants["hp2"].mode == mode
 
 
 class TestReplan:

@@ -46,6 +46,18 @@ class TestStop:
         result = kit.decide(kit.memory(), load_kw=500.0, orders=order(kit, OrderKind.STOP, "hp1"))
         assert [result.wants[name].on for name in ("hp1", "hp2")] == [False, True]
 
+    def test_it_is_given_no_duty_of_its_twin(self, kit: SimpleNamespace) -> None:
+        """It has the fewest running hours, as a unit under repair has; twins are rotated by them."""
+        site = kit.site()
+        twin = site.units["hp2"].model_copy(update={"identical_to": "hp1"})
+        site = site.model_copy(update={"units": {**site.units, "hp2": twin}})
+        memory = kit.memory(kit.rested(), kit.rested(run_s=60 * 3600.0))
+        plan = kit.plan(kit.now_utc, ({"hp2": ("direct", 500.0)}, 0.0, 0.0))
+        rotated = kit.decide(memory, plan=plan, site=site, load_kw=500.0)
+        assert [rotated.wants[name].on for name in ("hp1", "hp2")] == [True, False]
+        barred = kit.decide(memory, plan=plan, site=site, load_kw=500.0, orders=order(kit, OrderKind.STOP, "hp1"))
+        assert [barred.wants[name].on for name in ("hp1", "hp2")] == [False, True]
+
 
 class TestHold:
     def test_neither_charged_nor_discharged(self, kit: SimpleNamespace) -> None:

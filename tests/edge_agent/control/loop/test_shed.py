@@ -57,6 +57,7 @@ class TestCharging:
         # 240 kW less 36 kW of others, 104 kW on the loop and its head-room of 6.5 kW.
         assert result.wants["hp2"].limit_ratio["charge"] == pytest.approx((240.0 - 36.0 - 110.5) / 160.0, abs=0.011)
         assert result.wants["hp1"].limit_ratio["direct"] == 1.0
+        assert result.wants["hp2"].because is Because.LIMIT
         assert "limit_charge_less" in result.notes
         assert [(alarm.code, alarm.values["limit_kw"]) for alarm in result.alarms] == [("grid_limit", 240)]
 
