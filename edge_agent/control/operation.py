@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from edge_agent.control.command import Alarm
+from edge_agent.control.command import Alarm, Kind
 from edge_agent.control.memory import ASKED, ControlMemory
 from edge_agent.control.modes import Mode, ModeState, Refusal, request_mode, start_mode, write_mode
 from edge_agent.control.order_rules import judge_order, next_time, storage_of, warnings
@@ -563,6 +563,11 @@ class Operation:
         """Steps down in force and units out of control."""
         state = self._kept.state
         found = [_down_alarm(cause, down, asked=self.mode.mode) for cause, down in state.downs.items()]
+        left = [name for name, unit in self._site.units.items() if unit.point(Kind.HEARTBEAT.value) is None]
+        if left and self.mode.mode is Mode.AUTO and self.mode_now is not Mode.AUTO:
+            # They have no watchdog that would hand them to their panel.
+            since_utc = min(down.since_utc for down in state.downs.values())
+            found.append(Alarm("units_without_watchdog", "control", since_utc, {"units": ", ".join(left)}))
         for name, out in state.out.items():
             code = "unit_out_of_control" if out.again_utc is not None else "unit_out_for_good"
             again = "-" if out.again_utc is None else f"{out.again_utc.astimezone(self._zone):%H:%M}"

@@ -178,6 +178,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "问清是否有人在检修,需要的重新下,再 edge-agent mode auto",
             "ask whether somebody works on a unit, give the order again, then edge-agent mode auto",
         ),
+        "units_without_watchdog": Text(
+            "{units} 没有心跳,停在最后一条指令上",
+            "{units} have no heartbeat and stay with their last command",
+            "到面板上切到就地",
+            "switch them to local at their panels",
+        ),
         "unit_out_of_control": Text(
             "{unit} 多次不接受指令({point}),已退出控制,由自己的面板运行;{again} 再试",
             "{unit} does not take its commands ({point}): out of control, with its own panel; tried again at {again}",

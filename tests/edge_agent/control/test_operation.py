@@ -14,6 +14,7 @@ from edge_agent.control.operation import ORDERS_KEY, Operation
 from edge_agent.control.report import CycleReport
 from edge_agent.control.want import Want
 from edge_agent.errors import RefusedByInterlock, StoreFault
+from edge_agent.settings.model import SiteFile
 from edge_agent.store.rows import AuditEntry
 from edge_agent.texts.catalogue import text
 
@@ -50,7 +51,7 @@ class Disk:
 class Service:
     """An operation beside a stand-in for control, on a clock that is set by hand."""
 
-    def __init__(self, kit: SimpleNamespace, disk: Disk) -> None:
+    def __init__(self, kit: SimpleNamespace, disk: Disk, *, site: SiteFile | None = None) -> None:
         self.now_utc = NOW
         self.kit = kit
         self.released: list[str] = []
@@ -60,7 +61,7 @@ class Service:
         self.wants: dict[str, Want] = {}
         self.wall_s = 0.0
         self.operation = Operation(
-            kit.site(),
+            site or kit.site(),
             store=disk,
             now_utc=lambda: self.now_utc,
             steady=lambda: ("boot" if self.wall_s >= 0.0 else "another boot", self.wall_s, self.now_utc),
@@ -230,6 +231,20 @@ async def test_a_blind_control_releases_the_units_and_comes_back_by_itself(kit: 
     await service.goes_on(2)
     assert service.shown() == ("auto", True, [])
     assert [entry.outcome for entry in service.disk.entries] == ["stepped_down", "restored"]
+
+
+async def test_units_without_a_heartbeat_are_named_when_nobody_commands_them_any_more(kit: SimpleNamespace) -> None:
+    """No watchdog hands them to their panel."""
+    site = kit.site()
+    points = site.units["hp2"].points.model_copy(update={"heartbeat": None})
+    points.model_fields_set.add("heartbeat")
+    deaf = site.units["hp2"].model_copy(update={"points": points})
+    service = Service(kit, Disk(), site=site.model_copy(update={"units": {**site.units, "hp2": deaf}}))
+    await service.operation.prepare(service)  # type: ignore[arg-type] - a stand-in
+    service.seen = {"supply_degc": None}
+    await service.goes_on(31)
+    named = [alarm for alarm in service.operation.alarms() if alarm.code == "units_without_watchdog"]
+    assert [alarm.values for alarm in named] == [{"units": "hp2"}]
 
 
 async def test_orders_stand_through_a_step_down_that_comes_back(kit: SimpleNamespace) -> None:
