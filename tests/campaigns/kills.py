@@ -14,6 +14,7 @@ when something did not hold. The run's folder is kept then, and named.
 
 import argparse
 import asyncio
+import concurrent.futures
 import json
 import math
 import random
@@ -21,11 +22,13 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from edge_agent.clock import elapsed_s
 from hil_sim.demo import Options, Play
+from hil_sim.plant.checker import SiteLimits
 from hil_sim.scenario import Scenario, load
 
 COUNT_DEFAULT = 50
@@ -39,22 +42,33 @@ FIRST_KILL_S = 600.0
 Request = tuple[float, str, bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day that has been played: its score, its folder, the requests to run that changed, and the kills."""
+
+    result: dict[str, Any]
+    folder: Path
+    requests: list[Request]
+    kills_s: list[float]
+    kills_by_phase: dict[str, int]
+
+
 def main() -> int:
     """Plays both days, prints, and returns the exit status."""
     arguments = _arguments()
     begin_s = time.monotonic()
     day = load("winter-day").changed(days=arguments.days, seed=arguments.seed)
     killed = replace(day, name="winter-day-killed", event_rules=_kills(arguments), expect={})
-    calm, calm_result = _play(replace(day, expect={}), arguments.speed)
-    print(_line("undisturbed", calm, calm_result), flush=True)
-    play, result = _play(killed, arguments.speed)
-    print(_line(f"{arguments.count} kills", play, result), flush=True)
+    with concurrent.futures.ProcessPoolExecutor(2) as pool:
+        calm, run = pool.map(_play, (replace(day, expect={}), killed), (arguments.speed,) * 2)
+    print(_line("undisturbed", calm), flush=True)
+    print(_line(f"{arguments.count} kills", run), flush=True)
 
-    restarts_s = play.happenings.kills_s
-    needless = _needless(play.site.plant.commands.requests, restarts_s)
-    calm_pairs = _taken_back(calm.site.plant.commands.requests)
+    result, calm_result, restarts_s = run.result, calm.result, run.kills_s
+    needless = _needless(run.requests, restarts_s)
+    calm_pairs = _taken_back(calm.requests)
     faults = [*result["failures"]]
-    limit_degc = play.site.plant.checker.limits.supply_degc_min
+    limit_degc = SiteLimits().supply_degc_min
     if result["supply_degc_min"] < min(limit_degc, calm_result["supply_degc_min"]) - 0.05:
         faults.append(f"supply down to {result['supply_degc_min']} degC, undisturbed {calm_result['supply_degc_min']}")
     if result["protection_trips"]:
@@ -67,7 +81,7 @@ def main() -> int:
         faults.append(f"only {len(restarts_s)} kills of {arguments.count}")
     for text in faults:
         print(f"    {text}", flush=True)
-    for folder, good in ((calm.folder, True), (play.folder, not faults)):
+    for folder, good in ((calm.folder, True), (run.folder, not faults)):
         if good:
             shutil.rmtree(folder, ignore_errors=True)
         else:
@@ -78,7 +92,7 @@ def main() -> int:
                 "target": "kills",
                 "trials": len(restarts_s),
                 "failed": len(faults),
-                "kills_by_phase": play.happenings.kills_by_phase,
+                "kills_by_phase": run.kills_by_phase,
                 "supply_degc_min": result["supply_degc_min"],
                 "supply_degc_min_undisturbed": calm_result["supply_degc_min"],
                 "supply_limit_degc": limit_degc,
@@ -117,17 +131,19 @@ def _kills(arguments: argparse.Namespace) -> tuple[dict[str, object], ...]:
     for number, moment_s in enumerate(moments_s):
         args: dict[str, object] = {}
         if number % 3 == 0:
-            args = {"phase": PHASES[number // 3 % len(PHASES)], "within_s": 7200.0}
+            args = {"phase": PHASES[number // 3 % len(PHASES)], "within_s": 1800.0}
         hour, rest_s = divmod(int(moment_s), 3600)
         day, hour = divmod(hour, 24)
         rules.append({"what": "kill_agent", "at": f"{day}+{hour:02}:{rest_s // 60:02}:{rest_s % 60:02}", "args": args})
     return tuple(rules)
 
 
-def _play(scenario: Scenario, speed_ratio: float) -> tuple[Play, dict[str, Any]]:
+def _play(scenario: Scenario, speed_ratio: float) -> Day:
+    """Plays a day in this process."""
     play = Play(Options(scenario=scenario, speed_ratio=speed_ratio, keep=True, verb="kills"), wall_s=elapsed_s)
-    result: dict[str, Any] = asyncio.run(play.run())
-    return play, result
+    result = asyncio.run(play.run())
+    happened = play.happenings
+    return Day(result, play.folder, play.site.plant.commands.requests, happened.kills_s, dict(happened.kills_by_phase))
 
 
 def _taken_back(requests: Sequence[Request]) -> list[tuple[Request, Request]]:
@@ -151,13 +167,14 @@ def _needless(requests: Sequence[Request], restarts_s: Sequence[float]) -> list[
     return found
 
 
-def _line(name: str, play: Play, result: dict[str, Any]) -> str:
+def _line(name: str, day: Day) -> str:
+    result = day.result
     starts = "/".join(str(count) for count in result["unit_starts_by_unit"].values())
     return (
         f"{name:<14} supply min {result['supply_degc_min']:.1f} degC  "
-        f"discomfort {result['discomfort_kelvin_hours']} Kh  "
-        f"starts {starts}  requests {len(play.site.plant.commands.requests)}  kills {len(play.happenings.kills_s)}  "
-        f"broken {len(result['invariant_violations'])}  cost {result['cost_cny']} CNY  {result['speed_effective']}x"
+        f"discomfort {result['discomfort_kelvin_hours']} Kh  starts {starts}  requests {len(day.requests)}  "
+        f"kills {len(day.kills_s)}  broken {len(result['invariant_violations'])}  cost {result['cost_cny']} CNY  "
+        f"{result['speed_effective']}x"
     )
 
 
