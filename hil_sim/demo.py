@@ -72,6 +72,8 @@ VOLATILE: Final = frozenset({"heartbeat", "valve_discharge"})
 """Written all the time by design, into RAM: a sign of life, the position of a control valve. All else may wear."""
 UNKNOWN_WITH_A_WRONG_CLOCK: Final = ("wrong_values", "records_lost", "record_values_wrong")
 """What cannot be judged when the agent's instants are not those of the wires."""
+PANEL_GRACE_S: Final = 1200.0
+"""A panel's watchdog and the agent's own start have passed by then: who is still not heard does not speak [site s]."""
 EVENTS_KEPT: Final = 200
 PLAN_HOURS_SHOWN: Final = 24
 SLOW_TOLD_S: Final = 30.0
@@ -115,6 +117,7 @@ class Play:
         happenings: what the scenario lets happen.
         alarms_seen: alarms that the agent has shown, `code device`, and when first [s since 1970 UTC].
         modes_seen: modes that it has been in, in the order of time.
+        panel_takeovers: units whose watchdog has run out although the agent lived.
         on_picture: called every PICTURE_S while the site runs.
     """
 
@@ -143,6 +146,8 @@ class Play:
         self.happenings = Happenings(self.site, self.agent, tell=self.tell)
         self.alarms_seen: dict[str, float] = {}
         self.modes_seen: list[str] = []
+        self.panel_takeovers: list[str] = []
+        self._panels: dict[str, bool] = {}
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
         self.status: Mapping[str, object] = {}
         self.interrupted = False
@@ -341,6 +346,7 @@ class Play:
         )
         clock_wrong = self.happenings.clock_was_wrong
         broken = failures(result, unknown=UNKNOWN_WITH_A_WRONG_CLOCK if clock_wrong else ())
+        broken += [f"watchdog: {text}" for text in self.panel_takeovers]
         broken += [order.fault for order in self.happenings.orders if order.fault is not None]
         for name in ("altered", "contradictions", "malformed"):
             if count := getattr(receiver, name):
@@ -356,6 +362,7 @@ class Play:
         result["writes"] = dict(sorted(written.items()))
         result["alarms_seen"] = sorted(self.alarms_seen)
         result["modes_seen"] = self.modes_seen
+        result["panel_takeovers"] = self.panel_takeovers
         result["orders"] = [asdict(order) for order in self.happenings.orders]
         result["failures"] = broken
         result["expectations_missed"] = self.options.scenario.missed(result)
@@ -442,10 +449,27 @@ class Play:
                 f"{unit.name} {state_en} {mode_en}".rstrip(),
                 tone=tone,
             )
+        self._watch_panels(truth.instant_s)
         violations = self.site.plant.checker.violations
         for violation in violations[self._violations_told :]:
             self.tell(f"越限: {violation.text}", f"violation: {violation.text}", tone="bad")
         self._violations_told = len(violations)
+
+    def _watch_panels(self, instant_s: float) -> None:
+        """Notes a unit's panel whose watchdog runs out although the agent lives, is in auto and can reach the unit."""
+        plant = self.site.plant
+        here = self.agent.running and instant_s - self._agent_since_s > PANEL_GRACE_S
+        for unit, local in zip(plant.units, plant.local, strict=True):
+            before = self._panels.get(unit.name, True)
+            self._panels[unit.name] = local.active
+            if before or not local.active or local.selected_s is not None or not here:
+                continue
+            if self.status.get("mode") == "auto" and unit.name not in {*plant.impaired, *self.happenings.silent}:
+                when = datetime.fromtimestamp(instant_s, self.site.zone)
+                self.panel_takeovers.append(
+                    f"{when:%m-%d %H:%M:%S} {unit.name}: its panel took over from a living agent"
+                )
+                self.tell(f"{unit.name} 面板接管", f"panel of {unit.name} takes over", tone="bad")
 
     # -------------------------------------------------------------------------------------------------------- picture
     def snapshot(self) -> Snapshot:

@@ -191,9 +191,8 @@ class Happenings:
     # ---------------------------------------------------------------------------------------------------- the agent
     async def _kill(self, event: Event) -> None:
         """Kills the agent; while it is being started again, a kill would hit nobody and prove nothing."""
-        phase = str(event.args.get("phase", ""))
-        if phase and not await self._hunt(event, phase):
-            phase = ""
+        wanted = event.args.get("phases", [event.args["phase"]] if "phase" in event.args else [])
+        phase = await self._hunt(event, [str(name) for name in _listed(wanted)]) if wanted else ""
         while not self._agent.kill():  # noqa: ASYNC110 - rare, and a process is no task
             await asyncio.sleep(LOOK_S)
         self.kills_s.append(self._site.clock.now_s())
@@ -201,8 +200,11 @@ class Happenings:
         if phase:
             self._tell(f"终止于步骤 {phase}", f"killed in phase {phase}", tone="bad")
 
-    async def _hunt(self, event: Event, phase: str) -> bool:
-        """Waits until a unit is in a phase by the agent's own word; False when none came into it in time."""
+    async def _hunt(self, event: Event, phases: list[str]) -> str:
+        """Waits until a unit is in a phase by the agent's own word, of several in one that had no kill yet.
+
+        Returns the phase; empty when none came in time.
+        """
         unit = event.args.get("unit")
         until_s = min(self._site.end_s - LAST_KILL_S, event.at_s + float(str(event.args.get("within_s", math.inf))))
         self._slow.append(HUNTING_SPEED_RATIO)
@@ -215,11 +217,13 @@ class Happenings:
                     continue
                 units = status.get("units")
                 for name, said in units.items() if isinstance(units, Mapping) else ():
-                    if unit in (None, name) and isinstance(said, Mapping) and said.get("phase") == phase:
-                        return True
+                    phase = said.get("phase") if isinstance(said, Mapping) and unit in (None, name) else None
+                    fresh = len(phases) == 1 or not self.kills_by_phase[str(phase)]
+                    if phase in phases and fresh:
+                        return str(phase)
         finally:
             self._slow.remove(HUNTING_SPEED_RATIO)
-        return False
+        return ""
 
     async def _order(self, event: Event) -> None:
         """An operator types an order at the agent's own command line."""

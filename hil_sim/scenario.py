@@ -23,7 +23,8 @@ Keys of a file `scenarios/NAME.yaml` (all required but the marked ones):
 
 Events besides the faults of the wires:
     plant_fault: args as in hil_sim.plant.faults; a power cut silences every device, and with `agent: dies` the agent
-    kill_agent: kill -9; with `phase` (and `unit`, `within_s`) as soon as the agent says that a unit is in that phase
+    kill_agent: kill -9; with `phase` (and `unit`, `within_s`) as soon as the agent says that a unit is in that phase;
+        with `phases`: in one of them that had no kill yet
     clock_jump: `by_s`: the agent's clock is wrong by so much
     order: `argv`: an operator types this at the agent's command line; `exit`: the exit status that it must have (0)
     tariff_event: `grid_kw_max`, `pays_cny_per_kwh`: a demand response that stands in the agent's tariff from the begin

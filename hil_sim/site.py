@@ -164,6 +164,8 @@ class Site:
         kinds, models = UNITS_OF[scenario.plant]
         limits = SiteLimits(grid_kw_max=GRID_KW_MAX, demand_response=_demand_response(scenario, zone))
         self.plant = GroundOffice(seed=scenario.seed, start_s=self.start_s, limits=limits, kinds=kinds)
+        # The plant moves in whole steps: a run that ended between two of them would never reach its end.
+        self.end_s = self.start_s + (self.end_s - self.start_s) // self.plant.step_s * self.plant.step_s
         self.devices = {
             wired.name: DeviceServer(
                 wired.name,

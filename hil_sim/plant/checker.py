@@ -5,6 +5,7 @@ What a controller can only know after its next look at the plant (a unit that a 
 counts from SEEN_S on.
 """
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ CHARGE_PATH_OPEN_RATIO = 0.5
 assumption.
 """
 HOUR_S = 3600.0
+TIMES_SLACK_S = 30.0
+"""A controller counts its times from when it saw something, and in cycles; so much less is within its clock. Ours."""
 SEEN_S = 120.0
 """A controller looks at a unit every half minute, and acts on it within another one; twice that is late. Ours."""
 EVAPORATOR_OUTLET_DEGC_MIN = 1.0
@@ -28,7 +31,8 @@ DISCHARGE_WRONG_S = 300.0
 """A discharge that does harm may last this long: a look, the valve's travel, the loop's own delay. Ours."""
 CHARGE_LOST_S = 2700.0
 """Units may charge for this long while the loop takes more out of the tank than they bring in: the tank may balance the
-loop while it is charged, but heat that is made hot for the tank and is used at once is made too dear. Ours.
+loop while it is charged, but heat that is made hot for the tank and is used at once is made too dear. Three plans: the
+load may leave a plan, and the next ones must put it right; it is dear, and harms nobody. Ours.
 """
 COLDER_K = 0.5
 """The tank's top must be this much colder than the return to count as drawing heat out of the loop. Ours."""
@@ -51,6 +55,9 @@ class SiteLimits:
         min_off_s: shortest rest of a unit.
         starts_per_hour_max: starts of a unit in any hour.
         starts_per_day_max: starts of a unit in a day of the local calendar.
+        stagger_s: least time between the starts of two units.
+        pump_lead_s: pumps run for so long before their unit is asked to run.
+        pump_overrun_s: pumps run on for so long after their unit has stopped.
     """
 
     supply_degc_min: float = 40.0
@@ -62,6 +69,9 @@ class SiteLimits:
     min_off_s: float = 1800.0
     starts_per_hour_max: int = 2
     starts_per_day_max: int = 6
+    stagger_s: float = 120.0
+    pump_lead_s: float = 60.0
+    pump_overrun_s: float = 120.0
     demand_response: tuple[tuple[float, float, float], ...] = ()
 
     def grid_kw_at(self, instant_s: float) -> float | None:
@@ -101,8 +111,24 @@ class Checker:
         self._starts_s: dict[str, list[float]] = defaultdict(list)
         self._since_s: dict[str, float] = {}
 
-    def run_requested(self, instant_s: float, unit: Unit, *, source_pump: bool, user_pump: bool) -> None:
-        """Judges a run request that has just changed from 0 to 1."""
+    def run_requested(
+        self,
+        instant_s: float,
+        unit: Unit,
+        *,
+        source_pump: bool,
+        user_pump: bool,
+        pumps_on_s: float = -math.inf,
+    ) -> None:
+        """Judges a run request that has just changed from 0 to 1.
+
+        Args:
+            instant_s: when [s since 1970].
+            unit: whose request.
+            source_pump: whether its source pump runs.
+            user_pump: whether its user pump runs.
+            pumps_on_s: when the later one of them was commanded on from outside.
+        """
         if not (source_pump and user_pump):
             missing = " and ".join(
                 name for name, running in (("source", source_pump), ("user", user_pump)) if not running
@@ -118,6 +144,15 @@ class Checker:
             self._report(
                 instant_s, "min_off", f"{unit.name} started after {off_s:.0f} s off, least {limits.min_off_s:.0f} s"
             )
+        lead_s = instant_s - pumps_on_s
+        if source_pump and user_pump and lead_s < limits.pump_lead_s - TIMES_SLACK_S:
+            text = f"{unit.name} asked to run {lead_s:.0f} s after its pumps, least {limits.pump_lead_s:.0f} s"
+            self._report(instant_s, "pump_lead", text)
+        others_s = [start_s for name, starts in self._starts_s.items() if name != unit.name for start_s in starts]
+        apart_s = instant_s - max(others_s, default=-math.inf)
+        if apart_s < limits.stagger_s - TIMES_SLACK_S:
+            text = f"{unit.name} started {apart_s:.0f} s after another unit, least {limits.stagger_s:.0f} s"
+            self._report(instant_s, "start_stagger", text)
         self._starts_s[unit.name].append(instant_s)
         last_hour, today = self._starts_of(unit.name, instant_s)
         if last_hour > limits.starts_per_hour_max:
@@ -170,6 +205,11 @@ class Checker:
             self._report(
                 instant_s, "pump_stopped_under_compressor", f"{pump} stopped while the compressor of {unit.name} runs"
             )
+            return
+        off_s, overrun_s = instant_s - unit.last_stop_s, self.limits.pump_overrun_s
+        if off_s < overrun_s - TIMES_SLACK_S:
+            text = f"{pump} stopped {off_s:.0f} s after the compressor of {unit.name}, least {overrun_s:.0f} s"
+            self._report(instant_s, "overrun_cut", text)
 
     def check_unit(
         self, instant_s: float, unit: Unit, *, source_flow: bool, user_flow: bool, charge_position_ratio: float

@@ -3,6 +3,7 @@
 A command acts with the next step of the plant. Not here: registers and answers (hil_sim.devices).
 """
 
+import math
 from collections.abc import Sequence
 
 from hil_sim.plant.checker import Checker
@@ -64,6 +65,7 @@ class Commands:
         self._valve_charge = valve_charge
         self._valve_discharge = valve_discharge
         self.heartbeats = [0.0] * len(units)
+        self._on_s: dict[tuple[str, int], float] = {}
         self.requests: list[tuple[float, str, bool]] = []
         self.refused: set[Point] = set()
         self.ignored: set[Point] = set()
@@ -125,6 +127,7 @@ class Commands:
                 unit,
                 source_pump=self._pumps["p_source_"][position].running,
                 user_pump=self._pumps["p_user_"][position].running,
+                pumps_on_s=max(self._on_s.get((prefix, position), -math.inf) for prefix in self._pumps),
             )
         elif unit.run_request and not asked:
             checker.stop_requested(instant_s, unit)
@@ -148,6 +151,8 @@ class Commands:
                 position = int(number) - 1
                 if value == 0 and pumps[position].commanded:
                     checker.pump_stop_commanded(instant_s, self._units[position], pump=name)
+                if value == 1 and not pumps[position].commanded:
+                    self._on_s[prefix, position] = instant_s
                 pumps[position].commanded = value == 1
                 # Who commands a unit's pumps is about to command the unit: its panel must not switch them back.
                 self._local[position].touch(instant_s)

@@ -14,7 +14,7 @@ Kinds and their arguments; `unit` is a name, or `any`, `running`, `standing`, `c
     pump_fails: pump (p_source_1 ...), or unit and side; how (no_feedback: the motor stands; no_contact: it runs, and
         its contact does not say so)
     valve_stuck: valve (valve_charge, valve_discharge); at_ratio (without: where it is)
-    sensor_frozen: device, quantity
+    sensor_frozen: device, quantity; by (0): frozen at so much more than it is now
     sensor_drift: device, quantity, per_hour
     sensor_swapped: device, quantity, with_device, with_quantity
     tank_inversion: the hot water is at the bottom, and mixes with what is above it
@@ -300,7 +300,7 @@ def _demand_step(case: _Case) -> tuple[str, Undo]:
 # --------------------------------------------------------------------------------------------------------- the sensors
 def _sensor_frozen(case: _Case) -> tuple[str, Undo]:
     point = case.point()
-    case.plant.sensors.freeze(point)
+    case.plant.sensors.freeze(point, by=case.number("by", 0.0))
     return ".".join(point), partial(case.plant.sensors.mend, point)
 
 

@@ -5,11 +5,14 @@ or with the sensor as a whole.
 """
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from hil_sim.plant.quantities import Getter
 from hil_sim.plant.water import SECONDS_PER_HOUR
 
 Point = tuple[str, str]
+Reading: TypeAlias = float
+"""In the inside unit of its quantity."""
 
 
 class Sensors:
@@ -31,9 +34,9 @@ class Sensors:
         """
         return self._wrong.get(point, self._table[point])()
 
-    def freeze(self, point: Point) -> None:
-        """It says for ever what it says now."""
-        last = self.read(point)
+    def freeze(self, point: Point, *, by: Reading = 0.0) -> None:
+        """It says for ever what it says now, or so much more: it may have frozen at another time."""
+        last = self.read(point) + by
         self._wrong[point] = lambda: last
 
     def drift(self, point: Point, per_hour: float, *, now_s: Callable[[], float]) -> None:

@@ -113,6 +113,20 @@ def test_the_plant_follows_the_clock_and_one_stretch_ends_with_the_scenario(tmp_
     site.close()
 
 
+def test_a_run_ends_with_a_whole_step_of_the_plant(tmp_path: Path) -> None:
+    wall = HandClock()
+    site = Site(load("winter-day").changed(days=0.17), folder=tmp_path, wall_s=wall)  # 14688 s
+    told: list[float] = []
+    site.clock.set_speed(240.0)
+    while not told or told[-1] < site.start_s + 14_680.0:
+        wall.wall_s += 0.2
+        site.clock.renew()
+        site.advance(lambda truth: told.append(truth.instant_s))
+    assert site.end_s == site.start_s + 14_680.0
+    assert site.end_s in told
+    site.close()
+
+
 def test_a_plant_that_is_not_there_is_named(tmp_path: Path) -> None:
     scenario = load("winter-day")
     object.__setattr__(scenario, "plant", "moon-base")

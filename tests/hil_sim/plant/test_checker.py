@@ -222,3 +222,33 @@ def test_a_cold_supply_is_nobodys_fault_while_a_person_keeps_the_units_off() -> 
     assert _codes(plant) == []
     assert plant.truth().discomfort_kelvin_hours > 1.0
     assert plant.truth().avoidable_kelvin_hours == 0.0
+
+
+def _start(plant: GroundOffice, number: int) -> None:
+    plant.command(f"hp{number}", "run_request", 1)
+
+
+def test_starts_too_close_together_and_pumps_that_ran_too_short() -> None:
+    plant = GroundOffice(seed=1, start_s=MONDAY_S, warm_up_s=60.0, limits=SiteLimits(min_on_s=0.0))
+    for _ in range(8):
+        for number in range(1, 5):
+            plant.command(f"hp{number}", "run_request", 0)
+        _go(plant, 300)
+    plant.checker.violations.clear()
+    _pumps(plant, 3, on=1)
+    _go(plant, 60)
+    _start(plant, 3)
+    assert _codes(plant) == []
+    _pumps(plant, 4, on=1)
+    _go(plant, 20)
+    _start(plant, 4)
+    assert _codes(plant) == ["pump_lead", "start_stagger"]
+    _go(plant, 600)
+    plant.command("hp4", "run_request", 0)
+    _go(plant, 90)
+    assert plant.quantity("hp4", "state") == 0
+    plant.command("io1", "p_user_4", 0)
+    assert _codes(plant) == ["pump_lead", "start_stagger", "overrun_cut"]
+    _go(plant, 180)
+    plant.command("io1", "p_source_4", 0)
+    assert _codes(plant)[3:] == []
