@@ -36,13 +36,14 @@ from edge_agent.control.memory import (
 )
 from edge_agent.control.modes import Mode
 from edge_agent.control.orders import Order
-from edge_agent.control.pump_care import care_alarms, turned
+from edge_agent.control.pump_care import care_alarms, frost_alarms, turned
 from edge_agent.control.report import CycleReport, unit_words
 from edge_agent.control.sequence import step
 from edge_agent.control.station import pump_alarms
 from edge_agent.control.step_down import without
 from edge_agent.control.view import PlantView, build_view
 from edge_agent.control.want import Step, Want
+from edge_agent.control.water import believe
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import UnitNow
 from edge_agent.settings.model import Performance, SiteFile
@@ -157,9 +158,11 @@ class Controller:
         if self._begun_utc is None:
             self._begun_utc = now_utc
             self._memory = resume(self._memory, now_utc=now_utc)
-        view = without(build_view(self._site, self._image, now_utc=now_utc), out)
-        view, doubts, self._doubtful = trusted(view, self._memory.doubts, site=self._site)
-        self._memory = replace(self._memory, doubts=doubts)
+        seen = without(build_view(self._site, self._image, now_utc=now_utc), out)
+        seen, doubts, doubtful = trusted(seen, self._memory.doubts, site=self._site)
+        waters = believe(self._memory.waters, view=seen, site=self._site)
+        view, self._doubtful = waters.view, (*doubtful, *waters.alarms)
+        self._memory = replace(self._memory, doubts=doubts, waters=waters.memory)
         self._view = view
         self._adopt(view)
         self._watch_blindness(view, mode=mode)
@@ -253,7 +256,7 @@ class Controller:
         alarms = [alarm for taken in steps.values() for alarm in taken.alarms]
         alarms += [alarm for result in results.values() for alarm in result.alarms]
         alarms += self._late(pump_alarms(tuple(commands), view=view), now_utc)
-        alarms += care_alarms(view, site=self._site)
+        alarms += care_alarms(view, site=self._site) + frost_alarms(memory, view=view, site=self._site)
         alarms += self._stage_alarms(view) if mode is Mode.AUTO else []
         return self._report(view, alarms=alarms, outcomes=outcomes, wants=wants, steps=steps, results=results)
 

@@ -344,7 +344,7 @@ def _judge_discharge(case: _Case) -> Verdict:
     for storage_name, storage in case.site.storages.items():
         if storage.discharge_valve != case.name:
             continue
-        supply_degc = case.view.loops[storage.loop].supply_degc
+        supply_degc = case.view.loops[storage.loop].protection_degc
         if supply_degc is None:
             return Refused("stale_inputs", {"valve": case.name})
         position_ratio = case.view.valves[storage.isolating_valve].position_ratio

@@ -136,6 +136,34 @@ class PumpMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Still:
+    """A sensor that has not moved while water flowed.
+
+    Attributes:
+        degc, since_utc: where it stands, and since when.
+        lowest_degc, highest_degc: between which its neighbour has moved meanwhile; None: not seen.
+    """
+
+    degc: float
+    since_utc: AwareDatetime
+    lowest_degc: float | None = None
+    highest_degc: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaterMemory:
+    """What is remembered of the sensors of one loop.
+
+    Attributes:
+        odd_utc: by what is odd (`water.py`): seen since.
+        still: by point.
+    """
+
+    odd_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
+    still: Mapping[str, Still] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class LoopMemory:
     """What is remembered of the regulation of one loop.
 
@@ -211,6 +239,7 @@ class ControlMemory:
         mark: of the last cycle, to see that the site's clock has been set.
         doubts: what does not fit together, by subject, and since when (`doubt.py`).
         achieved: by unit: what it gives for what it was told, as `actuation.learn` writes it.
+        waters: of the loops' sensors.
     """
 
     units: Mapping[str, UnitMemory] = field(default_factory=dict)
@@ -220,6 +249,7 @@ class ControlMemory:
     mark: ClockMark | None = None
     doubts: Mapping[str, AwareDatetime] = field(default_factory=dict)
     achieved: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    waters: Mapping[str, WaterMemory] = field(default_factory=dict)
 
     def unit(self, name: str) -> UnitMemory:
         """A unit's memory; nothing known of a new one."""

@@ -76,7 +76,7 @@ def oil_cold(memory: UnitMemory, now_utc: datetime) -> bool:
 
 def loop_too_hot(site: SiteFile, view: PlantView, loop: str) -> bool:
     """Whether a loop is so hot that no unit may be started onto it; not known counts as not."""
-    supply_degc = view.loops[loop].supply_degc
+    supply_degc = view.loops[loop].protection_degc
     return supply_degc is not None and supply_degc > site.loops[loop].supply_degc_max + site.control.over_act_k
 
 
@@ -109,6 +109,11 @@ def path_open(site: SiteFile, view: PlantView, storage: str | None) -> bool:
         return False
     position_ratio = view.valves[site.storages[storage].isolating_valve].position_ratio
     return position_ratio is not None and position_ratio > PATH_OPEN_RATIO
+
+
+def draws_power(unit: Unit, seen: UnitView) -> bool:
+    """Whether a unit is seen to draw the power of a compressor, whatever state it reports."""
+    return seen.electric_kw is not None and seen.electric_kw >= STOPPED_RATIO * unit.heat_kw_rated
 
 
 def compressor_stands(site: SiteFile, name: str, unit: UnitView) -> bool:

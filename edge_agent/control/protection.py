@@ -81,7 +81,7 @@ def _heat_without_use(name: str, memory: UnitMemory, view: PlantView, site: Site
         top_degc = view.storages[unit.storage].top_degc if unit.storage is not None else None
         hot = top_degc is not None and tank_too_hot(site, view, unit.storage)
         return Danger("tank_too_hot" if hot else "", unload=hot)
-    supply_degc = view.loops[unit.loop].supply_degc
+    supply_degc = view.loops[unit.loop].protection_degc
     if supply_degc is None or not loop_too_hot(site, view, unit.loop):
         return Danger()
     stop = supply_degc > site.loops[unit.loop].supply_degc_max + site.control.over_stop_k

@@ -1,6 +1,8 @@
 """Pumps that run for their own sake: against frost in exposed pipes, and against seizing after a long rest. Pure.
 
-Only pumps that are ours, whose units all stand or have tripped, answer and are remote: other needs go first.
+Only pumps that are ours, whose units all answer and stand, tripped or not: whatever else needs them goes first.
+Against frost also those of a unit in local: its pipes freeze like any other's. Such a pump then runs until the unit is
+handed back, as every pump of a unit in local is left as it is.
 
 Source: plant-operation notes, sections 5 (pump kick) and 7 (layer 3: pumps on request below a threshold).
 """
@@ -24,7 +26,7 @@ def _turned(name: str, memory: ControlMemory, *, view: PlantView, site: SiteFile
     now_utc, running = view.instant_utc, view.pumps[name].running
     if known.turned_since_utc is not None:
         turned_s = (now_utc - known.turned_since_utc).total_seconds()
-        if not _free(name, memory, view=view, site=site) or (
+        if not _free(name, memory, view=view, site=site, frost=_frost(name, view, site)) or (
             turned_s >= _run_s(name, view, site) and not _icy(name, view, site)
         ):
             return PumpMemory()
@@ -34,10 +36,10 @@ def _turned(name: str, memory: ControlMemory, *, view: PlantView, site: SiteFile
     if known.off_since_utc is None:
         return replace(known, off_since_utc=now_utc)
     stood_s = (now_utc - known.off_since_utc).total_seconds()
-    if not _free(name, memory, view=view, site=site):
-        return known
     control = site.control
     frost = _icy(name, view, site) or (_frost(name, view, site) and stood_s >= control.freeze_every_s)
+    if not _free(name, memory, view=view, site=site, frost=frost):
+        return known
     kick = 0.0 < control.pump_kick_every_s <= stood_s
     return replace(known, turned_since_utc=now_utc) if frost or kick else known
 
@@ -47,14 +49,15 @@ def _run_s(name: str, view: PlantView, site: SiteFile) -> float:
     return site.control.freeze_run_s if _frost(name, view, site) else site.control.pump_kick_s
 
 
-def _free(name: str, memory: ControlMemory, *, view: PlantView, site: SiteFile) -> bool:
-    """Whether the pump is ours and all of its units stand, answer and are remote."""
+def _free(name: str, memory: ControlMemory, *, view: PlantView, site: SiteFile, frost: bool) -> bool:
+    """Whether the pump is ours and none of its units, which all answer, is served by it or may be worked upon.
+
+    A unit that has tripped waits for a person, perhaps all night: its pipes must not freeze meanwhile.
+    """
     users = [unit for unit, config in site.units.items() if name in (config.source_pump, config.user_pump)]
+    stand = {Phase.OFF, Phase.TRIPPED, Phase.LOCAL} if frost else {Phase.OFF, Phase.TRIPPED}
     return bool(users) and all(
-        site.units[unit].pump_owner == "agent"
-        and view.units[unit].known
-        and view.units[unit].remote
-        and memory.unit(unit).phase in (Phase.OFF, Phase.TRIPPED)
+        site.units[unit].pump_owner == "agent" and view.units[unit].known and memory.unit(unit).phase in stand
         for unit in users
     )
 
@@ -73,6 +76,19 @@ def _icy(name: str, view: PlantView, site: SiteFile) -> bool:
         view.loops[loop].supply_degc for loop in loops if loop in view.loops and site.loops[loop].medium == "heat"
     ]
     return any(degc is not None and degc < site.control.freeze_loop_degc for degc in supplies)
+
+
+def frost_alarms(memory: ControlMemory, *, view: PlantView, site: SiteFile) -> list[Alarm]:
+    """Exposed pumps that ought to have been turned in this frost and have not: not ours to turn now, or they fail."""
+    due_s = site.control.freeze_every_s + site.control.freeze_run_s
+    return [
+        Alarm("frost_not_circulated", name, view.instant_utc, {"pump": name})
+        for name in site.pumps
+        if _frost(name, view, site)
+        and view.pumps[name].running is not True
+        and (off_utc := memory.pumps.get(name, PumpMemory()).off_since_utc) is not None
+        and (view.instant_utc - off_utc).total_seconds() >= due_s
+    ]
 
 
 def care_alarms(view: PlantView, *, site: SiteFile) -> list[Alarm]:

@@ -6,10 +6,10 @@ Source: plant-operation notes, section 3 (operating rules, maker manuals); times
 from dataclasses import replace
 from datetime import timedelta
 
-from edge_agent.control.command import Because
+from edge_agent.control.command import Alarm, Because
 from edge_agent.control.hydraulics import mode_valves
 from edge_agent.control.memory import ASKED, Phase, enter
-from edge_agent.control.permissives import start_obstacles
+from edge_agent.control.permissives import draws_power, start_obstacles
 from edge_agent.control.turn import Turn, stop_commands
 from edge_agent.control.view import UnitState
 from edge_agent.control.want import Step
@@ -158,7 +158,14 @@ def _bar(turn: Turn, mode: str) -> Step:
 def starting(turn: Turn) -> Step:
     """Asked to run: waits for the unit to say so."""
     # A request that stands is not taken back before the unit has run its minimum: its compressor may be on already.
-    if turn.unit.state is UnitState.OFF and turn.age_s > turn.control.unit_start_s:
-        return fail(turn, "unit_not_started")
+    if turn.age_s > turn.control.unit_start_s:
+        if turn.unit.state is UnitState.OFF:
+            return fail(turn, "unit_not_started")
+        if not draws_power(turn.config, turn.unit):
+            return fail(turn, "unit_keeps_starting")
+    alarms = turn.pump_alarms()
+    if turn.age_s > turn.control.unit_start_s and turn.memory.since_utc is not None:
+        # Its compressor runs: stopping it would cost heat for a word that it does not say.
+        alarms = (*alarms, Alarm("unit_start_unconfirmed", turn.name, turn.memory.since_utc, {"unit": turn.name}))
     commands = (*turn.unit_commands(), turn.request())
-    return Step(turn.memory, commands, turn.pump_alarms())
+    return Step(turn.memory, commands, alarms)

@@ -124,14 +124,28 @@ class StorageView:
 
 @dataclass(frozen=True, slots=True)
 class LoopView:
-    """A loop: header temperatures, and load, flow and temperatures of its meter."""
+    """A loop: its temperatures, and load and flow of its meter.
+
+    Attributes:
+        supply_degc, return_degc: as control takes them: the header's, or what `water.py` has found more plausible.
+        load_kw, flow_kg_per_s: of the meter.
+        supplies_degc, returns_degc: what header and meter show.
+        hot_degc: supply that protection against heat goes by: at least two sensors show as much, or there is only one;
+            None: not weighed, `supply_degc` counts.
+    """
 
     supply_degc: float | None = None
     return_degc: float | None = None
     load_kw: float | None = None
     flow_kg_per_s: float | None = None
-    meter_supply_degc: float | None = None
-    meter_return_degc: float | None = None
+    supplies_degc: tuple[float | None, float | None] = (None, None)
+    returns_degc: tuple[float | None, float | None] = (None, None)
+    hot_degc: float | None = None
+
+    @property
+    def protection_degc(self) -> float | None:
+        """Supply temperature against which the limits of too hot are held."""
+        return self.supply_degc if self.hot_degc is None else self.hot_degc
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,17 +475,15 @@ def fill_layers(layers_degc: list[float | None]) -> tuple[float, ...]:
 
 def _loop(site: SiteFile, read: _Reader, name: str) -> LoopView:
     loop = site.loops[name]
-    supply_degc = read.number(loop.supply_point)
-    return_degc = read.number(loop.return_point)
-    meter_supply_degc = read.number(f"{loop.meter}.supply_temperature")
-    meter_return_degc = read.number(f"{loop.meter}.return_temperature")
+    supplies_degc = read.number(loop.supply_point), read.number(f"{loop.meter}.supply_temperature")
+    returns_degc = read.number(loop.return_point), read.number(f"{loop.meter}.return_temperature")
     flow_m3_per_h = read.number(f"{loop.meter}.flow")
     return LoopView(
         # The heat meter's own sensors stand in when the header's are lost.
-        supply_degc=meter_supply_degc if supply_degc is None else supply_degc,
-        return_degc=meter_return_degc if return_degc is None else return_degc,
-        meter_supply_degc=meter_supply_degc,
-        meter_return_degc=meter_return_degc,
+        supply_degc=next((degc for degc in supplies_degc if degc is not None), None),
+        return_degc=next((degc for degc in returns_degc if degc is not None), None),
         load_kw=read.number(f"{loop.meter}.heat_power"),
         flow_kg_per_s=None if flow_m3_per_h is None else flow_m3_per_h * WATER_KG_PER_M3 / SECONDS_PER_HOUR,
+        supplies_degc=supplies_degc,
+        returns_degc=returns_degc,
     )

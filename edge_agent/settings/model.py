@@ -398,6 +398,9 @@ class Control(Entry):
     """Pumps run this long before the unit is asked to start [s]."""
     unit_start_s: float = Field(default=600.0, gt=0)
     """Time for the unit to report starting or running [s]; its own anti-recycle timer included."""
+    start_counts_s: float = Field(default=300.0, gt=0)
+    """A unit that was asked to run and only starts, without a compressor's power, is counted on for this long [s]; then
+    others are started for the load. Ours: a unit gives its heat after 3 min."""
     ramp_watch_s: float = Field(default=300.0, gt=0)
     """A unit that runs must draw power and warm its water within this time [s]. Source: one measured start, 90 % of the
     temperature difference after 170 s."""
@@ -448,7 +451,10 @@ class Control(Entry):
     doubt_k: float = Field(default=2.0, gt=0)
     """Two sensors of the same water that differ by more do not fit together [K]. Ours: several times their class."""
     doubt_s: float = Field(default=600.0, ge=0)
-    """... for this long, and it is an alarm, and the other one may be used [s]. Ours."""
+    """... for this long, and it is an alarm, and the plausible one is used [s]. Ours."""
+    sensor_frozen_s: float = Field(default=900.0, gt=0)
+    """A sensor that has not moved by a bit for this long, while water flowed and its neighbour moved by more than that
+    difference, does not measure [s]. Ours."""
     pump_kick_every_s: float = Field(default=604_800.0, ge=0)
     """A pump that has stood for this long is turned, so that it does not seize [s]; 0: never. Ours: a week; one maker
     turns its pumps every day for 2 s."""

@@ -26,6 +26,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "到机组面板确认",
             "look at the unit",
         ),
+        "unit_start_unconfirmed": Text(
+            "{unit} 已耗电运行,但一直报告启动中",
+            "{unit} draws power and still reports starting",
+            "到机组面板确认",
+            "look at the unit",
+        ),
         "unit_local": Text(
             "{unit} 处于就地状态,不受控",
             "{unit} is in local control and cannot be commanded",
@@ -163,12 +169,6 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "查阀门和执行器",
             "check valve and actuator",
         ),
-        "sensors_disagree": Text(
-            "{device} 供水温度两个测点不一致:{point} {degc} °C,热量表 {meter_degc} °C,采用 {used_degc} °C",
-            "{device}: {point} shows {degc} degC, the heat meter {meter_degc} degC; {used_degc} degC is used",
-            "校验两个传感器",
-            "check both sensors",
-        ),
         "tank_sensors_disorder": Text(
             "水箱 {device} 测温次序异常:下层比上层热 {inverted_k} K,按由热到冷排列使用",
             "tank {device}: a lower layer is {inverted_k} K warmer than the one above; taken in order of heat",
@@ -183,6 +183,38 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "supply {supply_degc} degC is below the frost value {limit_degc} degC; pumps keep it moving",
             "尽快恢复供热",
             "restore heat soon",
+        ),
+        "frost_not_circulated": Text(
+            "水泵 {pump} 外露,低温下久停未能循环",
+            "pump {pump} is exposed to frost and has not been turned",
+            "人工循环或放水,查机组通信与水泵电源",
+            "circulate or drain by hand; check the unit's connection and the pump's power",
+        ),
+        "sensor_differs": Text(
+            "{point} 为 {degc} °C,其余测点为 {other_degc} °C;控制改用 {other}",
+            "{point} reads {degc} degC, the others {other_degc} degC; control uses {other}",
+            "校验传感器:接线、套管、量程",
+            "check the sensor: wiring, pocket, range",
+        ),
+        "sensors_disagree": Text(
+            "{point} 为 {degc} °C,{other} 为 {other_degc} °C,无法判定;控制用较低或居中者 {used_degc} °C",
+            "{point} reads {degc} degC, {other} {other_degc} degC, and nothing tells which is right; control uses the "
+            "lower or middle one, {used_degc} degC",
+            "现场测温核对两个传感器",
+            "measure on site and check both sensors",
+        ),
+        "sensor_frozen": Text(
+            "{point} 停在 {degc} °C {minutes} 分钟未变,而水温在变;控制不再用它",
+            "{point} has stood at {degc} degC for {minutes} min while the water changed; control does not use it",
+            "查传感器和采集模块",
+            "check the sensor and its input module",
+        ),
+        "sensors_swapped": Text(
+            "{point} {degc} °C 低于 {other} {other_degc} °C,而系统在供热:可能装反;控制不再用它们",
+            "{point} at {degc} degC is below {other} at {other_degc} degC while heat flows: they seem swapped, and "
+            "control does not use them",
+            "核对两个传感器的接线",
+            "check which wire belongs to which sensor",
         ),
         "command_no_effect": Text(
             "{point} 已写 {wrote} 并证实,但设备没有动作:{reason}(指令 {number})",

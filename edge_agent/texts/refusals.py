@@ -110,6 +110,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "查机组面板的允许条件",
             "look at the unit's permissives",
         ),
+        "unit_keeps_starting": Text(
+            "机组一直报告启动中,压缩机未运行",
+            "the unit reports starting and never ran",
+            "查机组面板:油加热、防频繁启动、水流允许条件",
+            "look at the unit: oil heating, anti-recycle timer, its flow permissives",
+        ),
         "mode_not_taken": Text("机组没有接受模式", "the unit did not take the mode"),
     }
 )

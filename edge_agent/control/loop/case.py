@@ -12,6 +12,7 @@ from datetime import timedelta
 from edge_agent.control.command import Alarm, Because
 from edge_agent.control.intent import BandOutlook, plan_usable
 from edge_agent.control.memory import PREPARING, ControlMemory, Phase
+from edge_agent.control.permissives import draws_power
 from edge_agent.control.regulate import curve_degc, discharge_kw_possible, tank_lasts_s
 from edge_agent.control.view import LoopView, PlantView, StorageView
 from edge_agent.settings.model import SiteFile
@@ -245,6 +246,15 @@ class Case:
             and memory.idle_since_utc is None
         )
 
+    def expected(self, name: str) -> bool:
+        """Whether a unit on the loop gives its heat, or may be expected to soon: one that keeps starting may not."""
+        if not self.in_direct(name):
+            return False
+        memory = self.memories[name]
+        if memory.phase is not Phase.STARTING or draws_power(self.site.units[name], self.view.units[name]):
+            return True
+        return memory.age_s(self.now_utc) < self.site.control.start_counts_s
+
     def charging(self, name: str) -> bool:
         """Whether a unit gives its heat to the tank."""
         memory = self.memories[name]
@@ -267,7 +277,7 @@ class Case:
         balance.direct_kw = USED_RATIO * sum(
             self.capacity_kw(name, "direct")
             for name, duty in self.duties.items()
-            if self.in_direct(name) or (duty.mode == "direct" and self.memories[name].phase in PREPARING)
+            if self.expected(name) or (duty.mode == "direct" and self.memories[name].phase in PREPARING)
         )
         if balance.load_kw is None:
             return

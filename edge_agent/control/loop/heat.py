@@ -38,7 +38,7 @@ def heat_of(case: Case, wants: Mapping[str, Want], *, tank: bool) -> Heat | None
     load_kw = case.loop.load_kw
     if load_kw is None:
         return None
-    serving = [name for name in case.units if case.in_direct(name) and wants[name].mode == "direct"]
+    serving = [name for name in case.units if case.expected(name) and wants[name].mode == "direct"]
     rated_kw = {name: case.capacity_kw(name, "direct") for name in serving}
     most_kw = sum(wants[name].limit_ratio.get("direct", 1.0) * rated_kw[name] for name in serving)
     least_kw = min(most_kw, LOAD_RATIO_MIN * sum(rated_kw.values()))

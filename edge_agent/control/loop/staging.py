@@ -44,7 +44,7 @@ def meet_lack(case: Case, *, discharging: bool) -> None:
         tank_works = balance.tank_kw > 0.0 and (case.before.discharge_ratio or 0.0) < USED_RATIO
         urgent = lack_s >= SHORT_S and (imminent or (near_min and cold))
         patient = lack_s >= case.site.control.stage_up_s and (wrong_way or not tank_works)
-        starting = any(case.in_direct(name) and not case.settled(name) for name in case.units)
+        starting = any(case.expected(name) and not case.settled(name) for name in case.units)
         if urgent or (patient and not starting):
             name = _one_more(case, urgent=urgent)
             if name is not None:
@@ -124,7 +124,7 @@ def meet_surplus(case: Case) -> None:
     In a valley it charges the tank instead: it stays on at the cheapest hour and need not start again.
     """
     supply_degc = case.loop.supply_degc
-    direct = [name for name in case.units if case.in_direct(name)]
+    direct = [name for name in case.units if case.expected(name)]
     low = [case.view.units[name].load_ratio for name in direct]
     too_warm = (
         supply_degc is not None

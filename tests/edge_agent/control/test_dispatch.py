@@ -342,6 +342,25 @@ PHASES = st.sampled_from([Phase.OFF, Phase.LEAD, Phase.STARTING, Phase.RUNNING, 
 TEMPERATURE = st.none() | st.floats(20.0, 60.0)
 
 
+@pytest.mark.parametrize(("starts_s", "power_kw", "helped"), [(299, 0.5, False), (301, 0.5, True), (301, 100.0, False)])
+def test_a_unit_that_keeps_starting_is_not_counted_on_for_ever(
+    kit: SimpleNamespace, starts_s: float, power_kw: float, *, helped: bool
+) -> None:
+    since_utc = kit.now_utc - timedelta(seconds=starts_s)
+    memory = kit.memory(kit.rested(phase=Phase.STARTING, mode="direct", since_utc=since_utc, off_since_utc=None))
+    step = ({"hp1": ("direct", 500.0)}, 0.0, 0.0)
+    result = kit.decide(
+        memory,
+        plan=kit.plan(kit.now_utc - timedelta(minutes=5), step, step),
+        hp1=replace(kit.unit_running, state=UnitState.STARTING, electric_kw=power_kw, load_ratio=0.0),
+        supply_degc=42.0,
+        layers_degc=(40.0,) * 4,
+        loop=LoopMemory(lack_since_utc=kit.now_utc - timedelta(hours=1)),
+    )
+    assert result.wants["hp2"].on is helped
+    assert result.wants["hp1"].on, "it may still come"
+
+
 @settings(
     max_examples=settings().max_examples // 2,
     deadline=None,

@@ -21,10 +21,10 @@ from edge_agent.control.memory import (
 )
 from edge_agent.control.permissives import start_obstacles
 from edge_agent.control.protection import danger_of
-from edge_agent.control.pump_care import care_alarms, turned
+from edge_agent.control.pump_care import care_alarms, frost_alarms, turned
 from edge_agent.control.sequence import step
 from edge_agent.control.station import pump_commands
-from edge_agent.control.view import UnitView, build_view
+from edge_agent.control.view import UnitState, UnitView, build_view
 from edge_agent.control.want import Step, Want
 from edge_agent.image import ProcessImage
 from edge_agent.settings.model import SiteFile
@@ -136,6 +136,37 @@ def test_exposed_pumps_circulate_in_frost_and_only_they(kit: SimpleNamespace) ->
     busy = kit.memory(kit.rested(phase=Phase.PATH))
     assert turns(kit, site, stood_s=3600.0, memory=busy, outdoor_degc=-5.0) == {"ps_hp2"}
     assert turns(kit, site, stood_s=3600.0, outdoor_degc=-5.0, hp1=UnitView()) == {"ps_hp2"}, "a silent unit is left"
+
+
+@pytest.mark.parametrize("phase", [Phase.OFF, Phase.TRIPPED, Phase.LOCAL])
+def test_pipes_of_a_unit_that_waits_for_a_person_do_not_freeze(kit: SimpleNamespace, phase: Phase) -> None:
+    state = UnitState.TRIPPED if phase is Phase.TRIPPED else UnitState.OFF
+    hp1 = replace(kit.unit_off, state=state, remote=phase is not Phase.LOCAL)
+    memory = kit.memory(kit.rested(phase=phase))
+    exposed_on = turns(kit, exposed(kit), stood_s=7200.0, memory=memory, outdoor_degc=-12.0, hp1=hp1)
+    assert "ps_hp1" in exposed_on
+    near_freezing = turns(kit, exposed(kit), stood_s=60.0, memory=memory, supply_degc=4.0, hp1=hp1)
+    assert "pu_hp1" in near_freezing
+    # Turning against seizing can wait until nobody works on it.
+    week_s = exposed(kit).control.pump_kick_every_s
+    kicked = turns(kit, exposed(kit), stood_s=week_s, memory=memory, outdoor_degc=20.0, hp1=hp1)
+    assert ("ps_hp1" in kicked) is (phase is not Phase.LOCAL)
+
+
+def test_a_pump_whose_owner_forbids_it_is_not_turned_and_frost_is_told(kit: SimpleNamespace) -> None:
+    site = exposed(kit)
+    data = site.model_dump(mode="json")
+    data["units"]["hp1"]["pump_owner"] = "unit"
+    theirs = SiteFile.model_validate(data)
+    assert turns(kit, theirs, stood_s=7200.0, outdoor_degc=-12.0) == {"ps_hp2"}
+    stood = {name: PumpMemory(off_since_utc=kit.now_utc - timedelta(hours=2)) for name in ("ps_hp1", "pu_hp1")}
+    memory = replace(kit.memory(), pumps=stood)
+    cold = kit.view(outdoor_degc=-12.0)
+    assert [(alarm.code, alarm.device) for alarm in frost_alarms(memory, view=cold, site=site)] == [
+        ("frost_not_circulated", "ps_hp1")
+    ]
+    assert frost_alarms(memory, view=kit.view(outdoor_degc=8.0), site=site) == []
+    assert frost_alarms(memory, view=kit.view(outdoor_degc=-12.0, pumps={"ps_hp1": True}), site=site) == []
 
 
 def test_a_loop_near_freezing_keeps_its_pumps_moving_and_says_so(kit: SimpleNamespace) -> None:

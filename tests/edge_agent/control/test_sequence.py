@@ -173,6 +173,22 @@ class TestFailedStart:
         (command,) = taken.commands
         assert (command.kind, command.value, command.because) == (Kind.RUN_REQUEST, 0.0, Because.PROTECTION)
 
+    def test_a_unit_that_starts_for_ever_is_a_failed_start(self, kit: SimpleNamespace) -> None:
+        memory = kit.rested(phase=Phase.STARTING, mode="direct", since_utc=later(kit.now_utc, -601), off_since_utc=None)
+        starting = replace(kit.unit_running, state=UnitState.STARTING, electric_kw=0.5, load_ratio=0.0)
+        taken = take(kit, memory, hp1=starting, pumps=PUMPS_ON)
+        assert (taken.memory.phase, taken.memory.fault) == (Phase.STOPPING, "unit_keeps_starting")
+        assert (taken.memory.failures, [alarm.code for alarm in taken.alarms]) == (1, ["unit_start_failed"])
+        (command,) = taken.commands
+        assert (command.kind, command.value, command.because) == (Kind.RUN_REQUEST, 0.0, Because.PROTECTION)
+        in_time = replace(memory, since_utc=later(kit.now_utc, -599))
+        assert take(kit, in_time, hp1=starting, pumps=PUMPS_ON).memory.phase is Phase.STARTING
+        # One that draws the power of a compressor gives heat: a person is told, and it goes on.
+        runs = replace(starting, electric_kw=100.0)
+        unconfirmed = take(kit, memory, hp1=runs, pumps=PUMPS_ON)
+        assert unconfirmed.memory.phase is Phase.STARTING
+        assert [alarm.code for alarm in unconfirmed.alarms] == ["unit_start_unconfirmed"]
+
     def test_is_locked_out_after_its_retries(self, kit: SimpleNamespace) -> None:
         memory = kit.rested(phase=Phase.SOURCE_PUMP, mode="direct", since_utc=later(kit.now_utc, -151), failures=2)
         taken = take(kit, memory)

@@ -1,0 +1,289 @@
+"""Which sensor of a loop's water to believe: header, heat meter and running units see the same water. Pure.
+
+What is done with the temperature is not here: regulation takes `LoopView.supply_degc`, protection `hot_degc`.
+
+Source: plant-operation notes, section 10 (sensor frozen, swapped: quality, fallback sensor, alarm).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from edge_agent.control.command import Alarm
+from edge_agent.control.memory import Still, WaterMemory
+from edge_agent.control.regulate import unit_flow_kg_per_s
+from edge_agent.control.station import CLOSED_RATIO
+from edge_agent.control.view import LoopView, PlantView, UnitState
+from edge_agent.settings.model import SiteFile
+
+SUPPLY, RETURN = "supply", "return"
+
+
+@dataclass(frozen=True, slots=True)
+class Waters:
+    """What has been found.
+
+    Attributes:
+        view: the plant with the believed temperatures.
+        memory: of the sensors, by loop.
+        alarms: sensors that are not believed.
+    """
+
+    view: PlantView
+    memory: Mapping[str, WaterMemory]
+    alarms: tuple[Alarm, ...] = ()
+
+
+def believe(memory: Mapping[str, WaterMemory], *, view: PlantView, site: SiteFile) -> Waters:
+    """Weighs the sensors of all heat loops against each other.
+
+    Args:
+        memory: of the cycle before.
+        view: the plant as read.
+        site: tolerance and times.
+    """
+    loops, kept, alarms = dict(view.loops), dict(memory), list[Alarm]()
+    for name, loop in view.loops.items():
+        if site.loops[name].medium != "heat" or (*loop.supplies_degc, *loop.returns_degc) == (None,) * 4:
+            continue
+        weighed = _Loop(name, memory.get(name, WaterMemory()), view=view, site=site)
+        loops[name], kept[name] = weighed.result(), weighed.remembered()
+        alarms += weighed.alarms
+    return Waters(replace(view, loops=loops), kept, tuple(alarms))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sensor:
+    """One sensor that shows something: its point, and its pair (0: header, 1: meter)."""
+
+    point: str
+    pair: int
+    degc: float
+
+
+class _Loop:
+    """One loop in this cycle."""
+
+    def __init__(self, name: str, memory: WaterMemory, *, view: PlantView, site: SiteFile) -> None:
+        self.alarms: list[Alarm] = []
+        self._memory = memory
+        self._view = view
+        self._site = site
+        self._control = site.control
+        self._now_utc = view.instant_utc
+        self._loop: LoopView = view.loops[name]
+        config = site.loops[name]
+        self._points = {
+            SUPPLY: (config.supply_point, f"{config.meter}.supply_temperature"),
+            RETURN: (config.return_point, f"{config.meter}.return_temperature"),
+        }
+        self._degc = {SUPPLY: self._loop.supplies_degc, RETURN: self._loop.returns_degc}
+        self._storages = [storage for storage in site.storages.values() if storage.loop == name]
+        self._names = [unit for unit, entry in site.units.items() if entry.loop == name and self._serves(unit)]
+        self._units_degc = {SUPPLY: self._units_supply_degc(), RETURN: self._mean("user_return_degc")}
+        self._odd: dict[str, bool] = {}
+        self._still = {point: still for water in self._points for point, still in self._stills(water)}
+
+    # --------------------------------------------------------------------------------------------------------- units
+
+    def _serves(self, name: str) -> bool:
+        seen = self._view.units[name]
+        direct = (seen.mode_actual or seen.mode_request) == "direct"
+        return seen.state is UnitState.RUNNING and direct and seen.user_flow is not False
+
+    def _mean(self, role: str) -> float | None:
+        """What the running units show, weighted by their flow; None when one of them does not."""
+        flows = {name: unit_flow_kg_per_s(self._site.units[name].heat_kw_rated) for name in self._names}
+        seen: dict[str, float | None] = {name: getattr(self._view.units[name], role) for name in self._names}
+        known = {name: degc for name, degc in seen.items() if degc is not None}
+        if not known or len(known) < len(seen):
+            return None
+        return sum(flows[name] * degc for name, degc in known.items()) / sum(flows.values())
+
+    def _tank_gives(self) -> bool:
+        """Whether water of a tank may come in as well: its valve is not seen to be closed."""
+        ratios = [self._view.valves[storage.discharge_valve].position_ratio for storage in self._storages]
+        return any(ratio is None or ratio > CLOSED_RATIO for ratio in ratios)
+
+    def _units_supply_degc(self) -> float | None:
+        return None if self._tank_gives() else self._mean("user_supply_degc")
+
+    def _warmest_degc(self) -> float | None:
+        """The warmest water that comes into the loop; None: not known, or nothing comes."""
+        found = [self._view.units[name].user_supply_degc for name in self._names]
+        if self._tank_gives():
+            found += [
+                self._view.storages[name].top_degc
+                for name, entry in self._site.storages.items()
+                if entry in self._storages
+            ]
+        return max(degc for degc in found if degc is not None) if found and None not in found else None
+
+    # ------------------------------------------------------------------------------------------------- what is odd
+
+    def _lasts(self, key: str, *, odd: bool) -> bool:
+        """Whether something odd has been seen for long enough; notes it."""
+        self._odd[key] = odd
+        since_utc = self._memory.odd_utc.get(key)
+        if not odd or since_utc is None:
+            return odd and self._control.doubt_s <= 0.0
+        return (self._now_utc - since_utc).total_seconds() >= self._control.doubt_s
+
+    def _stills(self, water: str) -> list[tuple[str, Still]]:
+        """The sensors of one water, each with how long it has not moved, and how far its neighbour has meanwhile."""
+        degc, found = self._degc[water], []
+        flows = (self._loop.flow_kg_per_s or 0.0) > 0.0
+        for pair, point in enumerate(self._points[water]):
+            own = degc[pair]
+            if own is None:
+                continue
+            known = self._memory.still.get(point)
+            if known is None or known.degc != own or not flows:
+                known = Still(own, self._now_utc)
+            other = degc[1 - pair] if degc[1 - pair] is not None else self._units_degc[water]
+            if other is not None:
+                lowest = other if known.lowest_degc is None else min(known.lowest_degc, other)
+                highest = other if known.highest_degc is None else max(known.highest_degc, other)
+                known = replace(known, lowest_degc=lowest, highest_degc=highest)
+            found.append((point, known))
+        return found
+
+    def _frozen(self, sensor: _Sensor) -> bool:
+        still = self._still[sensor.point]
+        if still.lowest_degc is None or still.highest_degc is None:
+            return False
+        long = (self._now_utc - still.since_utc).total_seconds() >= self._control.sensor_frozen_s
+        return long and still.highest_degc - still.lowest_degc >= self._control.doubt_k
+
+    def _swapped(self, pair: int) -> bool:
+        """Whether a pair shows its supply below its return while the other one, or the units, show that heat flows."""
+        supply, back = self._degc[SUPPLY][pair], self._degc[RETURN][pair]
+        others = (
+            (self._degc[SUPPLY][1 - pair], self._degc[RETURN][1 - pair]),
+            (self._units_degc[SUPPLY], self._units_degc[RETURN]),
+        )
+        known = [(warm, cold) for warm, cold in others if warm is not None and cold is not None]
+        odd = False
+        if known and supply is not None and back is not None and supply < back - self._control.doubt_k:
+            warm, cold = known[0]
+            # Each shows what the other one should: a supply that only reads low leaves its return where it is.
+            odd = warm > cold and abs(supply - cold) < abs(supply - warm) and abs(back - warm) < abs(back - cold)
+        lasts = self._lasts(f"swapped {pair}", odd=odd)
+        if lasts and supply is not None and back is not None:
+            point, other = self._points[SUPPLY][pair], self._points[RETURN][pair]
+            values: dict[str, float | str] = {
+                "point": point,
+                "degc": round(supply, 1),
+                "other": other,
+                "other_degc": round(back, 1),
+            }
+            self._alarm("sensors_swapped", point, values)
+        return lasts
+
+    # ------------------------------------------------------------------------------------------------------ weighing
+
+    def result(self) -> LoopView:
+        """The loop with the temperatures that are believed."""
+        swapped = {pair for pair in (0, 1) if self._swapped(pair)}
+        return_degc, _ = self._weigh(RETURN, swapped, floor_degc=None)
+        cold = return_degc if (self._loop.load_kw or 0.0) > 0.0 else None
+        supply_degc, hot_degc = self._weigh(SUPPLY, swapped, floor_degc=cold)
+        load_kw = self._loop.load_kw
+        if 1 in swapped and load_kw is not None and load_kw < 0.0:
+            load_kw = None  # the meter reckons with its sensors swapped
+        return replace(self._loop, supply_degc=supply_degc, return_degc=return_degc, hot_degc=hot_degc, load_kw=load_kw)
+
+    def remembered(self) -> WaterMemory:
+        """For the next cycle."""
+        odd_utc = {key: self._memory.odd_utc.get(key, self._now_utc) for key, odd in self._odd.items() if odd}
+        return WaterMemory(odd_utc, self._still)
+
+    def _weigh(self, water: str, swapped: set[int], *, floor_degc: float | None) -> tuple[float | None, float | None]:
+        """The believed temperature of one water, and the one that protection against heat goes by."""
+        shown = [
+            _Sensor(point, pair, degc)
+            for pair, point in enumerate(self._points[water])
+            if (degc := self._degc[water][pair]) is not None
+        ]
+        units_degc = self._units_degc[water]
+        sensors = [sensor for sensor in shown if sensor.pair not in swapped and not self._frozen(sensor)]
+        if not sensors and (units_degc is None or not swapped):
+            sensors = shown  # better than none
+        else:
+            self._tell_frozen([sensor for sensor in shown if sensor.pair not in swapped and sensor not in sensors])
+        if not sensors:
+            return (units_degc, units_degc) if shown else (None, None)
+        voices = sorted([*(sensor.degc for sensor in sensors), *([] if units_degc is None else [units_degc])])
+        middle_degc = voices[(len(voices) - 1) // 2]
+        if not self._lasts(water, odd=self._differ(water, sensors)):
+            # A sudden difference has no winner yet: nothing is stopped for one sensor alone.
+            return sensors[0].degc, middle_degc
+        believed_degc = self._settle(water, sensors, voices, floor_degc)
+        return believed_degc, believed_degc
+
+    def _differ(self, water: str, sensors: Sequence[_Sensor]) -> bool:
+        """Whether they do not all tell the truth; half the difference keeps a finding, so that it does not flutter."""
+        limit_k = self._control.doubt_k * (0.5 if water in self._memory.odd_utc else 1.0)
+        if len(sensors) > 1:
+            return abs(sensors[0].degc - sensors[1].degc) > limit_k
+        # Water may lose heat to what it is mixed with on its way; it is never warmer than all that comes in.
+        units_degc = self._units_degc[SUPPLY] if water == SUPPLY else None
+        return units_degc is not None and sensors[0].degc > units_degc + limit_k
+
+    def _settle(
+        self, water: str, sensors: Sequence[_Sensor], voices: Sequence[float], floor_degc: float | None
+    ) -> float:
+        """Whom to believe when they differ: what can be at all, then the majority, then the lower or middle one."""
+        tolerance_k, units_degc = self._control.doubt_k, self._units_degc[water]
+        middle_degc = voices[(len(voices) - 1) // 2]
+        if len(sensors) == 1:
+            self._differs(sensors[0], middle_degc, ", ".join(self._names))
+            return middle_degc
+        warmest_degc = self._warmest_degc() if water == SUPPLY else None
+        possible = [
+            sensor
+            for sensor in sensors
+            if (floor_degc is None or sensor.degc >= floor_degc - tolerance_k)
+            and (warmest_degc is None or sensor.degc <= warmest_degc + tolerance_k)
+        ]
+        if units_degc is not None and len(possible) != 1:
+            possible = [sensor for sensor in sensors if abs(sensor.degc - units_degc) <= tolerance_k]
+        if len(possible) == 1:
+            believed = possible[0]
+            for sensor in sensors:
+                if sensor is not believed:
+                    self._differs(sensor, believed.degc, believed.point)
+            return believed.degc
+        first, second = sensors
+        values: dict[str, float | str] = {
+            "point": first.point,
+            "degc": round(first.degc, 1),
+            "other": second.point,
+            "other_degc": round(second.degc, 1),
+            "used_degc": round(middle_degc, 1),
+        }
+        self._alarm("sensors_disagree", first.point, values)
+        return middle_degc
+
+    # -------------------------------------------------------------------------------------------------------- alarms
+
+    def _tell_frozen(self, sensors: Sequence[_Sensor]) -> None:
+        for sensor in sensors:
+            stood_s = (self._now_utc - self._still[sensor.point].since_utc).total_seconds()
+            values: dict[str, float | str] = {
+                "point": sensor.point,
+                "degc": round(sensor.degc, 1),
+                "minutes": round(stood_s / 60.0),
+            }
+            self._alarm("sensor_frozen", sensor.point, values)
+
+    def _differs(self, sensor: _Sensor, other_degc: float, other: str) -> None:
+        values: dict[str, float | str] = {
+            "point": sensor.point,
+            "degc": round(sensor.degc, 1),
+            "other": other,
+            "other_degc": round(other_degc, 1),
+        }
+        self._alarm("sensor_differs", sensor.point, values)
+
+    def _alarm(self, code: str, point: str, values: Mapping[str, float | str]) -> None:
+        self.alarms.append(Alarm(code, point, self._now_utc, dict(values)))

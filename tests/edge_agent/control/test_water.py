@@ -1,0 +1,171 @@
+"""Header, heat meter and units see the same water: one broken sensor neither stops units nor bars their start."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.control.memory import WaterMemory, read_memory, write_memory
+from edge_agent.control.permissives import start_obstacles
+from edge_agent.control.protection import danger_of
+from edge_agent.control.view import LoopView, PlantView, UnitView
+from edge_agent.control.water import Waters, believe
+from edge_agent.texts.catalogue import text
+
+Two = tuple[float | None, float | None]
+HEADER, METER = "io1.supply_temperature", "hm_user.supply_temperature"
+
+
+def plant(
+    kit: SimpleNamespace,
+    supplies: Two,
+    returns: Two = (37.0, 37.0),
+    *,
+    after_s: float = 0.0,
+    load_kw: float | None = 500.0,
+    **view: object,
+) -> PlantView:
+    """The plant with what header and meter show."""
+    seen: PlantView = kit.view(now_utc=kit.now_utc + timedelta(seconds=after_s), **view)
+    supply, back = (next((degc for degc in pair if degc is not None), None) for pair in (supplies, returns))
+    loop = LoopView(supply, back, load_kw, 30.0, supplies_degc=supplies, returns_degc=returns)
+    return replace(seen, loops={"heating": loop})
+
+
+def weigh(kit: SimpleNamespace, supplies: Two, returns: Two = (37.0, 37.0), **view: object) -> Waters:
+    """What is found when this has been seen for long."""
+    waters: Mapping[str, WaterMemory] = {}
+    found = None
+    for after_s in (0.0, 300.0, 600.0):
+        found = believe(waters, view=plant(kit, supplies, returns, after_s=after_s, **view), site=kit.site())
+        waters = found.memory
+    assert found is not None
+    return found
+
+
+def unit(kit: SimpleNamespace, supply_degc: float = 42.0, return_degc: float = 37.0) -> UnitView:
+    return replace(kit.unit_running, user_supply_degc=supply_degc, user_return_degc=return_degc)
+
+
+def test_one_hot_header_stops_nothing_and_bars_no_start_not_even_for_a_moment(kit: SimpleNamespace) -> None:
+    site, memory = kit.site(), kit.running()
+    for found in (
+        believe({}, view=plant(kit, (56.0, 42.0), hp1=unit(kit)), site=site),
+        weigh(kit, (56.0, 42.0), hp1=unit(kit)),
+        weigh(kit, (56.0, 42.0)),  # no unit to ask: both must say so
+        weigh(kit, (56.0, None), hp1=unit(kit)),  # the meter is silent
+    ):
+        assert danger_of("hp1", memory, view=found.view, site=site).stop == ""
+        assert not danger_of("hp1", memory, view=found.view, site=site).unload
+        assert start_obstacles("hp2", kit.rested(), mode="direct", view=found.view, site=site) == ()
+
+
+@pytest.mark.parametrize(
+    ("supplies", "units_degc"),
+    [((56.0, 56.3), 42.0), ((56.0, 42.0), 56.2), ((42.0, 56.0), 56.2), ((56.0, None), None), ((None, 56.0), None)],
+)
+def test_what_two_show_or_the_only_one_still_protects(
+    kit: SimpleNamespace, supplies: Two, units_degc: float | None
+) -> None:
+    hp1 = kit.unit_running if units_degc is None else unit(kit, units_degc)
+    site = kit.site()
+    for found in (believe({}, view=plant(kit, supplies, hp1=hp1), site=site), weigh(kit, supplies, hp1=hp1)):
+        assert danger_of("hp1", kit.running(), view=found.view, site=site).stop == "supply_hot"
+        assert "supply_hot" in start_obstacles("hp2", kit.rested(), mode="direct", view=found.view, site=site)
+
+
+@pytest.mark.parametrize(
+    ("supplies", "used_degc", "bad"),
+    [((56.0, 42.0), 42.0, HEADER), ((30.0, 42.5), 42.5, HEADER), ((42.0, 56.0), 42.0, METER), ((42.0, 43.9), 42.0, "")],
+)
+def test_heat_goes_by_the_majority_and_the_alarm_names_the_point(
+    kit: SimpleNamespace, supplies: Two, used_degc: float, bad: str
+) -> None:
+    found = weigh(kit, supplies, hp1=unit(kit))
+    assert found.view.loops["heating"].supply_degc == used_degc
+    assert [(alarm.code, alarm.device) for alarm in found.alarms] == ([("sensor_differs", bad)] if bad else [])
+    for alarm in found.alarms:
+        words = text(alarm.code, **alarm.values)
+        assert bad in words.zh
+        assert bad in words.en
+
+
+def test_a_difference_must_last_and_its_end_must_be_clear(kit: SimpleNamespace) -> None:
+    first = believe({}, view=plant(kit, (50.0, 44.0)), site=kit.site())
+    assert first.view.loops["heating"].supply_degc == 50.0
+    assert first.alarms == ()
+    lasting = weigh(kit, (50.0, 44.0), hp1=unit(kit, 44.0))
+    half = believe(lasting.memory, view=plant(kit, (45.5, 44.0), after_s=630.0, hp1=unit(kit, 44.0)), site=kit.site())
+    assert half.view.loops["heating"].supply_degc == 44.0, "not yet close enough again"
+    again = believe(half.memory, view=plant(kit, (44.9, 44.0), after_s=660.0), site=kit.site())
+    assert (again.view.loops["heating"].supply_degc, again.alarms) == (44.9, ())
+
+
+def test_without_a_unit_the_tank_and_the_return_tell_what_cannot_be(kit: SimpleNamespace) -> None:
+    given_by_tank = {"discharge_ratio": 0.5, "layers_degc": (45.0, 45.0, 43.0, 42.0)}
+    warm = weigh(kit, (56.0, 43.0), **given_by_tank)
+    assert (warm.view.loops["heating"].supply_degc, warm.alarms[0].device) == (43.0, HEADER)
+    cold = weigh(kit, (30.0, 43.0), **given_by_tank)
+    assert (cold.view.loops["heating"].supply_degc, cold.alarms[0].device) == (43.0, HEADER)
+    unknown = weigh(kit, (46.0, 43.0), load_kw=None)
+    assert unknown.view.loops["heating"].supply_degc == 43.0
+    assert [alarm.code for alarm in unknown.alarms] == ["sensors_disagree"]
+
+
+def test_swapped_sensors_are_found_while_heat_flows(kit: SimpleNamespace) -> None:
+    found = weigh(kit, (37.0, 42.0), (42.0, 37.0))
+    loop = found.view.loops["heating"]
+    assert (loop.supply_degc, loop.return_degc) == (42.0, 37.0)
+    assert [(alarm.code, alarm.device) for alarm in found.alarms] == [("sensors_swapped", HEADER)]
+    alone = weigh(kit, (37.0, None), (42.0, None), hp1=unit(kit))
+    assert (alone.view.loops["heating"].supply_degc, alone.alarms[0].code) == (42.0, "sensors_swapped")
+    meter = weigh(kit, (42.0, 37.0), (37.0, 42.0), load_kw=-500.0)
+    assert (meter.view.loops["heating"].supply_degc, meter.alarms[0].device) == (42.0, METER)
+
+
+def freeze(kit: SimpleNamespace, *, header_step_k: float = 0.0, meter_step_k: float = 0.2) -> Waters:
+    """Sixteen minutes in which the meter falls, and the header does or does not."""
+    waters: Mapping[str, WaterMemory] = {}
+    found = None
+    for cycle in range(17):
+        supplies = 44.0 - header_step_k * cycle, 45.6 - meter_step_k * cycle
+        view = plant(kit, supplies, after_s=60.0 * cycle)
+        found = believe(waters, view=view, site=kit.site())
+        waters = found.memory
+    assert found is not None
+    return found
+
+
+def test_a_frozen_sensor_is_found_before_it_differs_by_much(kit: SimpleNamespace) -> None:
+    frozen = freeze(kit)
+    assert [(alarm.code, alarm.device) for alarm in frozen.alarms] == [("sensor_frozen", HEADER)]
+    assert frozen.view.loops["heating"].supply_degc == pytest.approx(42.4)
+    assert freeze(kit, header_step_k=0.1).alarms == ()
+    assert freeze(kit, meter_step_k=0.05).alarms == (), "still water moves no sensor"
+
+
+def test_nothing_that_is_known_is_lost_by_weighing_it(kit: SimpleNamespace) -> None:
+    degc = st.none() | st.floats(-20.0, 90.0)
+
+    @given(st.tuples(degc, degc), st.tuples(degc, degc), degc, st.sampled_from([0.0, 0.5, None]))
+    def check(supplies: Two, returns: Two, units_degc: float | None, valve: float | None) -> None:
+        hp1 = replace(kit.unit_running, user_supply_degc=units_degc, user_return_degc=35.0)
+        found = weigh(kit, supplies, returns, hp1=hp1, discharge_ratio=valve)
+        loop = found.view.loops["heating"]
+        shown = [value for value in supplies if value is not None]
+        assert (loop.supply_degc is None) is (not shown)
+        if loop.supply_degc is not None:
+            voices = [*shown, *([] if units_degc is None else [units_degc])]
+            assert min(voices) <= loop.supply_degc <= max(voices)
+            limit_degc = 53.0
+            if min(voices) > limit_degc:
+                assert loop.protection_degc is not None
+                assert loop.protection_degc > limit_degc, "when all are too hot, so is the loop"
+        kept = replace(kit.memory(), waters=found.memory)
+        assert read_memory(write_memory(kept)) == kept
+
+    check()
