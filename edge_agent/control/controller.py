@@ -129,8 +129,9 @@ class Controller:
         self._holding = False
         self._alarms: dict[tuple[str, str], Alarm] = {}
         self._view: PlantView | None = None
-        # A loop of cold water is read and reported, and not yet commanded.
-        self._loops = tuple(name for name, loop in site.loops.items() if loop.medium == "heat")
+        # A loop of cold water is read and reported, and not yet commanded; one without unit and tank never is.
+        served = {unit.loop for unit in site.units.values()} | {storage.loop for storage in site.storages.values()}
+        self._loops = tuple(name for name, loop in site.loops.items() if loop.medium == "heat" and name in served)
 
     # --------------------------------------------------------------------------------------------------------- cycle
 
