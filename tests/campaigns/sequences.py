@@ -1,10 +1,11 @@
 """`make sequences`: one start and one stop of each kind of unit at 1x over real wires; a table of times, one JSON line.
 
 The plant is `actuation-bench`: a unit that takes a capacity limit, one with three stages, one with a set-point only,
-one on contacts. The agent is a process of its own. It is so cold, and the tank so empty, that it needs all four and
-starts them by itself; an operator's order (`override stop`) then stops them. Its minimum times and proofs are shortened
-by configuration (SHORT, SHORT_UNIT, SHORT_STAGES), and so are the limits by which the plant's checker judges; nothing
-else differs from the shipped configuration.
+one on contacts. The agent is a process of its own. The tank is empty, and it is so cold that the agent starts three
+units by itself; the one on contacts is started to charge by an operator's order (`override charge hp4`), and a second
+order (`override stop`) stops all. Minimum times and proofs are shortened by configuration (SHORT, SHORT_UNIT,
+SHORT_STAGES), and so are the limits by which the plant's checker judges; nothing else differs from the shipped
+configuration.
 
 Each step's time is taken from the wires: when a command reached its device, when a reading was served
 (`hil_sim/sequence_times.py`). The audit must hold an end, and a good one, for every command. Exit status 1 when a step
@@ -40,10 +41,12 @@ from hil_sim.supervisor import Supervisor
 
 PLANT = "actuation-bench"
 STARTS = datetime(2027, 1, 13, 13, 30)  # noqa: DTZ001 - wall-clock time at the site
-COLDER_K = -14.0
-"""So much colder than that day: the load needs all four units."""
+COLDER_K = -4.0
+"""So much colder than that day: the load needs the three units that do not charge."""
 TANK_DEGC = 41.0
 """An empty tank: nothing but units can carry the load."""
+CHARGES = "hp4"
+"""Charges by an operator's order, so that a way is opened by its valve before a start."""
 SHORT = {
     "cycle_s": 2, "pump_proof_s": 20, "flow_proof_s": 20, "pump_lead_s": 20, "unit_start_s": 120, "ramp_watch_s": 60,
     "unit_stop_s": 120, "pump_overrun_s": 30, "stagger_s": 30, "stage_up_s": 60, "heartbeat_s": 20, "stale_s": 60,
@@ -153,6 +156,7 @@ class _Run:
                     self._listen()
                     self.agent = Supervisor(config=config, log_path=self.folder / "agent.log", wall_s=elapsed_s)
                     agent = tasks.create_task(self.agent.run(), name="agent")
+                    await self._order("charge", config, CHARGES)
                     await self._until(self._all_run, "all units to run, all stages let in")
                     await self._order("stop", config)
                     await self._until(self._all_rest, "all units and pumps to stand")
@@ -246,9 +250,21 @@ class _Run:
 
     # ------------------------------------------------------------------------------------------------------ the agent
 
-    async def _order(self, kind: str, config: Path) -> None:
+    async def _order(self, kind: str, config: Path, unit: str | None = None) -> None:
         """Gives an order as an operator does; again until the service takes it."""
-        order = ("override", kind, "--until", "2h", "--by", "sequences", "--reason", "timings", "--config", str(config))
+        order = (
+            "override",
+            kind,
+            *(() if unit is None else (unit,)),
+            "--until",
+            "2h",
+            "--by",
+            "sequences",
+            "--reason",
+            "timings",
+            "--config",
+            str(config),
+        )
         end_s, said = elapsed_s() + 120.0, ""
         while elapsed_s() < end_s:
             process = await asyncio.create_subprocess_exec(
