@@ -19,10 +19,10 @@ from edge_agent.plan_case import DemandNow, LiveState, UnitNow
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.market_file import MarketFeed
 from edge_agent.settings.model import Loop
-from edge_agent.settings.weather_file import WeatherFeed
 from edge_agent.store.store import Store
 from edge_agent.tariff_facts import facts_of, wanted
 from edge_agent.texts.catalogue import text
+from edge_agent.weather_feed import WeatherFeed
 from scheduling.forecast.hourly import HourlyHistory, HourlyWeather, hours_needed
 from scheduling.forecast.load import DesignLoad, LoadForecast, forecast_load
 from scheduling.forecast.outdoor import PLACE_D, forecast_outdoor

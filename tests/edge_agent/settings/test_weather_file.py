@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge_agent.settings.weather_file import WeatherFault, WeatherFeed, read_weather, weather_finding
+from edge_agent.settings.weather_file import WeatherFault, read_weather, weather_finding
+from edge_agent.weather_feed import WeatherFeed
 
 ZONE = ZoneInfo("Asia/Shanghai")
 START_UTC = datetime(2026, 11, 30, 16, 0, tzinfo=UTC)
