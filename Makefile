@@ -69,9 +69,9 @@ fuzz: venv ## N (a million) hostile frames and profiles: a checked answer, a cau
 	@$(BIN)/python tests/campaigns/fuzz.py $(if $(N),--frames $(N)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: campaign kills
-campaign: venv ## every plant fault against the agent over real wires, N= seeds of each (2), SEED= the first; then a planted violation
+campaign: venv ## a planted violation, then every plant fault against the agent over real wires; N= seeds of each (1), SEED= the first, SPEED=
 	@$(BIN)/python tests/campaigns/control.py --planted $(if $(SEED),--seed $(SEED))
-	@$(BIN)/python tests/campaigns/control.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--only $(SCENARIO))
+	@$(BIN)/python tests/campaigns/control.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--only $(SCENARIO)) $(if $(SPEED),--speed $(SPEED))
 
 kills: venv ## the agent killed at N (50) moments of a winter day, and in each phase of its sequences; SEED=
 	@$(BIN)/python tests/campaigns/kills.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED))

@@ -18,7 +18,8 @@ Keys of a file `scenarios/NAME.yaml` (all required but the marked ones):
     wires: (optional) bus name: properties of the simulated wire that differ from the plant's own
     settings: (optional) bus name: keys of the agent's devices.yaml for this bus
     points: (optional) device name: points that differ from the profile, as in the agent's devices.yaml
-    expect: (optional) bounds on keys of the score, `{min: x}`, `{max: x}` or both; for a list its length counts
+    expect: (optional) bounds on keys of the score, `{min: x}`, `{max: x}` or both; for a list its length counts;
+        `a.b` is the figure b of the group a
     alarms: (optional) codes that the agent's status must show at some time; `a | b`: one of them
 
 Events besides the faults of the wires:
@@ -80,6 +81,7 @@ _REQUIRED = frozenset({"title", "plant", "starts", "seed", "period_s", "speed_ma
 _OPTIONAL = frozenset({"days", "seconds", "expect", "alarms", "start_mode", "wires", "settings", "points"})
 _MODES = ("monitor", "advise", "auto")
 _DAY_S = 86_400.0
+_NO_FIGURE = object()
 
 
 class ScenarioFault(Exception):
@@ -180,11 +182,11 @@ class Scenario:
         seen = score.get("alarms_seen")
         codes = {str(code).partition(" ")[0] for code in seen} if isinstance(seen, list) else set()
         return [
-            *(f"{key}: no such figure" for key in self.expect if key not in score),
+            *(f"{key}: no such figure" for key in self.expect if _figure(score, key) is _NO_FIGURE),
             *(
-                f"{key} = {score.get(key)} (expected {bound.minimum:g} .. {bound.maximum:g})"
+                f"{key} = {_figure(score, key)} (expected {bound.minimum:g} .. {bound.maximum:g})"
                 for key, bound in self.expect.items()
-                if bound.broken_by(score.get(key))
+                if _figure(score, key) is not _NO_FIGURE and bound.broken_by(_figure(score, key))
             ),
             *(f"no alarm {' | '.join(choice)}" for choice in self.alarms if codes.isdisjoint(choice)),
         ]
@@ -196,6 +198,15 @@ class Scenario:
         midnight = self.starts.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=day)
         wall = midnight + timedelta(hours=hour, minutes=minute, seconds=int(match[4] or 0))
         return wall.replace(tzinfo=zone).timestamp()
+
+
+def _figure(score: Mapping[str, object], key: str) -> object:
+    """A figure of the score; `a.b` is the figure b of the group a."""
+    group, dot, name = key.partition(".")
+    inner = score.get(group)
+    if dot and isinstance(inner, Mapping):
+        return inner.get(name, _NO_FIGURE)
+    return score.get(key, _NO_FIGURE)
 
 
 def names(folder: Path = SCENARIOS_FOLDER) -> tuple[str, ...]:

@@ -169,3 +169,11 @@ def test_faults_of_the_plant_and_alarms_are_read() -> None:
 def test_a_wrong_plant_fault_is_refused(change: dict[str, Any], words: str) -> None:
     with pytest.raises(ScenarioFault, match=words):
         parse(minimal() | change, name="x")
+
+
+def test_a_figure_of_a_group_is_bound() -> None:
+    scenario = parse(minimal() | {"expect": {"starts.hp1": {"max": 0}, "starts.hp9": {"max": 0}}}, name="x")
+    assert scenario.missed({"starts": {"hp1": 2, "hp2": 5}}) == [
+        "starts.hp9: no such figure",
+        "starts.hp1 = 2 (expected -inf .. 0)",
+    ]
