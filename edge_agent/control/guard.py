@@ -136,6 +136,10 @@ def _judge_start(case: _Case) -> Verdict:
     if unit.state is not UnitState.OFF:
         if unit.state is UnitState.STOPPING:
             return Refused("unit_stopping", {"unit": name})
+        if unit.run_request is not True:
+            # A state from before a power cut beside registers from after it: what "runs" without pumps does not run,
+            # and the request would start it.
+            return _pump_missing(case) or ALLOWED
         return ALLOWED  # it runs; the request only confirms it
     now_utc = view.instant_utc
     if memory.locked_out:
@@ -163,14 +167,23 @@ def _judge_start(case: _Case) -> Verdict:
     return _judge_flow(case, unit)
 
 
+def _pump_missing(case: _Case) -> Refused | None:
+    """A pump of the unit that is ours and does not prove that it runs."""
+    config = case.site.units[case.name]
+    if config.pump_owner == "agent":
+        for pump in (config.source_pump, config.user_pump):
+            if case.view.pumps[pump].running is not True:
+                return Refused("pump_not_proven", {"unit": case.name, "pump": pump})
+    return None
+
+
 def _judge_flow(case: _Case, unit: UnitView) -> Verdict:
     """The last conditions of a start: the water moves, and the way is that of the mode in the unit's register."""
     site, name = case.site, case.name
     config = site.units[name]
-    if config.pump_owner == "agent":
-        for pump in (config.source_pump, config.user_pump):
-            if case.view.pumps[pump].running is not True:
-                return Refused("pump_not_proven", {"unit": name, "pump": pump})
+    missing = _pump_missing(case)
+    if missing is not None:
+        return missing
     if config.pump_owner != "unit":
         for side, flow in (("source", unit.source_flow), ("user", unit.user_flow)):
             if flow is not True:

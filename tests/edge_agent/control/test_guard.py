@@ -105,6 +105,14 @@ class TestStart:
         cold = {**view, "source_degc": 4.9}
         assert code(verdict(kit, Kind.RUN_REQUEST, 1.0, memory=self.memory(kit), **cold)) == "source_too_cold"
 
+    def test_a_unit_said_to_run_without_pumps_and_request_is_not_confirmed(self, kit: SimpleNamespace) -> None:
+        """After a power cut an old state may stand beside new registers: "confirming" would start the unit."""
+        view = self.ready(kit, state=UnitState.RUNNING, run_request=False)
+        assert isinstance(verdict(kit, Kind.RUN_REQUEST, 1.0, memory=self.memory(kit), **view), Allowed)
+        for pumps in ({}, {"ps_hp1": True}, {"ps_hp1": True, "pu_hp1": False}):
+            result = verdict(kit, Kind.RUN_REQUEST, 1.0, memory=self.memory(kit), **{**view, "pumps": pumps})
+            assert code(result) == "pump_not_proven"
+
     def test_the_start_being_judged_is_not_counted(self, kit: SimpleNamespace) -> None:
         memory = self.memory(kit, starts_utc=(kit.now_utc - timedelta(minutes=50), kit.now_utc))
         assert isinstance(verdict(kit, Kind.RUN_REQUEST, 1.0, memory=memory, **self.ready(kit)), Allowed)
