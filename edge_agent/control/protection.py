@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from edge_agent.control.command import Alarm
 from edge_agent.control.memory import UnitMemory
-from edge_agent.control.permissives import STOPPED_RATIO, loop_too_hot, tank_too_hot
+from edge_agent.control.permissives import PATH_OPEN_RATIO, STOPPED_RATIO, loop_too_hot, tank_too_hot
 from edge_agent.control.view import PlantView, UnitState
 from edge_agent.settings.model import SiteFile
 
@@ -43,6 +43,7 @@ def danger_of(name: str, memory: UnitMemory, *, view: PlantView, site: SiteFile)
         _cold_source(name, view, site),
         _heat_without_use(name, memory, view, site),
         _no_ramp(name, memory, view, site),
+        _way_lost(name, memory, view, site),
     ]
     stops = sorted((danger for danger in found if danger.stop), key=lambda danger: not danger.at_once)
     return Danger(
@@ -86,6 +87,19 @@ def _heat_without_use(name: str, memory: UnitMemory, view: PlantView, site: Site
         return Danger()
     stop = supply_degc > site.loops[unit.loop].supply_degc_max + site.control.over_stop_k
     return Danger("supply_hot" if stop else "", unload=True)
+
+
+def _way_lost(name: str, memory: UnitMemory, view: PlantView, site: SiteFile) -> Danger:
+    """A unit that can only charge, before a valve that is seen not to be open: it has nowhere else to give its heat.
+
+    A unit that also serves the loop turns to it (`sequence.py`); a position that is not seen is not closed.
+    """
+    unit = site.units[name]
+    if memory.mode != "charge" or "direct" in unit.modes or unit.storage is None:
+        return Danger()
+    position_ratio = view.valves[site.storages[unit.storage].isolating_valve].position_ratio
+    lost = position_ratio is not None and position_ratio <= PATH_OPEN_RATIO
+    return Danger("path_closed", at_once=True) if lost else Danger()
 
 
 def _no_ramp(name: str, memory: UnitMemory, view: PlantView, site: SiteFile) -> Danger:

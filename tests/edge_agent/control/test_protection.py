@@ -240,3 +240,19 @@ def test_a_way_that_does_not_open_bars_the_mode_and_not_the_unit(kit: SimpleName
         found = start_obstacles("hp1", result.memory, mode=mode, view=kit.view(), site=kit.site())
         assert ("way_failed" in found) is barred
         assert "retry_later" not in found
+
+
+@pytest.mark.parametrize(
+    ("modes", "position_ratio", "stop"),
+    [(["charge"], 0.3, "path_closed"), (["charge"], 1.0, ""), (["charge"], None, ""), (["direct", "charge"], 0.3, "")],
+)
+def test_a_unit_that_can_only_charge_does_not_run_into_a_shut_way(
+    kit: SimpleNamespace, modes: list[str], position_ratio: float | None, stop: str
+) -> None:
+    data = kit.site().model_dump(mode="json")
+    data["units"]["hp1"]["modes"] = modes
+    site = SiteFile.model_validate(data)
+    memory = kit.running("charge", running_since_utc=kit.now_utc - timedelta(minutes=10))
+    view = kit.view(hp1=replace(kit.unit_running, mode_actual="charge"), charge_ratio=position_ratio)
+    danger = danger_of("hp1", memory, view=view, site=site)
+    assert (danger.stop, danger.at_once) == (stop, bool(stop))
