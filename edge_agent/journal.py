@@ -22,6 +22,9 @@ from edge_agent.wiring import DEVICE_KEY, MEMORY_KEY
 
 LOG = logging.getLogger(__name__)
 
+REFUSED_MAX = 5000
+"""So many entries of the audit are kept in memory while the disk refuses them: a day of commands."""
+
 
 class Journal:
     """Keeps memories and the audit chain.
@@ -35,6 +38,7 @@ class Journal:
         self._store = store
         self._clock = clock
         self._failing = False
+        self._refused: list[AuditEntry] = []
 
     @property
     def failing(self) -> bool:
@@ -53,8 +57,12 @@ class Journal:
 
     async def commands(self, outcomes: Sequence[Outcome], *, actor: str) -> None:
         """Chains stages of commands to all before them, all or none; a refusing disk does not stop control."""
+        # What the disk has refused is chained as soon as it takes entries again: a command keeps its end.
+        self._refused += [_entry(outcome, actor) for outcome in outcomes]
+        self._refused = self._refused[-REFUSED_MAX:]
         with self._disk_may_refuse():
-            await self._store.audit(*(_entry(outcome, actor) for outcome in outcomes))
+            await self._store.audit(*self._refused)
+            self._refused = []
 
     async def close_unknown(self, memory: str | None) -> tuple[int, frozenset[int]]:
         """Ends the commands of the run before whose effect nobody can tell, because the service died.

@@ -11,6 +11,9 @@ from edge_agent.control.memory import ASKED, PREPARING, STARTS_KEPT, Phase, Unit
 from edge_agent.control.view import UnitState, UnitView
 from edge_agent.settings.model import Control, Unit
 
+POWERED_KW = 0.05
+"""A silent unit whose meter shows more has not lost its power [kW]: controls and oil heater draw as much. Ours."""
+
 
 def adopt(memory: UnitMemory, *, unit: UnitView, pumps_on: bool | None, now_utc: datetime) -> UnitMemory:
     """Brings what is remembered in line with what the unit reports.
@@ -57,6 +60,8 @@ def hear(memory: UnitMemory, *, unit: UnitView, now_utc: datetime, config: Unit,
         config: how long its oil is heated.
         control: what counts as a long power cut.
     """
+    if not unit.known and unit.electric_kw is not None and unit.electric_kw > POWERED_KW:
+        return replace(memory, silent_since_utc=None)  # its own meter says that it has power: only the line is gone
     if not unit.known:
         return memory if memory.silent_since_utc is not None else replace(memory, silent_since_utc=now_utc)
     if memory.silent_since_utc is None:

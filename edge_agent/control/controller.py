@@ -15,7 +15,7 @@ from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.doubt import trusted
 from edge_agent.control.effect import reconcile
 from edge_agent.control.executor import Audit, Executor, Renew, Write
-from edge_agent.control.hydraulics import active_modes, mode_words, operating_mode, target_mode, with_setpoints
+from edge_agent.control.hydraulics import mode_words, needed_modes, operating_mode, target_mode, with_setpoints
 from edge_agent.control.intent import BandOutlook
 from edge_agent.control.layers import narrow
 from edge_agent.control.left_behind import Left, left_behind
@@ -223,7 +223,7 @@ class Controller:
                 for name in self._loops
             }
         wants = narrow(self._wants(results, view), orders=orders, site=self._site)
-        wanted = active_modes(before) | {want.mode for want in wants.values() if want.on and want.mode is not None}
+        wanted = needed_modes(before) | {want.mode for want in wants.values() if want.on and want.mode is not None}
         discharging = any((result.discharge_ratio or 0.0) > 0.0 for result in results.values())
         target = None if holding else target_mode(self._site, active=frozenset(wanted), discharging=discharging)
         wants = with_setpoints(wants, self._site, target)
@@ -543,7 +543,16 @@ class Controller:
     def release(self, name: str) -> None:
         """A person has found why a unit did not start: it may be tried again."""
         memory = self._memory.unit(name)
-        released = replace(memory, locked_out=False, failures=0, retry_utc=None, fault="", fault_utc=None)
+        released = replace(
+            memory,
+            locked_out=False,
+            failures=0,
+            heat_until_utc=None,
+            barred_until_utc=None,
+            retry_utc=None,
+            fault="",
+            fault_utc=None,
+        )
         self._memory = self._memory.with_unit(name, released)
 
     @property

@@ -310,7 +310,9 @@ def _judge_mode_part(case: _Case) -> Verdict:
             if case.memory.unit(name).phase is not Phase.OFF:
                 return Refused("stale_inputs", {"unit": name})
             continue
-        if compressor_stands(case.site, name, unit) and not unit.run_request:
+        config = case.site.units[name]
+        pumps = [case.view.pumps[pump].running for pump in (config.source_pump, config.user_pump)]
+        if compressor_stands(case.site, name, unit) and not unit.run_request and not any(pumps):
             continue
         mode = unit.mode_actual or unit.mode_request
         if mode is None:

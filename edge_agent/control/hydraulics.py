@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from edge_agent.control.command import Because, Command, Kind
-from edge_agent.control.memory import ASKED, ControlMemory
+from edge_agent.control.memory import ASKED, NEEDS_SOURCE_PUMP, ControlMemory
 from edge_agent.control.permissives import PATH_OPEN_RATIO
 from edge_agent.control.station import CLOSED_RATIO
 from edge_agent.control.view import PlantView
@@ -50,6 +50,12 @@ def active_modes(memory: ControlMemory) -> frozenset[str]:
     return frozenset(
         unit.mode for unit in units if unit.mode is not None and unit.phase in ASKED and unit.idle_since_utc is None
     )
+
+
+def needed_modes(memory: ControlMemory) -> frozenset[str]:
+    """Modes whose way units still need: they run, are on their way, or their pumps run on."""
+    units = memory.units.values()
+    return frozenset(unit.mode for unit in units if unit.mode is not None and unit.phase in NEEDS_SOURCE_PUMP)
 
 
 def operating_mode(site: SiteFile, memory: ControlMemory, view: PlantView) -> str:

@@ -41,7 +41,7 @@ def prepare(turn: Turn) -> Step:
         turn.go(Phase.PATH)
     obstacles = start_obstacles(turn.name, turn.memory, mode=mode, view=turn.view, site=turn.site)
     if obstacles:
-        return Step(enter(replace(turn.memory, mode=None), Phase.OFF, turn.now_utc), waiting=obstacles)
+        return _put_off(turn, obstacles)
     if turn.memory.phase is Phase.PATH and turn.path_ready():
         turn.go(Phase.FLOW if turn.config.pump_owner != "agent" else Phase.SOURCE_PUMP)
     if turn.memory.phase is Phase.SOURCE_PUMP and turn.pump_runs(turn.config.source_pump):
@@ -139,6 +139,15 @@ def fail(turn: Turn, reason: str) -> Step:
     else:
         memory = enter(replace(memory, mode=None), Phase.OFF, turn.now_utc)
     return Step(memory, stop_commands(turn.site, turn.name, because=Because.PROTECTION))
+
+
+def _put_off(turn: Turn, obstacles: tuple[str, ...]) -> Step:
+    """Gives up a start that has become impossible; one that shows only with pumps on is not tried at once."""
+    memory = enter(replace(turn.memory, mode=None), Phase.OFF, turn.now_utc)
+    if turn.memory.phase is not Phase.PATH:
+        again_utc = turn.now_utc + timedelta(seconds=turn.config.min_off_s)
+        memory = replace(memory, retry_utc=again_utc, fault=obstacles[0], fault_utc=turn.now_utc)
+    return Step(memory, waiting=obstacles)
 
 
 def _bar(turn: Turn, mode: str) -> Step:

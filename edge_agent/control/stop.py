@@ -8,6 +8,7 @@ from dataclasses import replace
 from edge_agent.control.command import Alarm, Because
 from edge_agent.control.memory import Phase, enter
 from edge_agent.control.permissives import compressor_stands
+from edge_agent.control.protection import danger_of
 from edge_agent.control.turn import Turn, stop_commands
 from edge_agent.control.want import Step
 
@@ -25,6 +26,8 @@ def stopping(turn: Turn) -> Step:
     if turn.age_s > turn.control.unit_stop_s and turn.memory.since_utc is not None:
         # No short cut: the pumps stay on and a person is asked.
         alarms = (Alarm("unit_stop_unconfirmed", turn.name, turn.memory.since_utc, {"unit": turn.name}),)
+    if not compressor_stands(turn.site, turn.name, turn.unit):
+        alarms = (*alarms, *danger_of(turn.name, turn.memory, view=turn.view, site=turn.site).alarms)
     # The cause of the stop stays with it: a protective one that was not written at once is still protective.
     known = turn.memory.stop_because
     because = Because(known) if known in tuple(Because) else Because.SEQUENCE

@@ -125,8 +125,9 @@ def _twins(case: Case, now: Intent, soon: Intent) -> dict[str, str]:
         return name in resting and not (mode == "charge" and case.charging(name))
 
     def may_start(name: str, mode: str) -> bool:
-        obstacles = start_obstacles(name, case.memories[name], mode=mode, view=case.view, site=case.site)
-        return not obstacles and not rests(name, mode) and name not in case.stopped
+        if name in case.stopped or (mode == "charge" and case.held) or rests(name, mode):
+            return False
+        return not start_obstacles(name, case.memories[name], mode=mode, view=case.view, site=case.site)
 
     planned = {name: now.unit(name).mode or soon.unit(name).mode for name in case.units}
     return rotate(

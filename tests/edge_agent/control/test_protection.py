@@ -256,3 +256,26 @@ def test_a_unit_that_can_only_charge_does_not_run_into_a_shut_way(
     view = kit.view(hp1=replace(kit.unit_running, mode_actual="charge"), charge_ratio=position_ratio)
     danger = danger_of("hp1", memory, view=view, site=site)
     assert (danger.stop, danger.at_once) == (stop, bool(stop))
+
+
+def test_an_obstacle_that_shows_only_with_running_pumps_is_not_met_every_cycle(kit: SimpleNamespace) -> None:
+    cold = replace(kit.unit_off, source_flow=True, user_flow=True, source_inlet_degc=4.6)
+    memory = kit.rested(phase=Phase.FLOW, mode="direct", since_utc=kit.now_utc)
+    given_up = taken(kit, memory, cold)
+    assert (given_up.memory.phase, given_up.waiting) == (Phase.OFF, ("source_too_cold",))
+    assert given_up.memory.failures == 0
+    assert "retry_later" in taken(kit, given_up.memory, kit.unit_off, after_s=60.0).waiting
+    early = kit.rested(phase=Phase.PATH, mode="direct", since_utc=kit.now_utc)
+    assert taken(kit, early, kit.unit_off, source_degc=4.6).memory.retry_utc is None
+
+
+def test_a_silent_unit_whose_meter_shows_power_had_no_power_cut(kit: SimpleNamespace) -> None:
+    site = kit.site()
+    memory = kit.rested()
+    for hour in range(9):
+        now_utc = kit.now_utc + timedelta(hours=hour)
+        gone = UnitView(electric_kw=0.4)
+        memory = hear(memory, unit=gone, now_utc=now_utc, config=site.units["hp1"], control=site.control)
+    back_utc = kit.now_utc + timedelta(hours=9)
+    heard = hear(memory, unit=kit.unit_off, now_utc=back_utc, config=site.units["hp1"], control=site.control)
+    assert heard.heat_until_utc is None
