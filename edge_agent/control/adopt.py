@@ -78,8 +78,12 @@ def _adopt_on(memory: UnitMemory, *, unit: UnitView, now_utc: datetime) -> UnitM
     if unit.run_request is False and phase is not Phase.STOPPING and unit.state is not UnitState.STARTING:
         # Somebody else has withdrawn the request, or it was withdrawn just before a restart of the service.
         newer = phase not in ASKED or (unit.state_utc is not None and unit.state_utc > (memory.since_utc or now_utc))
-        if newer:
-            return enter(memory, Phase.STOPPING, now_utc)
+        if newer and phase is Phase.RUNNING and memory.withdrawn_utc is None:
+            return replace(memory, withdrawn_utc=unit.state_utc)  # one reading may be a glitch
+        if newer and (memory.withdrawn_utc is None or unit.state_utc != memory.withdrawn_utc):
+            return enter(replace(memory, withdrawn_utc=None), Phase.STOPPING, now_utc)
+    elif memory.withdrawn_utc is not None:
+        memory = replace(memory, withdrawn_utc=None)
     if phase in (Phase.STOPPING, Phase.RUNNING):
         return memory
     mode = unit.mode_actual or unit.mode_request or memory.mode

@@ -76,6 +76,7 @@ class UnitMemory:
         silent_since_utc: not heard of since; None while it answers.
         heat_until_utc: its oil is heated until then, after its power was away.
         danger_since_utc: something that must stop it has been seen since.
+        withdrawn_utc: reading in which the request of a running unit was seen withdrawn, once; twice is a stop.
         stop_because: why its stop was begun; the request is withdrawn for the same cause until it has stopped.
         barred_mode, barred_until_utc: the way of this mode was not proven; it is not tried again before.
     """
@@ -103,6 +104,7 @@ class UnitMemory:
     silent_since_utc: AwareDatetime | None = None
     heat_until_utc: AwareDatetime | None = None
     danger_since_utc: AwareDatetime | None = None
+    withdrawn_utc: AwareDatetime | None = None
     stop_because: str = ""
     barred_mode: str | None = None
     barred_until_utc: AwareDatetime | None = None

@@ -114,7 +114,9 @@ def _running(turn: Turn) -> Step:
             turn.memory = replace(memory, mode="direct", mode_since_utc=turn.now_utc)
     elif _may_change_mode(turn):
         turn.memory = replace(memory, mode=want.mode, mode_since_utc=turn.now_utc)
-    commands = (*turn.unit_commands(), turn.request())
+    # A request that somebody may have withdrawn is not given again before that is known.
+    request = () if memory.withdrawn_utc is not None else (turn.request(),)
+    commands = (*turn.unit_commands(), *request)
     return Step(turn.memory, commands, alarms)
 
 

@@ -75,6 +75,7 @@ class World:
         self.charge_ratio = self.discharge_ratio = 0.0
         self.charge_to = self.discharge_to = 0.0
         self.top_degc, self.source_degc, self.supply_degc = 50.0, 9.0, 44.0
+        self.load_kw = 700.0
         self.mode = Mode.AUTO
         self.lie = ""  # one sensor at a time shows what is not
         self.hidden: set[str] = set()
@@ -135,7 +136,7 @@ class World:
             "io1.supply_temperature": self.supply_degc,
             "io1.return_temperature": self.supply_degc - 5.0,
             "hm_user.flow": 100.0,
-            "hm_user.heat_power": 700.0,
+            "hm_user.heat_power": self.load_kw,
             "hm_tank.heat_power": 0.0,
             "hm_source.supply_temperature": self.source_degc,
             "em_main.electric_power": 300.0,
@@ -433,6 +434,17 @@ class ControlMachine(RuleBasedStateMachine):
     def new_plan(self, modes: dict[str, str | None]) -> None:
         self.plan = plan_of(self.world.now_utc, modes)
 
+    @rule(
+        modes=st.fixed_dictionaries({name: st.sampled_from([None, "direct", "charge"]) for name in NAMES}),
+        load_kw=st.sampled_from([300.0, 1100.0]),
+        supply_degc=st.sampled_from([44.0, 50.0]),
+    )
+    def live(self, modes: dict[str, str | None], load_kw: float, supply_degc: float) -> None:
+        """Twenty good minutes: units come and go."""
+        self.world.load_kw, self.world.supply_degc = load_kw, supply_degc
+        self.new_plan(modes)
+        self.cycles(40)
+
     @rule()
     def no_plan(self) -> None:
         self.plan = None
@@ -482,9 +494,16 @@ class ControlMachine(RuleBasedStateMachine):
         top_degc=st.sampled_from([44.0, 50.0, 56.0, 57.5]),
         source_degc=st.sampled_from([9.0, 9.0, 4.6, 3.5]),
         supply_degc=st.sampled_from([38.0, 44.0, 50.0, 54.0]),
+        load_kw=st.sampled_from([0.0, 300.0, 700.0, 1100.0]),
     )
-    def temperatures(self, top_degc: float, source_degc: float, supply_degc: float) -> None:
-        self.world.top_degc, self.world.source_degc, self.world.supply_degc = top_degc, source_degc, supply_degc
+    def weather(self, top_degc: float, source_degc: float, supply_degc: float, load_kw: float) -> None:
+        world = self.world
+        world.top_degc, world.source_degc, world.supply_degc, world.load_kw = (
+            top_degc,
+            source_degc,
+            supply_degc,
+            load_kw,
+        )
 
     # ------------------------------------------------------------------------------------------------------- sensors
 

@@ -362,3 +362,19 @@ class TestAdoption:
         unit = replace(kit.unit_running, starts_total=101)
         memory = adopt(memory, unit=unit, pumps_on=True, now_utc=later(kit.now_utc, 60))
         assert len(memory.starts_utc) == 1
+
+
+def test_a_request_that_is_seen_withdrawn_once_is_no_stop_and_twice_is_one(kit: SimpleNamespace) -> None:
+    def seen(memory: UnitMemory, after_s: float, *, request: bool) -> UnitMemory:
+        now_utc = later(kit.now_utc, after_s)
+        unit = replace(kit.unit_running, run_request=request, state_utc=now_utc)
+        return adopt(memory, unit=unit, pumps_on=True, now_utc=now_utc)
+
+    once = seen(kit.running(), 0.0, request=False)
+    assert once.phase is Phase.RUNNING
+    held = take(kit, once, hp1=replace(kit.unit_running, run_request=False), pumps=PUMPS_ON)
+    assert [command for command in held.commands if command.kind is Kind.RUN_REQUEST] == [], "nor is it given again"
+    assert seen(once, 0.0, request=False).phase is Phase.RUNNING, "the same reading is not another one"
+    glitch = seen(once, 30.0, request=True)
+    assert (glitch.phase, glitch.withdrawn_utc) == (Phase.RUNNING, None)
+    assert seen(once, 30.0, request=False).phase is Phase.STOPPING
