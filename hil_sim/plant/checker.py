@@ -34,6 +34,8 @@ CHARGE_LOST_S = 2700.0
 loop while it is charged, but heat that is made hot for the tank and is used at once is made too dear. Three plans: the
 load may leave a plan, and the next ones must put it right; it is dear, and harms nobody. Ours.
 """
+HOT_K = 0.5
+"""A discharge may bring the loop to its limit; so much above it is the error of the sensor that control reads. Ours."""
 COLDER_K = 0.5
 """The tank's top must be this much colder than the return to count as drawing heat out of the loop. Ours."""
 DEMAND_SLACK_RATIO = 0.02
@@ -271,7 +273,9 @@ class Checker:
         """
         limits = self.limits
         is_open = open_ratio > OPEN_RATIO
-        if self._lasts("discharge_into_hot_loop", instant_s, holds=is_open and supply_degc > limits.supply_degc_max):
+        if self._lasts(
+            "discharge_into_hot_loop", instant_s, holds=is_open and supply_degc > limits.supply_degc_max + HOT_K
+        ):
             text = f"tank open by {open_ratio:.2f} with a supply of {supply_degc:.1f} degC"
             self._report(instant_s, "discharge_into_hot_loop", text)
         if self._lasts("discharge_of_cold_tank", instant_s, holds=is_open and tank_degc < return_degc - COLDER_K):
