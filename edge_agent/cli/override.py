@@ -10,7 +10,7 @@ import click
 from edge_agent import local_api
 from edge_agent.cli.common import Common, emit, shared_options
 
-_LASTS = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+)m(?:in)?)?")
+_LASTS = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(?:h|小时))?\s*(?:(\d+)\s*(?:m(?:in)?|分钟|分))?")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}")
 
 
@@ -25,11 +25,16 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}")
 )
 @click.argument("kind", type=click.Choice(["charge", "hold", "stop", "release"]))
 @click.argument("unit", required=False)
-@click.option("--until", help="结束 / end: 2h, 90min, 18:30, 2026-01-12T18:30; charge, hold, stop.")
+@click.option("--until", help="结束 / end: 2h, 90min, 2小时, 18:30, 24:00, 2026-01-12T18:30; charge, hold, stop.")
+@click.option(
+    "--order", "number", type=click.IntRange(min=1), help="release: 只解除这一号 / end the order of this number only."
+)
 @click.option("--by", required=True, help="谁 / who orders it.")
 @click.option("--reason", required=True, help="为什么 / why.")
 @shared_options
-def command(common: Common, kind: str, unit: str | None, *, until: str | None, by: str, reason: str) -> None:
+def command(
+    common: Common, kind: str, unit: str | None, *, until: str | None, number: int | None, by: str, reason: str
+) -> None:
     """Prints the order now in force; a refusal ends with exit status 5 and the reason."""
     from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
 
@@ -37,11 +42,15 @@ def command(common: Common, kind: str, unit: str | None, *, until: str | None, b
         raise click.UsageError(
             "人工指令须有结束时刻: --until 2h / an order needs an end: --until 2h", click.get_current_context()
         )
+    if number is not None and (kind != "release" or unit is not None):
+        raise click.UsageError(
+            "--order 只用于 release,不写机组 / --order goes with release, without a unit", click.get_current_context()
+        )
     site = load_configuration(common.config).site
     zone = ZoneInfo(site.site.timezone)
     ends = {} if until is None else end(until, zone)
     answer: dict[str, Any] = local_api.ask(
-        site.storage_media.state_dir, "override", kind=kind, subject=unit, by=by, reason=reason, **ends
+        site.storage_media.state_dir, "override", kind=kind, subject=unit, number=number, by=by, reason=reason, **ends
     )
     if common.as_json:
         emit("override/1", answer)
@@ -53,7 +62,7 @@ def end(until: str, zone: ZoneInfo) -> dict[str, object]:
     """What was typed after --until, for the service: it reckons on the site's own clock.
 
     Args:
-        until: a duration (2h, 1h30m, 90min), a time of day (18:30: the next one), or an instant.
+        until: a duration (2h, 1h30m, 90min, 2小时), a time of day (18:30: the next one; 24:00), or an instant.
         zone: the site's.
 
     Raises:
@@ -67,13 +76,13 @@ def end(until: str, zone: ZoneInfo) -> dict[str, object]:
         return {"lasts_s": float(lasts[1] or 0) * 3600.0 + float(lasts[2] or 0) * 60.0}
     if _CLOCK.fullmatch(text) and text.partition(":")[0].isdecimal():
         hour, minute = (int(part) for part in text.split(":"))
-        if hour <= 23 and minute <= 59:  # noqa: PLR2004 - a time of day
+        if (hour <= 23 and minute <= 59) or (hour, minute) == (24, 0):  # noqa: PLR2004 - a time of day
             return {"until": text}
     try:
         return {"until": instant(text, zone=zone).isoformat()}
     except click.BadParameter as error:
         raise click.BadParameter(
-            f"{until!r}: 写 2h、90min、18:30 或 2026-01-12T18:30(站点时区)/ write it like one of these"
+            f"{until!r}: 写 2h、90min、2小时、18:30 或 2026-01-12T18:30(站点时区)/ write it like one of these"
         ) from error
 
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from edge_agent.control.command import Alarm, Kind
 from edge_agent.control.memory import ASKED, ControlMemory
 from edge_agent.control.modes import Mode, ModeState, Refusal, request_mode, start_mode, write_mode
-from edge_agent.control.order_rules import judge_order, next_time, storage_of, warnings
+from edge_agent.control.order_rules import judge_order, next_time, storage_of, warnings, with_subject
 from edge_agent.control.orders import Order, OrderKind, Orders, read_orders, write_orders
 from edge_agent.control.report import CycleReport
 from edge_agent.control.step_down import (
@@ -454,14 +454,17 @@ class Operation:
         until_utc = now_utc if kind is OrderKind.RELEASE else self._end(arguments, now_utc)
         if until_utc is None:
             return Refusal("order_end_unknown", {"until": str(arguments.get("until") or "?")})
-        return Order(
+        number = arguments.get("number") if kind is OrderKind.RELEASE else None
+        order = Order(
             kind,
             None if subject is None else str(subject),
             until_utc,
             str(arguments.get("by", "")).strip(),
             str(arguments.get("reason", "")).strip(),
             now_utc,
+            number if isinstance(number, int) else 0,
         )
+        return with_subject(order, self._site)
 
     def _end(self, arguments: Arguments, now_utc: datetime) -> datetime | None:
         lasts_s, until = arguments.get("lasts_s"), arguments.get("until")

@@ -24,6 +24,13 @@ def storage_of(site: SiteFile) -> Mapping[str, str | None]:
     return {name: unit.storage if "charge" in unit.modes else None for name, unit in site.units.items()}
 
 
+def with_subject(order: Order, site: SiteFile) -> Order:
+    """A charge or hold of the whole plant is one of its storage where there is but one: so the two are one order."""
+    if order.kind in (OrderKind.CHARGE, OrderKind.HOLD) and order.subject is None and len(site.storages) == 1:
+        return replace(order, subject=next(iter(site.storages)))
+    return order
+
+
 def judge_order(
     order: Order,
     *,
@@ -121,7 +128,9 @@ def _judge_subject(order: Order, site: SiteFile) -> Refusal | None:
 
 def _judge_end(order: Order, site: SiteFile) -> Refusal | None:
     left = order.until_utc - order.made_utc
-    if left <= timedelta(0):
+    if left == timedelta(0):
+        return Refusal("order_lasts_nothing")
+    if left < timedelta(0):
         return Refusal("order_end_past")
     if left > timedelta(hours=site.control.order_h_max):
         return Refusal("order_end_too_far", {"hours": site.control.order_h_max})
@@ -135,8 +144,11 @@ def _judge_release(order: Order, *, site: SiteFile, orders: Orders) -> Refusal |
         return Refusal("order_subject_unknown", {"subject": subject, "known": ", ".join([*site.units, *site.storages])})
     if not standing:
         return Refusal("order_none_stands")
-    if subject is not None and all(entry.subject != subject for entry in standing):
-        return Refusal("order_none_on_subject", {"subject": subject})
+    numbers = ", ".join(str(entry.number) for entry in standing)
+    if order.number and all(entry.number != order.number for entry in standing):
+        return Refusal("order_number_unknown", {"number": order.number, "numbers": numbers})
+    if not order.number and subject is not None and all(entry.subject != subject for entry in standing):
+        return Refusal("order_none_on_subject", {"subject": subject, "numbers": numbers})
     return None
 
 
@@ -195,6 +207,8 @@ def next_time(clock_text: str, *, now_local: datetime) -> datetime | None:
     """
     try:
         hour, minute = (int(part) for part in clock_text.split(":"))
+        if (hour, minute) == (24, 0):
+            hour = 0  # the midnight at the end of today
         moment = now_local.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
     except ValueError:
         return None

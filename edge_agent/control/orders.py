@@ -38,7 +38,8 @@ class Order:
         by: who gave it.
         reason: why.
         made_utc: when.
-        number: counted up by the service; stands in the audit and in causes. 0: not given yet.
+        number: counted up by the service; stands in the audit and in causes. 0: not given yet. Of a release: the one
+            order that it ends; 0: those on its subject.
     """
 
     kind: OrderKind
@@ -86,13 +87,15 @@ class Orders:
             storage_of: storage that each unit charges.
         """
         if order.kind is OrderKind.RELEASE:
-            return self.released(order.subject)
+            return self.released(order.subject, number=order.number)
         number = self.count + 1
         kept = tuple(entry for entry in self.entries if not _replaced(entry, order, storage_of))
         return Orders((*kept, replace(order, number=number)), number)
 
-    def released(self, subject: str | None) -> "Orders":
-        """Without the orders on a subject; None: without any."""
+    def released(self, subject: str | None, *, number: int = 0) -> "Orders":
+        """Without the order of a number; 0: without those on a subject; None: without any."""
+        if number:
+            return replace(self, entries=tuple(entry for entry in self.entries if entry.number != number))
         kept = tuple(entry for entry in self.entries if subject is not None and entry.subject != subject)
         return replace(self, entries=kept)
 

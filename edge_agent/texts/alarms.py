@@ -86,10 +86,10 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "limit_load_stops": Text("受功率上限约束,停一台供热机组", "power limit: one unit on the loop stops"),
         "limit_start_waits": Text("受功率上限约束,机组启动等待", "power limit: a start waits"),
         "order_costs_comfort": Text(
-            "{units} 按人工指令停着,供水只有 {supply_degc} ℃",
-            "{units} stand by order, and the supply has only {supply_degc} °C",
-            "需要供热就解除指令: edge-agent override release",
-            "for heat, end the order: edge-agent override release",
+            "{units} 按 {orders} 号人工指令停着,供水只有 {supply_degc} ℃",
+            "{units} stand by order no. {orders}, and the supply has only {supply_degc} °C",
+            "需要供热就解除: edge-agent override release --order 号 --by 姓名 --reason 原因",
+            "for heat, end it: edge-agent override release --order NUMBER --by NAME --reason TEXT",
         ),
         # pumps, valves, flow
         "pump_no_feedback": Text(

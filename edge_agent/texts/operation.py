@@ -43,8 +43,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "order_mode_not_auto": Text(
             "运行方式是 {mode},不是自动,不执行人工指令",
             "the mode is {mode}, not auto, so no order can be carried out",
-            "先投自动: edge-agent mode auto",
-            "first: edge-agent mode auto",
+            "先投自动: edge-agent mode auto --by 姓名 --reason 原因",
+            "first: edge-agent mode auto --by NAME --reason TEXT",
         ),
         "order_subject_unknown": Text("没有 {subject};已有: {known}", "there is no {subject}; there are: {known}"),
         "order_stop_needs_unit": Text(
@@ -57,6 +57,9 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "order_end_past": Text(
             "结束时刻已过", "its end has passed already", "按站点时区写 --until", "write --until in the site's own time"
         ),
+        "order_lasts_nothing": Text(
+            "时长须大于 0", "it must last for longer than nothing", "如 --until 2h", "such as --until 2h"
+        ),
         "order_end_too_far": Text(
             "时间太长,人工指令最长 {hours} 小时",
             "that is too long: an order stands for {hours} h at most",
@@ -66,14 +69,14 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "order_end_unknown": Text(
             "看不懂结束时刻 {until}",
             "the end {until} is not understood",
-            "写 2h、90min、18:30 或 2026-01-12T18:30",
+            "写 2h、90min、2小时、18:30 或 2026-01-12T18:30",
             "write 2h, 90min, 18:30 or 2026-01-12T18:30",
         ),
         "orders_too_many": Text(
             "已有 {count} 条人工指令,先解除一些",
             "{count} orders stand already, release some first",
-            "edge-agent override release",
-            "edge-agent override release",
+            "edge-agent override release --order 号 --by 姓名 --reason 原因",
+            "edge-agent override release --order NUMBER --by NAME --reason TEXT",
         ),
         "order_too_early": Text(
             "服务刚启动,还没有读到机房", "the service has just started and has not seen the plant yet"
@@ -91,10 +94,13 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         ),
         "order_none_stands": Text("没有人工指令在执行", "no order stands"),
         "order_none_on_subject": Text(
-            "{subject} 没有单独的人工指令",
-            "no order stands on {subject} itself",
-            "全站指令用 edge-agent override release 解除",
-            "an order for the whole plant ends with edge-agent override release",
+            "{subject} 没有单独的人工指令,在执行的是 {numbers} 号",
+            "no order stands on {subject} itself, in force: no. {numbers}",
+            "解除其中一条: edge-agent override release --order 号 --by 姓名 --reason 原因",
+            "end one of them: edge-agent override release --order NUMBER --by NAME --reason TEXT",
+        ),
+        "order_number_unknown": Text(
+            "没有 {number} 号人工指令,在执行的是 {numbers} 号", "there is no order {number}, in force: no. {numbers}"
         ),
         # states of a unit, as reasons
         "unit_in_local": Text("机组在就地", "it is in local control"),
@@ -102,15 +108,15 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "unit_is_locked_out": Text(
             "机组已停用",
             "it is locked out",
-            "查明原因后 edge-agent release",
-            "find the cause, then edge-agent release",
+            "查明原因后 edge-agent release 机组 --by 姓名 --reason 原因",
+            "find the cause, then edge-agent release UNIT --by NAME --reason TEXT",
         ),
         "unit_is_stopped": Text("机组已由人工停下", "it is stopped by an order"),
         "unit_not_locked_out": Text(
             "{unit} 没有被停用,不用解除",
             "{unit} is not locked out, there is nothing to release",
-            "解除人工指令用 edge-agent override release {unit}",
-            "an operator's order ends with edge-agent override release {unit}",
+            "解除人工指令用 edge-agent override release {unit} --by 姓名 --reason 原因",
+            "an operator's order ends with edge-agent override release {unit} --by NAME --reason TEXT",
         ),
         # what an operator should know of an order that was taken
         "stop_waits_for_min_on": Text(
@@ -132,8 +138,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "mode_stepped_down_often": Text(
             "一天内多次自动退到 {mode_zh}:{reason}",
             "stepped down to {mode_en} again and again within a day: {reason}",
-            "查明原因后由运行人员恢复: edge-agent mode auto",
-            "find the cause, then restore it by hand: edge-agent mode auto",
+            "查明原因后由运行人员恢复: edge-agent mode auto --by 姓名 --reason 原因",
+            "find the cause, then restore it by hand: edge-agent mode auto --by NAME --reason TEXT",
         ),
         "down_to_heat": Text("自动(只保供热,不按计划)", "auto without the plan, heat only"),
         "down_blind": Text(
@@ -151,8 +157,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "down_control": Text(
             "控制程序连续出错 6 次;机组交还各自面板,采集和上传照常",
             "the control cycle broke six times in a row; the units are with their own panels, records go on",
-            "把日志交给开发方,之后由运行人员恢复: edge-agent mode auto",
-            "send the log to the makers, then restore it by hand: edge-agent mode auto",
+            "把日志交给开发方,之后由运行人员恢复: edge-agent mode auto --by 姓名 --reason 原因",
+            "send the log to the makers, then restore it by hand: edge-agent mode auto --by NAME --reason TEXT",
         ),
         "down_clock": Text(
             "时钟跳变或早于上次运行,电价时段不可信",
@@ -169,14 +175,14 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "down_audit": Text(
             "操作记录链断裂,有人或磁盘改动过以前的记录",
             "the audit's chain is broken: somebody, or the disk, has changed what was recorded",
-            "备份 state.db 查明后由运行人员恢复: edge-agent mode auto",
-            "keep a copy of state.db, look into it, then restore it by hand: edge-agent mode auto",
+            "备份 state.db 查明后由运行人员恢复: edge-agent mode auto --by 姓名 --reason 原因",
+            "keep a copy of state.db and look into it, then: edge-agent mode auto --by NAME --reason TEXT",
         ),
         "down_orders": Text(
             "重启前的人工指令读不出来,都已失效",
             "the orders of before the restart cannot be read, none is in force",
-            "问清是否有人在检修,需要的重新下,再 edge-agent mode auto",
-            "ask whether somebody works on a unit, give the order again, then edge-agent mode auto",
+            "问清是否有人在检修,需要的重新下,再 edge-agent mode auto --by 姓名 --reason 原因",
+            "ask whether somebody works on a unit, order it again, then: edge-agent mode auto --by NAME --reason TEXT",
         ),
         "units_without_watchdog": Text(
             "{units} 没有心跳,停在最后一条指令上",
@@ -187,14 +193,14 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "unit_out_of_control": Text(
             "{unit} 多次不接受指令({point}),已退出控制,由自己的面板运行;{again} 再试",
             "{unit} does not take its commands ({point}): out of control, with its own panel; tried again at {again}",
-            "查机组面板的远程允许;修好后可提前恢复: edge-agent release {unit}",
-            "look at its panel; when mended it may be taken back at once: edge-agent release {unit}",
+            "查机组面板的远程允许;修好后可提前恢复: edge-agent release {unit} --by 姓名 --reason 原因",
+            "look at its panel; mended, it is taken back at once by: edge-agent release {unit} --by NAME --reason TEXT",
         ),
         "unit_out_for_good": Text(
             "{unit} 一天内三次不接受指令({point}),已退出控制,由自己的面板运行",
             "{unit} did not take its commands three times within a day ({point}): out of control, with its own panel",
-            "查明原因后恢复: edge-agent release {unit}",
-            "find the cause, then: edge-agent release {unit}",
+            "查明原因后恢复: edge-agent release {unit} --by 姓名 --reason 原因",
+            "find the cause, then: edge-agent release {unit} --by NAME --reason TEXT",
         ),
         "step_down_over": Text("已确认,自动恢复按计划运行", "acknowledged: auto follows the plan again"),
         "step_down_stays": Text(

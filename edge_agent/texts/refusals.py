@@ -12,7 +12,10 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
     {
         # mode and signature
         "mode_not_auto": Text(
-            "运行方式不是自动", "the mode is not auto", "用 edge-agent mode 切换", "change it with edge-agent mode"
+            "运行方式不是自动",
+            "the mode is not auto",
+            "先投自动: edge-agent mode auto --by 姓名 --reason 原因",
+            "first: edge-agent mode auto --by NAME --reason TEXT",
         ),
         "mode_left": Text("运行方式已离开自动", "the mode was left"),
         "mode_unknown": Text("没有这种运行方式", "there is no such mode"),

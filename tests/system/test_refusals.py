@@ -109,7 +109,7 @@ TABLE = [
     ("auto", f"override charge --until soon {NAMED}", 2, ""),
     ("auto", "override charge --until 2h --by op --reason ' '", 5, "needs_name_and_reason"),
     ("auto", f"override charge --until 2020-01-01T00:00 {NAMED}", 5, "order_end_past"),
-    ("auto", f"override charge --until 0h {NAMED}", 5, "order_end_past"),
+    ("auto", f"override charge --until 0h {NAMED}", 5, "order_lasts_nothing"),
     ("auto", f"override charge --until 25h {NAMED}", 5, "order_end_too_far"),
     ("auto", f"override charge hp9 --until 2h {NAMED}", 5, "order_subject_unknown"),
     ("auto", f"override hold hp3 --until 2h {NAMED}", 5, "order_hold_needs_storage"),

@@ -127,7 +127,7 @@ class Case:
         self.duties: dict[str, Duty] = {}
         self.twins: dict[str, str] = {name: name for name in self.units}
         # What an operator has ordered (ordered.py), and the load limits of the power ceilings by mode (shed.py).
-        self.stopped: set[str] = set()
+        self.stopped: dict[str, int] = {}  # by the order of this number
         self.charge_ordered: set[str] = set()
         self.held = False
         # Charging units pass heat through the tank to the loop because plan or operator want it (边蓄边供).

@@ -15,8 +15,9 @@ def read_orders(case: Case, orders: Sequence[Order]) -> None:
     """Notes which units may not run or shall charge, and whether the tank is held; a stop or hold outranks a charge."""
     for name in case.units:
         storage = case.site.units[name].storage
-        if stop_order(orders, unit=name) is not None:
-            case.stopped.add(name)
+        stop = stop_order(orders, unit=name)
+        if stop is not None:
+            case.stopped[name] = stop.number
         elif charge_order(orders, unit=name, storage=storage) is not None and "charge" in case.site.units[name].modes:
             case.charge_ordered.add(name)
     case.held = case.storage_name is not None and hold_order(orders, storage=case.storage_name) is not None
@@ -68,6 +69,7 @@ def watch_comfort(case: Case) -> None:
     if case.stopped and supply_degc is not None and supply_degc < case.floor_degc():
         values: dict[str, float | str] = {
             "units": ", ".join(sorted(case.stopped)),
+            "orders": ", ".join(str(number) for number in sorted(set(case.stopped.values()))),
             "supply_degc": round(supply_degc, 1),
         }
         case.alarms.append(Alarm("order_costs_comfort", case.name, case.now_utc, values))

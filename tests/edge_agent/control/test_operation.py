@@ -199,6 +199,29 @@ async def test_orders_that_cannot_be_read_wait_for_a_person_and_numbers_go_on(ki
     assert again.shown() == ("manual", True, [])
 
 
+async def test_an_order_for_the_only_tank_is_the_same_with_and_without_its_name(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    await service.order("stop", "hp2")
+    assert (await service.order("charge"))["override"]["subject"] == "tank"  # type: ignore[index]
+    assert (await service.order("charge", "tank"))["ended"] == [2]
+    assert (await service.order("hold"))["ended"] == [3]
+    left = await service.order("release", "tank")
+    assert [entry["number"] for entry in left["standing"]] == [1]  # type: ignore[attr-defined]
+
+
+async def test_one_order_is_released_by_its_number_and_the_others_stand(kit: SimpleNamespace) -> None:
+    service = await started(kit)
+    await service.order("stop")
+    await service.order("stop", "hp2")
+    with pytest.raises(RefusedByInterlock, match="1, 2"):
+        await service.order("release", number=7)
+    with pytest.raises(RefusedByInterlock, match="1, 2"):
+        await service.order("release", "hp1")
+    left = await service.order("release", number=1)
+    assert left["ended"] == [1]
+    assert [entry["subject"] for entry in left["standing"]] == ["hp2"]  # type: ignore[attr-defined]
+
+
 async def test_only_a_locked_out_unit_is_released(kit: SimpleNamespace) -> None:
     service = await started(kit)
     asked = {"unit": "hp1", "by": "a", "reason": "valve freed"}

@@ -61,7 +61,7 @@ def test_no_order_without_signature_auto_name_and_a_reasonable_end(kit: SimpleNa
     for mode in (Mode.MONITOR, Mode.ADVISE):
         assert judged(kit, order(kit, kind, None), mode=mode) == "order_mode_not_auto"
     assert judged(kit, order(kit, kind, None, by=" ")) == "needs_name_and_reason"
-    assert judged(kit, order(kit, kind, None, hours=0.0)) == "order_end_past"
+    assert judged(kit, order(kit, kind, None, hours=0.0)) == "order_lasts_nothing"
     assert judged(kit, order(kit, kind, None, hours=-1.0)) == "order_end_past"
     assert judged(kit, order(kit, kind, None, hours=24.0)) == ""
     assert judged(kit, order(kit, kind, None, hours=24.01)) == "order_end_too_far"
@@ -139,6 +139,9 @@ def test_a_stop_says_what_it_means(kit: SimpleNamespace) -> None:
         ("18:30", "2026-01-12T12:00", "2026-01-12T18:30"),
         ("18:30", "2026-01-12T18:30", "2026-01-13T18:30"),
         ("6:05", "2026-01-12T12:00", "2026-01-13T06:05"),
+        ("24:00", "2026-01-12T12:00", "2026-01-13T00:00"),
+        ("24:00", "2026-01-12T00:00", "2026-01-13T00:00"),
+        ("24:30", "2026-01-12T12:00", None),
         ("25:00", "2026-01-12T12:00", None),
         ("noon", "2026-01-12T12:00", None),
         ("18:30", "2026-10-24T20:00", "2026-10-25T18:30"),  # the night in which Berlin sets its clocks back

@@ -32,6 +32,15 @@ def test_text_is_complete(code) -> None:
     assert not re.search("[\u4e00-\u9fff]", entry.en + entry.hint_en)
 
 
+@pytest.mark.parametrize("code", sorted(TEXTS))
+def test_a_remedy_can_be_typed_as_it_stands(code) -> None:
+    """A verb that asks for a name and a reason is shown with both."""
+    entry = TEXTS[code]
+    for words, options in ((entry.hint_zh, "--by 姓名 --reason 原因"), (entry.hint_en, "--by NAME --reason TEXT")):
+        if re.search(r"edge-agent (mode|override|release)\b", words):
+            assert options in words
+
+
 def test_codes_are_unique() -> None:
     parts = (settings, quality, refusals, alarms, commissioning, operation, profiles, tariff)
     assert len(TEXTS) == sum(len(part.TEXTS) for part in parts)
