@@ -22,7 +22,15 @@ class ConfigurationFault(EdgeAgentError):
 
 
 class ServiceUnreachable(EdgeAgentError):
-    """The running service cannot be asked."""
+    """The running service cannot be asked.
+
+    Attributes:
+        place: the socket on which nobody answers.
+    """
+
+    def __init__(self, message: str, *, place: str | None = None) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class StoreFault(EdgeAgentError):

@@ -217,7 +217,8 @@ def conversation(state_dir: Path, verb: str, arguments: Mapping[str, object]) ->
             finally:
                 talk.close()
         return
-    raise ServiceUnreachable(f"服务没有运行 / the service is not running ({state_dir / SOCKET_NAME})")
+    place = str(state_dir / SOCKET_NAME)
+    raise ServiceUnreachable(f"服务没有运行 / the service is not running ({place})", place=place)
 
 
 def _unwrap(answer: dict[str, object]) -> dict[str, object]:

@@ -25,7 +25,7 @@ from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, TypeVar
 import click
 
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault, RetryLater
-from edge_agent.errors import ConfigurationFault, EdgeAgentError, RefusedByInterlock, RetryUplink
+from edge_agent.errors import ConfigurationFault, EdgeAgentError, RefusedByInterlock, RetryUplink, ServiceUnreachable
 
 Language = Literal["zh", "en"]
 Rest = ParamSpec("Rest")
@@ -123,6 +123,11 @@ def _worded(common: Common, fault: EdgeAgentError | DriverError) -> str:
     """The fault's own text; one of a device with what it means and what to do in front."""
     if isinstance(fault, RefusedByInterlock):
         return common.pick(fault.zh, fault.en)
+    if isinstance(fault, ServiceUnreachable) and fault.place is not None:
+        return common.pick(
+            f"服务没有运行({fault.place})。启动: systemctl start edge-agent",
+            f"the service is not running ({fault.place}). Start it: systemctl start edge-agent",
+        )
     kinds = {LineDown: "line_down", NoAnswer: "no_answer", ProtocolFault: "protocol", DeviceRefused: "refused"}
     code = kinds.get(type(fault)) if isinstance(fault, DriverError) else None
     if code is None:
@@ -131,6 +136,17 @@ def _worded(common: Common, fault: EdgeAgentError | DriverError) -> str:
 
     words = text(code)
     return common.pick(f"{words.zh},{words.hint_zh}({fault})", f"{words.en}: {words.hint_en} ({fault})")
+
+
+def unreadable(common: Common, error: OSError) -> str:
+    """Why a file that was named cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return common.pick("没有这个文件", "there is no such file")
+    if isinstance(error, IsADirectoryError):
+        return common.pick("是文件夹,不是文件", "a folder, not a file")
+    if isinstance(error, PermissionError):
+        return common.pick("没有读取权限", "may not be read")
+    return common.pick(f"读不出来({error.strerror})", f"cannot be read ({error.strerror})")
 
 
 def _verb() -> str:

@@ -1,6 +1,6 @@
 """`edge-agent tariff`: bands of a day, price per step, what a load will cost, and the tariffs that are shipped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import click
 from edge_agent.cli.common import Common, Exit, emit, shared_options
 from scheduling.errors import TariffFault
 from scheduling.tariff.bands import BAND_ZH
-from scheduling.tariff.bill import METERING_WINDOW_MIN, Bill
+from scheduling.tariff.bill import METERING_WINDOW_MIN, Bill, MonthLine
 from scheduling.tariff.bill import bill as bill_of
 from scheduling.tariff.calendar import bands_of
 from scheduling.tariff.form import DAY_MIN
@@ -54,7 +54,8 @@ def list_(common: Common) -> None:
         rows = [{"name": n, "title": t.name, "unverified": t.unverified} for n, t in tariffs.items()]
         emit("tariff/1", {"folder": str(folder), "tariffs": rows})
     for name, tariff in tariffs.items():
-        mark = "" if tariff.unverified is None else common.pick("  (未核实)", "  (unverified)")
+        marked = tariff.unverified is None or common.pick("未核实", "unverified") in tariff.name
+        mark = "" if marked else common.pick("  (未核实)", "  (unverified)")
         common.say(f"{padded(name, 42)}{tariff.name}{mark}", f"{padded(name, 42)}{tariff.name}{mark}")
     common.say(f"复制一份使用: cp {folder}/NAME.yaml tariff.yaml", f"to use one: cp {folder}/NAME.yaml tariff.yaml")
 
@@ -282,9 +283,21 @@ def _print_bill(common: Common, found: Bill) -> None:
     click.echo(f"{energy}{found.energy_cny:15,.2f} {unit}")
     common.say("基本电费", "demand or capacity")
     for month, charge in found.by_month.items():
-        peak = f"{month}  {common.pick('最高需量', 'peak')} {charge.peak_kw:,.1f} kW"
-        click.echo(f"  {padded(peak, NAME_CELLS + 29)}{charge.demand_cny + charge.capacity_cny:15,.2f} {unit}")
+        for words, cny in _fixed(common, charge):
+            click.echo(f"  {padded(f'{month}  {words}', NAME_CELLS + 29)}{cny:15,.2f} {unit}")
     click.echo(f"{padded(common.pick('合计', 'total'), NAME_CELLS + 31)}{found.total_cny:15,.2f} {unit}")
+
+
+def _fixed(common: Common, charge: MonthLine) -> Iterator[tuple[str, float]]:
+    """What of a month is billed beside its energy, and by what; a line of its own for each."""
+    if charge.cny_per_kw is not None:
+        peak, cny = f"{charge.peak_kw:,.1f} kW", f"{charge.cny_per_kw:g}"
+        yield common.pick(f"按最高需量 {peak} x {cny} 元", f"peak demand {peak} x {cny} CNY"), charge.demand_cny
+    if charge.capacity_kva is not None:
+        capacity, cny = f"{charge.capacity_kva:g} kVA", f"{charge.cny_per_kva:g}"
+        yield common.pick(f"按容量 {capacity} x {cny} 元", f"capacity {capacity} x {cny} CNY"), charge.capacity_cny
+    if charge.cny_per_kw is None and charge.capacity_kva is None:
+        yield common.pick("不计", "none"), 0.0
 
 
 def _warn_all(common: Common, tariff: Tariff, warnings: dict[str, None]) -> None:

@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from edge_agent.cli.common import Common, Exit, emit
+from edge_agent.cli.common import Common, Exit, emit, unreadable
 from edge_agent.cli.instants import instant
+from edge_agent.settings.files import shipped_config
+from edge_agent.settings.form import nearest
 from edge_agent.settings.load import Configuration, load_configuration, load_tariff
 from edge_agent.store.reader import read_means
 from edge_agent.tariff_facts import facts_of, wanted
@@ -26,6 +28,8 @@ from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
 
 STEPS_MAX = 40_000
 """Longest list of prices or loads: a year of quarter hours and a little."""
+CITIES = {"peking": "beijing", "canton": "guangdong"}
+"""Older names that the shipped files do not carry."""
 CHINA = ZoneInfo("Asia/Shanghai")
 """Zone of a tariff file that is looked at without a site."""
 
@@ -48,9 +52,26 @@ class Source:
 def source_of(common: Common, file: str | None) -> Source:
     """The site's tariff, or a single file: a path, or the name of one that comes with the product."""
     if file is not None:
+        _must_exist(common, file)
         return Source(load_tariff(file, zone=CHINA), CHINA, None)
     configuration = load_configuration(common.config)
     return Source(configuration.tariff, ZoneInfo(configuration.site.site.timezone), configuration)
+
+
+def _must_exist(common: Common, file: str) -> None:
+    names = sorted(path.stem for path in (shipped_config() / "tariffs").glob("*.yaml"))
+    if file in names or Path(file).exists():
+        return
+    near = nearest(file, names) or next((name for name in names if CITIES.get(file.lower(), file.lower()) in name), "")
+    zh, en = (f";是不是 {near}?", f"; did you mean {near}?") if near else ("", "")
+    refuse(
+        common,
+        Exit.USAGE,
+        common.pick(
+            f"没有文件 {file},也没有这个名称的电价{zh} 名称见 edge-agent tariff list",
+            f"no file {file}, and no tariff of that name{en} Names: edge-agent tariff list",
+        ),
+    )
 
 
 def refuse(common: Common, status: Exit, message: str) -> NoReturn:
@@ -64,6 +85,12 @@ def refuse(common: Common, status: Exit, message: str) -> NoReturn:
 def grid_of(common: Common, zone: ZoneInfo, *, start: str, end: str, step_min: int) -> TimeGrid:
     """The steps from one instant to another; refused unless they come out even."""
     start_utc, end_utc = instant(start, zone=zone), instant(end, zone=zone)
+    if end_utc <= start_utc:
+        refuse(
+            common,
+            Exit.USAGE,
+            common.pick(f"--to {end} 不晚于 --from {start}", f"--to {end} is not after --from {start}"),
+        )
     count = round((end_utc - start_utc) / timedelta(minutes=step_min))
     if not 1 <= count <= STEPS_MAX or start_utc + count * timedelta(minutes=step_min) != end_utc:
         refuse(
@@ -156,8 +183,10 @@ def load_from_file(common: Common, path: Path, grid: TimeGrid, *, zone: ZoneInfo
                         f"{path}:{reader.line_num}: {twice}",
                     )
                 values[step] = power_kw
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        refuse(common, Exit.USAGE, f"{path}: {error}")
+    except OSError as error:
+        refuse(common, Exit.USAGE, f"{path}: {unreadable(common, error)}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        refuse(common, Exit.USAGE, f"{path}: {common.pick('不是 UTF-8 的 CSV', 'no CSV in UTF-8')} ({error})")
     missing = [step for step in range(grid.count) if step not in values]
     if missing:
         first = grid.start_of(missing[0]).astimezone(zone)

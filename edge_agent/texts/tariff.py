@@ -13,6 +13,24 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "在 tariff.yaml 的 prices 里加一条",
             "add an entry under `prices` of tariff.yaml",
         ),
+        "price_before_first": Text(
+            "{detail} 早于最早的电价,按最早的一条计",
+            "{detail} lies before all prices in the file: the earliest ones are used",
+            "在 tariff.yaml 的 prices 里补上当时的电价",
+            "add the prices of then under `prices` of tariff.yaml",
+        ),
+        "calendar_not_begun": Text(
+            "时段表 {since} 起才生效,今天起到那时先按它计",
+            "the first calendar holds from {since} only; until then it is used all the same",
+            "补上现行的时段表,或改正 valid_from",
+            "add the calendar of now, or correct its valid_from",
+        ),
+        "calendar_before_first": Text(
+            "{detail} 早于最早的时段表,按最早的一张计",
+            "{detail} lies before all calendars in the file: the earliest one is used",
+            "在 tariff.yaml 的 calendars 里补上当时的时段表,或改正 valid_from",
+            "add the calendar of then under `calendars` of tariff.yaml, or correct its `valid_from`",
+        ),
         "holidays_missing": Text(
             "没有 {detail} 年的节假日,当日按平常日计",
             "no holidays of {detail} in the file: its days count as ordinary ones",

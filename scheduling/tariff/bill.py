@@ -26,10 +26,22 @@ class BandLine:
 
 @dataclass(slots=True)
 class MonthLine:
-    """Demand or capacity charge of one month; null where the class has none."""
+    """Demand or capacity charge of one month; 0 where the class has none.
+
+    Attributes:
+        peak_kw: highest mean of the month, billed or not.
+        cny_per_kw: price of the demand; None: it is not billed.
+        demand_cny: the two multiplied.
+        capacity_kva: of the transformer that is billed; None: it is not.
+        cny_per_kva: its price.
+        capacity_cny: the two multiplied.
+    """
 
     peak_kw: float = 0.0
+    cny_per_kw: float | None = None
     demand_cny: float = 0.0
+    capacity_kva: float | None = None
+    cny_per_kva: float = 0.0
     capacity_cny: float = 0.0
 
 
@@ -87,8 +99,11 @@ def bill(
         version = version_of(tariff, local.date())
         month = out.by_month.setdefault(f"{local:%Y-%m}", MonthLine())
         month.peak_kw = max(month.peak_kw, power_kw)
-        month.demand_cny = month.peak_kw * (version.demand_cny_per_kw_month or 0.0)
-        month.capacity_cny = (version.capacity_cny_per_kva_month or 0.0) * (version.capacity_kva or 0.0)
+        month.cny_per_kw = version.demand_cny_per_kw_month
+        month.demand_cny = month.peak_kw * (month.cny_per_kw or 0.0)
+        month.cny_per_kva = version.capacity_cny_per_kva_month or 0.0
+        month.capacity_kva = version.capacity_kva if month.cny_per_kva else None
+        month.capacity_cny = month.cny_per_kva * (month.capacity_kva or 0.0)
     return out
 
 

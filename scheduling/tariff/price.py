@@ -67,7 +67,12 @@ def version_of(tariff: Tariff, day: date) -> PriceVersion:
 
 
 def _version_warnings(version: PriceVersion, day: date) -> tuple[str, ...]:
-    """`price_month_missing:2026-09` when no prices of that month are in the file: prices are published monthly."""
+    """`price_month_missing:2026-09` when no prices of that month are in the file: prices are published monthly.
+
+    `price_before_first:2026-09` when that month lies before all of them.
+    """
+    if day < version.valid_from:
+        return (f"price_before_first:{day:%Y-%m}",)
     if version.valid_to is not None:
         fits = version.valid_from <= day <= version.valid_to
     else:
@@ -122,6 +127,8 @@ class Pricer:
         if parts is None:
             raise TariffFault("tariff_band_unpriced", f"{day} 的 {band} 没有价格", en=f"no price for {band} on {day}")
         warnings = (*_version_warnings(version, day), *day_match(tariff, day, self._facts).warnings)
+        if day < tariff.calendars[0].valid_from:
+            warnings = (*warnings, f"calendar_before_first:{day:%Y-%m}")
         if market_cny_per_kwh is not None:
             parts = _market_parts(tariff, parts, market_cny_per_kwh)
         elif tariff.market is not None:

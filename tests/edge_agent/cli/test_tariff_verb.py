@@ -306,3 +306,61 @@ def test_the_ladder_counts_from_the_records_or_from_what_is_said(tmp_path: Path)
 )
 def test_wrong_usage_ends_with_2(wrong: list[str]) -> None:
     assert run(*wrong).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("zh", "按容量 1250 kVA x 33 元"), ("en", "capacity 1250 kVA x 33 CNY")]
+)
+def test_a_capacity_charge_is_not_shown_as_demand(tmp_path: Path, language: str, words: str) -> None:
+    shown = run(
+        "bill", "--from", "2026-08-01", "--to", "2026-09-01", "--load", str(august(tmp_path)), "--lang", language
+    )
+    (line,) = (line for line in shown.stdout.splitlines() if "2026-08 " in line)
+    assert words in line
+    assert "41,250.00" in line
+    assert "需量" not in line
+    assert "demand" not in line
+
+
+def test_a_demand_charge_names_peak_and_price(tmp_path: Path) -> None:
+    text = (CONFIG / "tariff.yaml").read_text(encoding="utf-8")
+    tariff = tmp_path / "demand.yaml"
+    text, count = re.subn(r"capacity_cny_per_kva_month: .*\n +capacity_kva: .*", "demand_cny_per_kw_month: 52", text)
+    assert count == 1
+    tariff.write_text(text, encoding="utf-8")
+    shown = run(
+        "bill", "--from", "2026-08-01", "--to", "2026-09-01", "--load", str(august(tmp_path)), "--tariff", str(tariff)
+    )
+    assert "peak demand 100.0 kW x 52 CNY" in shown.stdout
+    assert "5,200.00" in shown.stdout
+    assert "capacity 1250" not in shown.stdout
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("guandong", "guangdong"), ("peking", "beijing-"), ("anhui2", "anhui")])
+def test_a_misspelt_tariff_is_answered_with_the_nearest(typed: str, meant: str) -> None:
+    done = run("show", "--tariff", typed, "--lang", "en")
+    assert done.exit_code == 2
+    assert f"did you mean {meant}" in done.stderr
+    assert "tariff list" in done.stderr
+
+
+def test_what_is_typed_wrong_is_said_in_words(tmp_path: Path) -> None:
+    span = ("--from", "2026-08-02", "--to", "2026-08-01")
+    assert "--to 2026-08-01 不晚于 --from 2026-08-02" in run("price", *span, "--lang", "zh").stderr
+    for path, words in ((tmp_path / "none.csv", "没有这个文件"), (tmp_path, "")):
+        done = run("bill", "--from", "2026-08-01", "--to", "2026-08-02", "--load", str(path), "--lang", "zh")
+        assert done.exit_code == 2
+        assert words in done.stderr
+        assert "Errno" not in done.stderr
+
+
+def test_days_before_the_first_prices_and_calendar_are_called_so() -> None:
+    done = run("show", "2020-01-01", "--json")
+    assert json.loads(done.stdout)["warnings"] == ["price_before_first:2020-01", "calendar_before_first:2020-01"]
+    assert "earliest" in run("show", "2020-01-01", "--lang", "en").stderr
+    assert "last published" not in run("show", "2020-01-01", "--lang", "en").stderr
+
+
+def test_the_list_marks_what_is_unverified_once() -> None:
+    for line in run("list", "--lang", "zh").stdout.splitlines():
+        assert line.count("未核实") <= 1
