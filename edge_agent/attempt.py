@@ -251,6 +251,7 @@ class Attempt:
         """Why it may not be written; empty if it may."""
         clock, memory = self._scene.clock, self._scene.memory
         if not rule.value_min <= value <= rule.value_max or not rule.value_min <= old <= rule.value_max:
+            self._tell(Step("bounds", None, {"lowest": rule.value_min, "highest": rule.value_max}))
             return "out_of_bounds"
         if rule.pulse is not None:
             return "pulse_not_restorable"
@@ -276,6 +277,8 @@ class Attempt:
                 command = Command(self._point, wanted, kind, subject, Because.PROTECTION)
                 verdict = judge(command, view, memory=known, mode=Mode.AUTO, site=attended)
                 if isinstance(verdict, Refused):
+                    if {"lowest", "highest"} <= verdict.values.keys():
+                        self._tell(Step("bounds_now", None, dict(verdict.values)))
                     return verdict.code
         return ""
 

@@ -186,4 +186,9 @@ async def _polled_anyway(_device: str) -> None:
 def refused(code: str) -> RefusedByInterlock:
     """A refusal in words."""
     words = text(code)
-    return RefusedByInterlock(f"{words.zh} / {words.en}", code=code, zh=words.zh, en=words.en)
+    return RefusedByInterlock(
+        f"{words.zh} / {words.en}",
+        code=code,
+        zh=words.zh + (f"。{words.hint_zh}" if words.hint_zh else ""),
+        en=words.en + (f". {words.hint_en}" if words.hint_en else ""),
+    )

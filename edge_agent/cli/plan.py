@@ -1,5 +1,6 @@
 """`edge-agent plan`: a plan from a PlanRequest file without any site, or the running service's present plan."""
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 from click.core import ParameterSource
 
-from edge_agent.cli.common import Common, Exit, emit, shared_options
+from edge_agent.cli.common import Common, Exit, emit, shared_options, unreadable
 
 if TYPE_CHECKING:
     from scheduling.plan import Plan
@@ -63,11 +64,11 @@ def command(
     from scheduling.solve import Method, solve  # noqa: PLC0415 - see above
 
     try:
-        request = read_request(_read(common, request_file))
+        request = read_request(_read_json(common, request_file))
     except RequestFault as fault:
         _refuse(common, Exit.USAGE, f"{request_file}: {fault}", path=fault.path)
     try:
-        hint = None if hint_file is None else read_plan(_read(common, hint_file))
+        hint = None if hint_file is None else read_plan(_read_json(common, hint_file))
     except RequestFault as fault:
         _refuse(common, Exit.USAGE, f"{hint_file}: {fault}", path=fault.path)
     chosen: dict[str, Method] = {"auto": "auto", "milp": "milp", "rule": "rule"}
@@ -108,7 +109,21 @@ def _read(common: Common, name: str) -> bytes:
     try:
         return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
     except OSError as error:
-        _refuse(common, Exit.USAGE, f"{name}: {error.strerror}", path="$")
+        _refuse(common, Exit.USAGE, f"{name}: {unreadable(common, error)}", path="$")
+
+
+def _read_json(common: Common, name: str) -> bytes:
+    """A document that is JSON at least; the caller judges what it says."""
+    content = _read(common, name)
+    try:
+        json.loads(content)
+    except UnicodeDecodeError:
+        _refuse(common, Exit.USAGE, f"{name}: {common.pick('不是 UTF-8', 'not UTF-8')}", path="$")
+    except json.JSONDecodeError as error:
+        line, column = error.lineno, error.colno
+        words = common.pick(f"不是 JSON:第 {line} 行第 {column} 列", f"not JSON: line {line}, column {column}")
+        _refuse(common, Exit.USAGE, f"{name}: {words}", path="$")
+    return content
 
 
 def _instant(common: Common, text: str) -> datetime:
@@ -136,9 +151,12 @@ def _refuse(common: Common, status: Exit, message: str, *, path: str) -> NoRetur
 def _print(common: Common, plan: "Plan", *, zone: ZoneInfo, why: bool) -> None:
     """The plan for people: cost, blocks of every unit, and the reasons; all times on the plant's clock."""
     gap = "" if plan.gap is None else f", gap {plan.gap:.2%}"
+    start_utc = plan.grid_start_utc
+    begin = f"{start_utc.astimezone(zone):%Y-%m-%d %H:%M} {zone.key}"
+    name = f"{plan.request.removesuffix(f' {start_utc:%Y-%m-%dT%H:%MZ}')}  {begin}"
     common.say(
-        f"{plan.request}: {plan.objective_cny:.2f} 元({plan.method}{gap}, {plan.solve_seconds:.1f} s)",
-        f"{plan.request}: {plan.objective_cny:.2f} CNY ({plan.method}{gap}, {plan.solve_seconds:.1f} s)",
+        f"{name}: {plan.objective_cny:.2f} 元({plan.method}{gap}, {plan.solve_seconds:.1f} s)",
+        f"{name}: {plan.objective_cny:.2f} CNY ({plan.method}{gap}, {plan.solve_seconds:.1f} s)",
     )
     starts = [start.astimezone(zone) for start in _starts_utc(plan)]
     width = max(len(name) for name in (*plan.units, *plan.storages, *(reason.name for reason in plan.reasons)))

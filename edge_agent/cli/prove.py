@@ -169,7 +169,7 @@ def _refuse(common: Common, code: str) -> NoReturn:
     from edge_agent.texts.catalogue import text  # noqa: PLC0415
 
     words = text(code)
-    wires.end(common, "prove", Exit.REFUSED, zh=f"拒绝: {words.zh}", en=f"refused: {words.en}")
+    wires.end(common, "prove", Exit.REFUSED, zh=words.zh, en=words.en)
 
 
 # ------------------------------------------------------------------------------------------------- the two ways

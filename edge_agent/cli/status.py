@@ -1,7 +1,7 @@
 """`edge-agent status`: what the running service is doing, on one screen."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,9 +39,9 @@ def _bus_line(common: Common, name: str, bus: Mapping[str, Any]) -> str:
     parts = [
         pick(
             f"总线 {name} {state},请求 {bus['requests']} 无应答 {bus['silent']} 错误 {bus['damaged']},"
-            f"占用 {load}(需要 {wanted})",
+            f"实测占用 {load},按采集计划 {wanted}",
             f"bus {name} {state}, requests {bus['requests']} silent {bus['silent']} damaged {bus['damaged']}, "
-            f"load {load} (wanted {wanted})",
+            f"measured load {load}, by the read plan {wanted}",
         )
     ]
     if bus["overloaded"]:
@@ -57,6 +57,28 @@ def _bus_line(common: Common, name: str, bus: Mapping[str, Any]) -> str:
         names = ", ".join(f"{device} {count}" for device, count in bus["holes"].items())
         parts.append(pick(f"地址空洞 {names}", f"address holes: {names}"))
     return pick(";", "; ").join(parts)
+
+
+def deciding(name: str, unit: Mapping[str, Any], orders: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Numbers of the standing orders that can have decided what a unit shall do.
+
+    Args:
+        name: of the unit.
+        unit: as the service shows it.
+        orders: those that stand.
+    """
+    stops = [order["number"] for order in orders if order["kind"] == "stop" and order["subject"] in (None, name)]
+    if stops:
+        return stops[-1:]
+    if unit["wanted"] and unit["wanted_mode"] == "charge":
+        return [order["number"] for order in orders if order["kind"] == "charge"]
+    # It rests because the tank is held, or heats because the tank shall not, or the others charge it.
+    return [order["number"] for order in orders if order["kind"] in ("charge", "hold")]
+
+
+def _numbers(common: Common, numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers))
+    return common.pick(f" {shown} 号", f" no. {shown}") if shown else ""
 
 
 def _advice_lines(common: Common, advice: Mapping[str, Any], *, local: Callable[[str | None], str]) -> Iterator[str]:
@@ -126,6 +148,8 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
         waits = ", ".join(getattr(text(code), common.language) for code in unit["waiting"])
         layer = unit["because"] if answer["mode"] in ("auto", "manual") else None
         named = "" if layer in (None, "plan", "sequence") else getattr(text(f"because_{layer}"), common.language)
+        if layer == "operator":
+            named += _numbers(common, deciding(name, unit, answer["orders"]))
         yield (
             f"{name:<6} {pick(unit['zh'], unit['en'])}"
             + (f"  {named}" if named else "")

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -29,7 +30,8 @@ def quiet() -> None:
 
 def end(common: Common, verb: str, status: Exit, *, zh: str, en: str) -> NoReturn:
     """Ends a verb with one message, and with one object on stdout where that is wanted."""
-    click.echo(f"{common.pick('错误', 'error')}: {common.pick(zh, en)}", err=True)
+    head = common.pick("拒绝", "refused") if status is Exit.REFUSED else common.pick("错误", "error")
+    click.echo(f"{head}: {common.pick(zh, en)}", err=True)
     if common.as_json:
         emit(f"{verb}/1", {"ok": False, "message": common.pick(zh, en)})
     sys.exit(status)
@@ -129,6 +131,16 @@ def owned_bus(common: Common, verb: str, target: Target, *, via_service: bool) -
 
     Ends with status 3 when the service owns the wire and was not asked to lend it.
     """
+    if target.port and not Path(target.port).exists():
+        known = ports()
+        shown = ", ".join(known) or "-"
+        end(
+            common,
+            verb,
+            Exit.DEVICE,
+            zh=f"没有串口 {target.port};现有: {shown}",
+            en=f"there is no serial port {target.port}; there are: {shown}",
+        )
     configuration = configuration_or_none(common)
     name = None if configuration is None else bus_named(target, configuration.devices)
     if configuration is not None and name is not None and service_runs(configuration.site.storage_media.state_dir):
@@ -144,6 +156,13 @@ def owned_bus(common: Common, verb: str, target: Target, *, via_service: bool) -
             en=f"--via-service: {target} is no bus of a running service, leave the option out",
         )
     return None
+
+
+def ports() -> list[str]:
+    """Serial ports of this machine that somebody may mean: USB adapters, and the first built-in ones."""
+    return sorted(
+        str(path) for name in ("ttyUSB*", "ttyACM*", "ttyAMA*", "ttyS[0-3]") for path in Path("/dev").glob(name)
+    )
 
 
 def busy(common: Common, verb: str, name: str) -> NoReturn:

@@ -29,6 +29,22 @@ DAY_MIN = 24 * 60
 HOUR_MIN = 60
 FRAMINGS = ("8N1", "8E1", "8O1", "8N2")
 DEAREST_SHOWN = 5
+CHINA = "Asia/Shanghai"
+CHINESE = (
+    "beijing",
+    "peking",
+    "tianjin",
+    "guangzhou",
+    "shenzhen",
+    "chengdu",
+    "nanjing",
+    "xian",
+    "china",
+    "北京",
+    "utc+8",
+    "gmt+8",
+)
+"""In these words people ask for China's zone, which carries another city's name."""
 """Devices named where a bus is asked too much."""
 LEAP_YEAR = 2024
 """A year that has every date, for dates without a year."""
@@ -366,7 +382,8 @@ def _identity(site: Document) -> Iterator[Finding]:
     identity = identity if isinstance(identity, Mapping) else {}
     zone = identity.get("timezone")
     if isinstance(zone, str) and not _zone_exists(zone):
-        close = nearest(zone, available_timezones()) or "Asia/Shanghai"
+        in_china = any(name in zone.lower() for name in CHINESE)
+        close = CHINA if in_china else nearest(zone, available_timezones()) or CHINA
         yield site.finding("unknown_zone", ("site", "timezone"), given=zone, close=close)
     if identity.get("simulated_clock") is not None and identity.get("simulated") is not True:
         yield site.finding("clock_not_simulated", ("site", "simulated_clock"), at_key=True)

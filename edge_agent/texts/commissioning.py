@@ -52,6 +52,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         ),
         # steps and outcomes of a proof
         "prove_read": Text("读出 {point} = {value}", "read {point} = {value}"),
+        "prove_bounds": Text("设备资料允许 {lowest} 至 {highest}", "the profile allows {lowest} to {highest}"),
+        "prove_bounds_now": Text("现在允许 {lowest} 至 {highest}", "allowed now: {lowest} to {highest}"),
         "prove_judge": Text("判断可否写入 {value}", "judged whether {value} may be written"),
         "prove_confirm": Text("现场确认: {by}", "confirmed at the plant: {by}"),
         "prove_write": Text("写入 {value},读回 {read_back}", "wrote {value}, read back {read_back}"),

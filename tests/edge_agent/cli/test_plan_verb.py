@@ -49,6 +49,10 @@ def test_a_faulty_document_ends_with_2_and_its_path(text: str) -> None:
     assert json.loads(done.stdout)["path"].startswith("$")
 
 
+def test_what_is_no_json_is_said_in_words() -> None:
+    assert "不是 JSON:第 1 行第 2 列" in run("--request", "-", "--lang", "zh", text="{").stderr
+
+
 def test_no_possible_plan_ends_with_1() -> None:
     document = json.loads(TINY.read_text(encoding="utf-8"))
     document["groups"][0]["units"][0].update(available=False, minutes_in_state=5)
@@ -65,6 +69,7 @@ def test_wrong_usage_ends_with_2(wrong: list[str]) -> None:
 def test_for_people_in_two_languages() -> None:
     chinese = run("--request", str(TINY), "--why", "--lang", "zh")
     english = run("--request", str(TINY), "--why", "--lang", "en")
+    assert chinese.stdout.startswith("tiny  2026-01-13 05:30 Asia/Shanghai: ")
     assert "蓄热" in chinese.stdout
     assert "05:30" in chinese.stdout
     assert "store" in english.stdout

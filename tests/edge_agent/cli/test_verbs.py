@@ -5,6 +5,7 @@ import importlib
 import json
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from drivers.errors import NoAnswer, ProfileFault
 from edge_agent import cli
 from edge_agent.cli import VERBS, main
+from edge_agent.cli.check import calendar_not_begun
 from edge_agent.cli.common import Common, Exit, default_language, emit, shared_options
 from edge_agent.errors import (
     ConfigurationFault,
@@ -217,3 +219,50 @@ def test_emit_refuses_what_is_no_json(capsys) -> None:
 def test_language_from_lang(monkeypatch, lang, language) -> None:
     monkeypatch.setenv("LANG", lang)
     assert default_language() == language
+
+
+def test_check_shows_each_warning_in_a_line_and_counts_them_in_the_result() -> None:
+    told = json.loads(run("check", "--config", str(EXAMPLE), "--json").stdout)["warnings"]
+    assert told
+    lines = run("check", "--config", str(EXAMPLE), "--lang", "zh").stdout.splitlines()
+    assert len([line for line in lines if line.startswith("  警告 uplink.yaml:")]) == len(told)
+    assert lines[-1] == f"结果: 通过,{len(told)} 处警告"
+
+
+def test_a_calendar_that_is_not_valid_yet_is_a_warning() -> None:
+    configuration = load_configuration(EXAMPLE)
+    begins = configuration.tariff.calendars[0].valid_from
+    assert calendar_not_begun(configuration, begins) is None
+    early = calendar_not_begun(configuration, date(begins.year - 1, 1, 1))
+    assert early is not None
+    assert early.severity == "warning"
+    assert str(begins) in early.zh
+    assert str(begins) in early.en
+
+
+@pytest.mark.parametrize("verb", ["status", "upload"])
+def test_a_service_that_does_not_run_is_named_in_one_language_with_the_remedy(plant, verb) -> None:
+    words = [verb] if verb == "status" else [verb, "status"]
+    for lang, there, not_there in (("en", "is not running", "服务"), ("zh", "服务没有运行", "running")):
+        result = run(*words, "--config", str(plant.folder), "--lang", lang)
+        assert result.exit_code == Exit.FINDING
+        assert there in result.stderr
+        assert not_there not in result.stderr
+        assert "systemctl start edge-agent" in result.stderr
+
+
+def test_a_refusal_has_one_prefix(plant) -> None:
+    point = next(
+        name for name, spec in load_configuration(plant.folder).profiles["hp1"].points.items() if spec.write is None
+    )
+    result = run("prove", "hp1", "--command", point, "--config", str(plant.folder), "--lang", "zh")
+    assert result.exit_code == Exit.REFUSED
+    assert result.stderr.startswith("拒绝: ")
+    assert result.stderr.count("拒绝") == 1
+
+
+def test_a_serial_port_that_is_not_there_is_no_fault_of_the_cable() -> None:
+    result = run("scan", "rtu", "/dev/ttyUSB99", "--lang", "zh")
+    assert result.exit_code == Exit.DEVICE
+    assert "没有串口 /dev/ttyUSB99" in result.stderr
+    assert "网线" not in result.stderr

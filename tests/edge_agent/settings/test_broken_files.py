@@ -107,6 +107,7 @@ ACROSS = [
     ("site.yaml", "    degc_max: 55 ", "    degc_max: ⟦40 ", "min_above_max", "核对"),
     ("site.yaml", "charge_setpoint_degc: 55", "charge_setpoint_degc: ⟦50", "charge_too_cold", "degc_max"),
     ("site.yaml", "timezone: Asia/Shanghai", "timezone: ⟦Asia/Shanghi", "unknown_zone", "Asia/Shanghai"),
+    ("site.yaml", "timezone: Asia/Shanghai", "timezone: ⟦Asia/Beijing", "unknown_zone", "Asia/Shanghai"),
     ("site.yaml", "heating: 11-15..03-15", "heating: ⟦11-15..02-30", "season_form", "月-日"),
     ("site.yaml", "signed_by: hil-sim ", "signed_by: null ", "unsigned", "monitor"),
     ("site.yaml", "demand_window_min: 15", "demand_window_min: ⟦25", "window_form", "15"),
