@@ -117,6 +117,7 @@ def served(folder: Path, typed: Callable[..., Result]) -> Iterator[Bench]:
     assert not signed(load_configuration(folder).site)
     bench.state_dir.mkdir()
     bench.truth |= {"hp1.supply_setpoint": 45.0, "hp1.state": 0.0, "hp1.remote": 1.0, "hp1.mode_request": 1.0}
+    bench.truth["hp1.source_inlet_temperature"] = 12.0
     try:
         yield bench
     finally:

@@ -1,6 +1,8 @@
 """The field bus under fault, as `make faults` plays it, at its shortest; and a planted fault that must be caught."""
 
 import asyncio
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +28,21 @@ def short(*events: dict[str, object], seconds: float = 8.0) -> Scenario:
     return parse(data, name="short")
 
 
-def played(scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where the runs put their folders; short, for the path of a socket ends at 107 bytes (unix(7), sun_path)."""
+    with tempfile.TemporaryDirectory(prefix="t-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def played(scenario: Scenario, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", None)
     return asyncio.run(bench_play.BenchPlay(scenario, speed_ratio=1.0, wall_s=elapsed_s).run())
 
 
 def test_noise_and_damage_are_never_a_value_and_wrong_ones_planted_are_caught(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One run for both: the line is disturbed, and one meter sends wrong values that no driver can tell from right."""
     bits = {"device": "hm1", "noise_every": 2, "noise_before": 3, "flip_every": 3}
@@ -43,7 +52,7 @@ def test_noise_and_damage_are_never_a_value_and_wrong_ones_planted_are_caught(
         {"what": "garbage", "at": "08:00:02", "lasts_s": 4, "args": {"device": "em3", "every": 3}},
         {"what": "corrupt", "at": "08:00:02", "lasts_s": 1, "args": lie},
     )
-    score = played(scenario, tmp_path, monkeypatch)
+    score = played(scenario, folder, monkeypatch)
     assert score["wrong_values"] == 2
     texts = score["wrong_values_first"]
     assert isinstance(texts, list)

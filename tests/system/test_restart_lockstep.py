@@ -29,7 +29,7 @@ BEGIN_UTC = datetime(2026, 1, 20, 15, 0, tzinfo=UTC)
 """23:00 in Beijing, the valley begins."""
 START_UTC = BEGIN_UTC + timedelta(minutes=60)
 STOP_UTC = BEGIN_UTC + timedelta(minutes=135)
-STARTED_H, END_H = 1.6, 3.0
+STARTED_H, END_H = 1.75, 3.0
 """When the start, and the stop as well, is over [h]."""
 UNIT = "hp4"
 
