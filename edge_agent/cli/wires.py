@@ -161,7 +161,9 @@ def owned_bus(common: Common, verb: str, target: Target, *, via_service: bool) -
 def ports() -> list[str]:
     """Serial ports of this machine that somebody may mean: USB adapters, and the first built-in ones."""
     return sorted(
-        str(path) for name in ("ttyUSB*", "ttyACM*", "ttyAMA*", "ttyS[0-3]") for path in Path("/dev").glob(name)
+        str(path)
+        for name in ("serial/by-id/*", "ttyUSB*", "ttyACM*", "ttyAMA*", "ttyS[0-3]")
+        for path in Path("/dev").glob(name)
     )
 
 

@@ -17,7 +17,10 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "设备没有应答", "the device does not answer", "查供电、接线、站号", "check power, wiring and unit number"
         ),
         "line_down": Text(
-            "串口或网络连接不通", "the serial port or the connection is down", "查接口和网线", "check port and cable"
+            "串口或网络连接不通",
+            "the serial port or the connection is down",
+            "查串口名称或地址、接口和线缆",
+            "check the port's name or the address, then port and cable",
         ),
         "protocol": Text(
             "应答损坏或不是对这次请求的应答",
