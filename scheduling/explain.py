@@ -114,15 +114,28 @@ def _store_reasons(request: PlanRequest, plan: Plan, store: Storage) -> Iterator
         energy_kwh = float(given_kwh[first:last].sum())
         here = float(np.average(prices.direct[first:last], weights=given_kwh[first:last]))
         cheapest = float(prices.charge.min())
+        if here >= cheapest:
+            yield Reason(
+                from_step=first,
+                to_step=last,
+                name=store.name,
+                code="discharge_dear",
+                zh=f"放{zh} {energy_kwh:.0f} kWh:此时直供每 kWh {zh} {here:.3f} 元,最低蓄{zh}成本 {cheapest:.3f} 元,"
+                f"少花电费约 {here * energy_kwh:.0f} 元",
+                en=f"give {energy_kwh:.0f} kWh of stored {en}: making it now costs {here:.3f} CNY/kWh, "
+                f"storing it costs {cheapest:.3f} at best; saves about {here * energy_kwh:.0f} CNY of electricity now",
+            )
+            continue
+        # Making it now would be the cheaper way: what stands in its way are times and starts, not the price.
         yield Reason(
             from_step=first,
             to_step=last,
             name=store.name,
-            code="discharge_dear",
-            zh=f"放{zh} {energy_kwh:.0f} kWh:此时直供每 kWh {zh} {here:.3f} 元,最低蓄{zh}成本 {cheapest:.3f} 元,"
-            f"少花电费约 {here * energy_kwh:.0f} 元",
-            en=f"give {energy_kwh:.0f} kWh of stored {en}: making it now costs {here:.3f} CNY/kWh, "
-            f"storing it costs {cheapest:.3f} at best; saves about {here * energy_kwh:.0f} CNY of electricity now",
+            code="min_time",
+            zh=f"放{zh} {energy_kwh:.0f} kWh:此时直供每 kWh {zh} 本来只要 {here:.3f} 元,但机组还在最短停机时间内、"
+            "功率已用足,或为这一段不值得起动",
+            en=f"give {energy_kwh:.0f} kWh of stored {en}: making it now would cost only {here:.3f} CNY/kWh, but units "
+            "are within their minimum rest, fully used, or not worth a start for so short a while",
         )
     if float((charge_kw * hours).sum()) <= ENERGY_TOL_KWH:
         yield _do_not_charge(request, store, prices)

@@ -46,3 +46,15 @@ def test_reasons_stay_inside_the_plan_and_speak_both_languages(case: Case) -> No
         for reason in plan.reasons:
             assert 0 <= reason.from_step < reason.to_step <= request.grid.steps
             assert reason.zh != reason.en
+
+
+def test_stored_heat_that_is_dearer_than_direct_heat_claims_no_saving(document: dict[str, Any]) -> None:
+    """A unit in its minimum rest leaves the load to the tank although electricity is cheap."""
+    document["price_cny_per_kwh"] = [0.2] * 6
+    request = PlanRequest.model_validate_json(json.dumps(document))
+    plan = with_reasons(request, plan_by_rule(request))
+    told = [reason for reason in plan.reasons if reason.name == "tank" and reason.code == "min_time"]
+    assert told
+    assert all("少花" not in reason.zh for reason in told)
+    given = [reason for reason in plan.reasons if reason.name == "tank" and reason.code == "discharge_dear"]
+    assert not given, "at one price all day storing is never the cheaper way"
