@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -300,6 +301,8 @@ async def test_interrupted_scan_shows_what_it_found() -> None:
             *("--json", "--config", "/nonexistent"),
             stdout=asyncio.subprocess.PIPE,
             env=os.environ | {"PYTHONSAFEPATH": "1"},
+            # A shell ignores Ctrl-C for what it runs in the background, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         async with asyncio.timeout(30):
             while line.statistics.unknown_unit < 5:  # noqa: ASYNC110 - what is waited for happens in another process
