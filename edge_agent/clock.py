@@ -144,9 +144,13 @@ async def sleep_until(clock: Clock, instant_utc: datetime) -> None:
             return
         before_s = remaining_s
         wall_s = remaining_s / speed_ratio if speed_ratio > 0 else LONGEST_NAP_S
-        import asyncio  # noqa: PLC0415 - heavy: verbs that ask for the date and never sleep do without
+        await _nap(min(wall_s, LONGEST_NAP_S))
 
-        await asyncio.sleep(min(wall_s, LONGEST_NAP_S))
+
+async def _nap(wall_s: float) -> None:
+    import asyncio  # noqa: PLC0415 - heavy: verbs that ask for the date and never sleep do without
+
+    await asyncio.sleep(wall_s)
 
 
 def next_instant(due_utc: datetime, now_utc: datetime, *, period_s: float) -> datetime:

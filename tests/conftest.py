@@ -97,6 +97,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return Shares(config, log)
 
 
+@pytest.fixture(autouse=True)
+def drivers_speak() -> Iterator[None]:
+    """A verb that was run within a test silences the log of the drivers: the next test may want to read it."""
+    logger = logging.getLogger("drivers")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def parsed_once() -> Iterator[None]:
     """The same bytes of a configuration file are parsed once for all tests: most tests change one file of five.

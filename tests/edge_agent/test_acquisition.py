@@ -3,7 +3,6 @@ import heapq
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -208,7 +207,7 @@ class SetClock:
         self.set_by_s = 0.0
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._numbers = count()
-        monkeypatch.setattr(clock_module, "asyncio", SimpleNamespace(sleep=self._nap))
+        monkeypatch.setattr(clock_module, "_nap", self._nap)
 
     @property
     def now(self) -> datetime:
