@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -360,15 +359,17 @@ def device(
         raise click.UsageError(str(fault)) from fault
     clock = RealClock()
     stand = Stand(chosen, seed=seed, now_s=lambda: clock.now_utc().timestamp(), wall_s=elapsed_s)
-    told = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where a parent shell had Ctrl-C ignored
-        signal.signal(number, lambda _number, _frame: told.set())
+    # Waited for and not handled: an event that a handler sets while this thread is about to wait for it locks both.
+    ends = {signal.SIGINT, signal.SIGTERM}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in ends}  # a shell may have Ctrl-C ignored
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     try:
         if port is not None:
             stand.open_port(host, port)
         else:
             stand.open_line(baud=baud, link=link)
     except OSError as fault:
+        _as_before(before)
         raise click.ClickException(str(fault)) from fault
     try:
         facts = stand.facts(host)
@@ -376,10 +377,17 @@ def device(
             _emit("device", facts)
         else:
             _show_stand(facts, lang=lang)
-        told.wait()
+        signal.sigwait(ends)
     finally:
+        _as_before(before)
         stand.close()
     sys.exit(EXIT_INTERRUPTED)
+
+
+def _as_before(handlers: Mapping[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
 
 
 def _list_models(*, as_json: bool) -> None:
