@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from edge_agent.settings.weather_file import WeatherFault, read_weather
+from edge_agent.settings.series_file import Row, SeriesFault
+from edge_agent.settings.weather_file import read_weather
 from scheduling.forecast.hourly import HourlyWeather
 
 LOG = logging.getLogger(__name__)
@@ -25,15 +26,15 @@ class WeatherFeed:
         self._path = path
         self._zone = zone
         self._seen: tuple[int, int] | None = None
-        self._rows: list[tuple[datetime, float]] = []
+        self._rows: list[Row] = []
 
     def hours(self, from_utc: datetime, *, count: int) -> HourlyWeather | None:
         """Expected temperature of hours from an instant on, as many as the file has; None if it lacks the first."""
         self._refresh()
         if len(self._rows) < 2:  # noqa: PLR2004 - one row says nothing about an hour
             return None
-        at_s = np.array([start.timestamp() for start, _ in self._rows])
-        degc = np.array([value for _, value in self._rows])
+        at_s = np.array([row.start_utc.timestamp() for row in self._rows])
+        degc = np.array([row.value for row in self._rows])
         middles_s = from_utc.timestamp() + 3600.0 * (np.arange(count) + 0.5)
         inside = (middles_s >= at_s[0]) & (middles_s <= at_s[-1])
         known = int(np.argmin(inside)) if not inside.all() else count
@@ -56,5 +57,5 @@ class WeatherFeed:
         self._seen = signature
         try:
             self._rows = read_weather(self._path, zone=self._zone)
-        except WeatherFault as fault:
+        except SeriesFault as fault:
             LOG.warning("weather forecast: not taken over file=%s line=%d: %s", self._path.name, fault.line, fault.en)

@@ -41,7 +41,7 @@ def _print(common: Common, inspection: "Inspection", *, explain: bool) -> None:
     from edge_agent.settings.finding import render  # noqa: PLC0415 - with the models
     from edge_agent.settings.load import SHIPPED_MARK  # noqa: PLC0415
 
-    files = dict.fromkeys((*inspection.files, *(finding.file for finding in inspection.errors)))
+    files = dict.fromkeys((*inspection.files, *(found.file for found in (*inspection.errors, *inspection.warnings))))
     width = max((len(file) for file in files if not file.startswith(SHIPPED_MARK)), default=0) + 4
     for file in files:
         errors = [finding for finding in inspection.errors if finding.file == file]

@@ -26,7 +26,8 @@ from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest, validate
 from edge_agent.settings.market_file import read_market
 from edge_agent.settings.model import DevicesFile, Performance, SiteFile, UplinkFile
-from edge_agent.settings.weather_file import WeatherFault, read_weather, weather_finding
+from edge_agent.settings.series_file import SeriesFault
+from edge_agent.settings.weather_file import read_weather, weather_finding
 from edge_agent.settings.yaml_file import Document, Path_, read_document
 from edge_agent.texts.catalogue import text
 from scheduling.tariff.bands import ALIASES, BANDS
@@ -314,7 +315,7 @@ class _Reader:
             read_weather(self.folder / file, zone=ZoneInfo(site.site.timezone))
         except (ZoneInfoNotFoundError, ValueError):  # said where it stands
             return
-        except WeatherFault as fault:
+        except SeriesFault as fault:
             self.findings.append(weather_finding(file, fault))
 
     def performance(self) -> dict[str, Performance]:

@@ -4,33 +4,22 @@ It changes while the service runs, and a plant must not stand still for a bad on
 line, and the prices of the calendar hold.
 """
 
-import csv
 import logging
-import math
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from edge_agent.settings.finding import Finding
+from edge_agent.settings.series_file import SeriesFault, read_series
 from scheduling.tariff.market import INTERVALS_MIN, MarketSeries
 from scheduling.tariff.model import Tariff
 
 LOG = logging.getLogger(__name__)
 
-COLUMNS = ("start", "cny_per_kwh")
+COLUMN = "cny_per_kwh"
 FILE_BYTES_MAX = 5_000_000
 """Two years of quarter hours and much room; anything larger [B] is not a price file."""
 SECONDS_PER_MINUTE = 60
-
-
-class _Fault(Exception):
-    """What is wrong with a file, and where."""
-
-    def __init__(self, line: int, zh: str, *, en: str) -> None:
-        super().__init__(en)
-        self.line, self.zh, self.en = line, zh, en
 
 
 def read_market(folder: Path, tariff: Tariff, *, zone: ZoneInfo) -> tuple[Tariff, list[Finding]]:
@@ -46,7 +35,7 @@ def read_market(folder: Path, tariff: Tariff, *, zone: ZoneInfo) -> tuple[Tariff
     file = tariff.market.file
     try:
         return tariff.with_market(_series(folder / file, zone=zone)), []
-    except _Fault as fault:
+    except SeriesFault as fault:
         finding = Finding(
             file,
             fault.line,
@@ -62,42 +51,22 @@ def read_market(folder: Path, tariff: Tariff, *, zone: ZoneInfo) -> tuple[Tariff
 
 
 def _series(path: Path, *, zone: ZoneInfo) -> MarketSeries:
-    try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise _Fault(0, f"文件大于 {FILE_BYTES_MAX} 字节", en=f"the file is larger than {FILE_BYTES_MAX} B")
-        with path.open(encoding="utf-8-sig", newline="") as opened:
-            rows = list(_rows(opened, zone=zone))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _Fault(0, f"读不出:{error}", en=f"cannot be read: {error}") from error
+    rows = read_series(path, COLUMN, zone=zone, bytes_max=FILE_BYTES_MAX)
     if not rows:
-        raise _Fault(0, "没有一行价格", en="not one price")
-    lengths_min = [(b[1] - a[1]).total_seconds() / SECONDS_PER_MINUTE for a, b in pairwise(rows)]
-    for (line, _, _), length_min in zip(rows[1:], lengths_min, strict=True):
-        if length_min <= 0:
-            raise _Fault(line, "时段重复或先后颠倒", en="an interval twice, or out of order")
+        raise SeriesFault(0, "没有一行价格", en="not one price")
+    lengths_min = [(b.start_utc - a.start_utc).total_seconds() / SECONDS_PER_MINUTE for a, b in pairwise(rows)]
     interval_min = min(lengths_min, default=INTERVALS_MIN[-1])
     if interval_min not in INTERVALS_MIN:
-        line = rows[lengths_min.index(interval_min) + 1][0]
-        raise _Fault(line, f"时段长 {interval_min:g} min,应为 15、30 或 60", en=f"{interval_min:g} min: 15, 30 or 60")
-    for line, start, _ in rows:
-        if start.timestamp() % (interval_min * SECONDS_PER_MINUTE):
-            raise _Fault(line, f"起点不在 {interval_min:g} min 的整点上", en=f"not on a full {interval_min:g} min")
-    return MarketSeries(int(interval_min), tuple(row[1] for row in rows), tuple(row[2] for row in rows))
-
-
-def _rows(lines: Iterator[str], *, zone: ZoneInfo) -> Iterator[tuple[int, datetime, float]]:
-    reader = csv.DictReader(lines)
-    if tuple(reader.fieldnames or ()) != COLUMNS:
-        raise _Fault(1, f"第一行应为 {','.join(COLUMNS)}", en=f"the first line must be {','.join(COLUMNS)}")
-    for row in reader:
-        try:
-            start, cny_per_kwh = datetime.fromisoformat(str(row["start"])), float(str(row["cny_per_kwh"]))
-        except ValueError as error:
-            raise _Fault(reader.line_num, f"读不懂:{error}", en=f"cannot be understood: {error}") from error
-        if not math.isfinite(cny_per_kwh) or None in row:
-            raise _Fault(reader.line_num, "价格不是普通的数,或列数不对", en="not a plain number, or too many columns")
-        local = start if start.tzinfo is not None else start.replace(tzinfo=zone)
-        yield reader.line_num, local.astimezone(UTC), cny_per_kwh
+        line = rows[lengths_min.index(interval_min) + 1].line
+        raise SeriesFault(
+            line, f"时段长 {interval_min:g} min,应为 15、30 或 60", en=f"{interval_min:g} min: 15, 30 or 60"
+        )
+    for row in rows:
+        if row.start_utc.timestamp() % (interval_min * SECONDS_PER_MINUTE):
+            raise SeriesFault(
+                row.line, f"起点不在 {interval_min:g} min 的整点上", en=f"not on a full {interval_min:g} min"
+            )
+    return MarketSeries(int(interval_min), tuple(row.start_utc for row in rows), tuple(row.value for row in rows))
 
 
 class MarketFeed:

@@ -94,6 +94,16 @@ def test_check_of_the_example() -> None:
     assert "监测导则" in explained
 
 
+def test_check_shows_what_is_wrong_with_a_file_that_a_service_writes(plant) -> None:
+    plant.replace("site.yaml", "weather_file: null", "weather_file: weather.csv")
+    plant.write("weather.csv", "start,outdoor_degc\n2026-12-01T00:00,-3\n2026-12-01T01:00,warm\n")
+    result = run("check", "--config", str(plant.folder))
+    assert result.exit_code == Exit.OK
+    assert "weather.csv:3" in result.stdout
+    plant.write("site.yaml", plant.text("site.yaml").replace("weather.csv", "none.csv"))
+    assert "none.csv  there is no such file" in run("check", "--config", str(plant.folder)).stdout
+
+
 def test_check_reports_place_and_hint_in_json(plant) -> None:
     plant.replace("site.yaml", "replan_min: 15", "replan_min: 15分")
     result = run("check", "--config", str(plant.folder), "--json")

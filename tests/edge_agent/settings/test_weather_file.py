@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from edge_agent.settings.weather_file import WeatherFault, read_weather, weather_finding
+from edge_agent.settings.series_file import SeriesFault
+from edge_agent.settings.weather_file import read_weather, weather_finding
 from edge_agent.weather_feed import WeatherFeed
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -39,7 +40,7 @@ def test_between_rows_the_temperature_is_drawn_straight(tmp_path: Path) -> None:
 def test_a_bad_file_is_named_by_line(tmp_path: Path, text: str, line: int) -> None:
     path = tmp_path / "weather.csv"
     path.write_text(text)
-    with pytest.raises(WeatherFault) as caught:
+    with pytest.raises(SeriesFault) as caught:
         read_weather(path, zone=ZONE)
     assert caught.value.line == line
     finding = weather_finding("weather.csv", caught.value)
