@@ -166,6 +166,8 @@ class Executor:
             if mode is Mode.ADVISE:
                 outcomes[place] = self._advise(command, view=view, memory=memory)
                 continue
+            if self._withdrawn_since(command, view):
+                continue
             if self._waits(command, view.instant_utc):
                 if command.kind is Kind.MODE_REQUEST:
                     blocked.add(command.subject)
@@ -430,6 +432,15 @@ class Executor:
         if written is not None and (sample is None or read is None or sample.instant_utc <= written.when_utc):
             return written.value
         return read
+
+    def _withdrawn_since(self, command: Command, view: PlantView) -> bool:
+        """Whether a request to run stood in the view and has been seen withdrawn since: the next cycle decides anew.
+
+        After a power dip the view still shows a running unit with its flow, while its register already reads 0.
+        """
+        if command.kind is not Kind.RUN_REQUEST or command.value != 1.0:
+            return False
+        return view.units[command.subject].run_request is True and self.standing(command.point) == 0.0
 
     def _differs(self, command: Command) -> bool:
         standing = self.standing(command.point)

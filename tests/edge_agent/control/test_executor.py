@@ -328,3 +328,14 @@ def test_an_effect_that_comes_late_ends_the_alarm(bench: Bench, kit: SimpleNames
     bench.image.put([good("hp1.supply_setpoint", late_utc + timedelta(seconds=30), 45.0, "degC")])
     asyncio.run(bench.executor.watch(late_utc + timedelta(seconds=30)))
     assert bench.executor.alarms() == []
+
+
+def test_a_request_that_was_withdrawn_after_the_view_is_not_given_again(bench: Bench, kit: SimpleNamespace) -> None:
+    """A power dip: the view still shows the unit at work, its register already reads 0, its pumps stand."""
+    run = Command("hp1.run_request", 1.0, Kind.RUN_REQUEST, "hp1")
+    at_work = {"hp1": kit.unit_running, "pumps": {"ps_hp1": True, "pu_hp1": True}}
+    bench.image.put([good("hp1.run_request", kit.now_utc + timedelta(seconds=1), 0.0, "")])
+    assert bench.carry_out(run, **at_work) == []
+    assert bench.written == []
+    seen = {**at_work, "hp1": replace(kit.unit_running, run_request=False)}
+    assert [outcome.verdict for outcome in bench.carry_out(run, after_s=10, **seen)] == [Verdict.VERIFIED]
