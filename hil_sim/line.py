@@ -375,9 +375,9 @@ class SerialLine:
             self._log.postpone(device.name, begin_s=taken_s, end_s=end_s, left_s=end_s + late_s)
             heapq.heappush(self._late, (answer_s + late_s, unit, answer))
             return
+        statistics.answers += 1  # before it can be heard: whoever has the answer finds it counted
         self._put(answer, answer_s)
         self._answered_s[unit] = self._quiet_since_s
-        statistics.answers += 1
         statistics.busy_s += self._quiet_since_s - begin_s
 
     def _send_late(self, *, until_s: float) -> None:
@@ -386,9 +386,9 @@ class SerialLine:
             due_s, unit, answer = heapq.heappop(self._late)
             self._sleep_until(due_s)
             begin_s = max(self._wall_s(), self._quiet_since_s)
+            self.statistics.answers += 1
             self._put(answer, begin_s)
             self._answered_s[unit] = self._quiet_since_s
-            self.statistics.answers += 1
             self.statistics.busy_s += self._quiet_since_s - begin_s
 
     def _receive(self) -> tuple[bytes, float, float, bool]:

@@ -37,6 +37,8 @@ TEST_S_MAX = 240
 TEARDOWN_S_MAX = 30
 """After its limit a test is interrupted this often: what it waits for while it ends may never come either."""
 SYSTEM = "tests/system/"
+IN_ORDER = ("tests/system/test_refusals.py",)
+"""Files whose tests lead one service from state to state: they stay with one worker."""
 PORT_FIRST = 21_000
 NEXT_PORT = itertools.count()
 
@@ -88,7 +90,8 @@ class Shares(LoadScopeScheduling):
     """What one worker takes at a time: a test of the whole agent, or a file of other tests."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid if nodeid.startswith(SYSTEM) else nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return nodeid if file.startswith(SYSTEM) and file not in IN_ORDER else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:

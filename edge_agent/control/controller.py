@@ -123,6 +123,7 @@ class Controller:
         self._performance = performance or {}
         self._learned_utc: datetime | None = None
         self._begun_utc: datetime | None = None
+        self._asked_utc: datetime | None = None
         self._blind_count = 0
         self._doubtful: tuple[Alarm, ...] = ()
         self._slow: dict[str, datetime] = {}
@@ -192,6 +193,7 @@ class Controller:
             self._executor.shift(jump)
             self._demand = demand_guard.shifted(self._demand, jump)
             self._begun_utc = None if self._begun_utc is None else self._begun_utc + jump
+            self._asked_utc = None if self._asked_utc is None else self._asked_utc + jump
             self._kept_utc = None
         self._memory = replace(self._memory, mark=ClockMark(epoch, steady_s, site_utc))
 
@@ -249,6 +251,8 @@ class Controller:
             commands, view=view, memory=memory, mode=mode, references=_references(plan, orders, power)
         )
         if mode is Mode.AUTO:
+            if any(_asked(outcome) for outcome in outcomes):
+                self._asked_utc = self._executor.present_utc(view)
             self._take_back(before, outcomes)
             self._learn(wants, view)
             await self._keep(now_utc)
@@ -332,6 +336,8 @@ class Controller:
     def _step(self, wants: Mapping[str, Want], view: PlantView) -> dict[str, Step]:
         steps: dict[str, Step] = {}
         last_utc = self._memory.last_start_utc(before_utc=view.instant_utc)
+        if self._asked_utc is not None:  # the frame left later than the view that it was decided on
+            last_utc = self._asked_utc if last_utc is None else max(last_utc, self._asked_utc)
         stagger_s = self._site.control.stagger_s
         may_request = last_utc is None or (view.instant_utc - last_utc).total_seconds() >= stagger_s
         # Who has waited longest at the last step goes first.
@@ -564,6 +570,12 @@ class Controller:
     def memory(self) -> ControlMemory:
         """What is remembered now."""
         return self._memory
+
+
+def _asked(outcome: Outcome) -> bool:
+    """Whether a unit has been asked to run: a start, or a request given again."""
+    command = outcome.command
+    return command.kind is Kind.RUN_REQUEST and command.value == 1.0 and outcome.verdict is Verdict.VERIFIED
 
 
 def _references(plan: Plan | None, orders: Sequence[Order], power: Ceilings) -> dict[Because, str]:

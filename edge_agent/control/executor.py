@@ -241,6 +241,10 @@ class Executor:
     def _since_s(self, begun_utc: datetime) -> float | None:
         return None if self._now_utc is None else max(0.0, (self._now_utc() - begun_utc).total_seconds())
 
+    def present_utc(self, view: PlantView) -> datetime:
+        """The site's clock now, when a cycle's writes have taken their time; the view's instant on a fake clock."""
+        return view.instant_utc if self._now_utc is None else max(view.instant_utc, self._now_utc())
+
     def overtaken(self, view: PlantView) -> bool:
         """Whether a view has become stale while it was acted upon: a disk or a bus held us up.
 
