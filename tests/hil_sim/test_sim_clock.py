@@ -14,6 +14,7 @@ from edge_agent.clock import CLOCK_LAYOUT, SimulatedClock, elapsed_s
 from hil_sim.sim_clock import SimClock
 
 START_S = 1_799_769_600.0  # 2027-01-13 00:00 in Beijing
+GIVE_UP_S = 60.0  # of the real clock: far beyond what two starved threads need
 TICK_TOLERANCE_S = 2e-6  # a double near 1.8e9 s resolves 0.24 us
 
 
@@ -85,22 +86,26 @@ def test_for_a_concurrent_reader_time_never_goes_back(tmp_path: Path) -> None:
 
     def read() -> None:
         while not done.is_set():
-            seen_s.append(reader.now_utc().timestamp())
+            read_s = reader.now_utc().timestamp()
+            if not seen_s or read_s != seen_s[-1]:
+                seen_s.append(read_s)
 
     usual_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # the threads change between any two of the writer's steps
     thread = threading.Thread(target=read)
+    began_s = elapsed_s()
     thread.start()
     try:
-        for change_number in range(20_000):
+        # until the reader has seen enough, whoever of the two a busy machine lets run first, and for how long
+        for change_number in itertools.takewhile(lambda _: elapsed_s() - began_s < GIVE_UP_S, itertools.count()):
             clock.set_speed(1e6 if change_number % 2 == 0 else 1.0)
-            if len(seen_s) > 2000 and change_number > 2000:
+            if len(seen_s) > 300 and change_number > 2000:
                 break
     finally:
         done.set()
         thread.join()
         sys.setswitchinterval(usual_s)
-    assert len(set(seen_s)) > 300
+    assert len(seen_s) > 300
     assert seen_s == sorted(seen_s)
     assert seen_s[-1] <= clock.now_s() + TICK_TOLERANCE_S
     clock.close()
