@@ -31,7 +31,7 @@ from edge_agent.control.intent import BandOutlook
 from edge_agent.control.memory import Phase
 from edge_agent.control.modes import Mode
 from edge_agent.control.operation import Operation
-from edge_agent.control.order_rules import planned_around
+from edge_agent.control.order_rules import held_until_utc, planned_around
 from edge_agent.control.report import CycleReport
 from edge_agent.errors import ConfigurationFault
 from edge_agent.expectation import Expectation, bands_at
@@ -234,9 +234,11 @@ class Service:
         starting = (now_utc - self.started_utc).total_seconds() < self.site.control.handover_s
         if starting and any(unit.phase is Phase.UNKNOWN for unit in self.report.units.values()):
             return None
-        units = planned_around(self.controller.unit_states(now_utc), self.operation.standing(now_utc))
+        orders = self.operation.standing(now_utc)
+        units = planned_around(self.controller.unit_states(now_utc), orders)
         grid = staged_grid(now_utc.replace(second=0, microsecond=0), horizon_h=self.site.control.horizon_h)
         live = await self.expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
+        live = replace(live, held_until_utc=held_until_utc(self.site.storages, orders))
         return build_request(self.site, self.configuration.performance, grid=grid, live=live)
 
     # ------------------------------------------------------------------------------------------------- start, run, stop
@@ -425,11 +427,13 @@ class Service:
         return replace(bands, demand_kw=self.planner.demand_kw())
 
     def _plan_without_lost_units(self, now_utc: datetime) -> None:
-        """Asks for a new plan when a unit has been lost, ordered off, or has come back."""
-        units = planned_around(self.controller.unit_states(now_utc), self.operation.standing(now_utc))
+        """Asks for a new plan when a unit or a tank has been lost, ordered off or held, or has come back."""
+        orders = self.operation.standing(now_utc)
+        units = planned_around(self.controller.unit_states(now_utc), orders)
         lost = frozenset(name for name, unit in units.items() if not unit.available or unit.out_until_utc is not None)
+        lost |= held_until_utc(self.site.storages, orders).keys()
         if lost != self._lost and self.planner.plan is not None:
-            LOG.info("units not available changed, planning again units=%s", ",".join(sorted(lost)) or "-")
+            LOG.info("units or tanks that may be used changed, planning again out=%s", ",".join(sorted(lost)) or "-")
             self.planner.ask_again()
         self._lost = lost
 

@@ -18,6 +18,7 @@ from scheduling.request import (
     Mode,
     PlanRequest,
     Source,
+    StorageLimit,
     Terminal,
     UnitState,
 )
@@ -96,6 +97,7 @@ class LiveState:
         other_load_kw: electricity behind the meter that the plan cannot move.
         demand: the demand charge, or None.
         caps: (from step, to step, kW, reason) of called limits.
+        held_until_utc: until then a person has ordered a storage to be left alone; without an entry nobody has.
     """
 
     units: Mapping[str, UnitNow]
@@ -107,6 +109,7 @@ class LiveState:
     other_load_kw: float
     demand: DemandNow | None = None
     caps: Sequence[tuple[int, int, float, str]] = ()
+    held_until_utc: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def storage_capacity_kwh(storage: Storage) -> float:
@@ -153,7 +156,7 @@ def build_request(
             for name, loop in site.loops.items()
         ),
         storages=tuple(
-            _storage(site, performance, name=name, storage=storage, live=live)
+            _storage(site, performance, name=name, storage=storage, live=live, start_utc=grid.start_utc)
             for name, storage in site.storages.items()
         ),
         sources=tuple(
@@ -200,7 +203,13 @@ def _caps(site: SiteFile, live: LiveState, grid: TimeGrid) -> tuple[GridCap, ...
 
 
 def _storage(
-    site: SiteFile, performance: Mapping[str, Performance], *, name: str, storage: Storage, live: LiveState
+    site: SiteFile,
+    performance: Mapping[str, Performance],
+    *,
+    name: str,
+    storage: Storage,
+    live: LiveState,
+    start_utc: datetime,
 ) -> StorageTask:
     capacity_kwh = storage_capacity_kwh(storage)
     users = [unit for unit in site.units if site.units[unit].storage == name]
@@ -223,6 +232,7 @@ def _storage(
             (DISCHARGE_TAPER_RATIO * capacity_kwh, storage.discharge_kw_max),
             (capacity_kwh, storage.discharge_kw_max),
         ),
+        limits=_held(live.held_until_utc.get(name), start_utc),
         pump_kw_per_kw=TANK_PUMP_KW_PER_KW,
         # A missing kWh will be made in ordinary hours; a spare one saves a valley kWh of charging, less its losses.
         terminal=Terminal(
@@ -231,6 +241,13 @@ def _storage(
             surplus_cny_per_kwh=0.9 * live.valley_cny_per_kwh / cop_charge,
         ),
     )
+
+
+def _held(until_utc: datetime | None, start_utc: datetime) -> tuple[StorageLimit, ...]:
+    """Neither charge nor discharge up to the end of an order to hold."""
+    if until_utc is None or until_utc <= start_utc:
+        return ()
+    return (StorageLimit(from_utc=start_utc, to_utc=until_utc, charge_kw_max=0.0, discharge_kw_max=0.0),)
 
 
 def _group(

@@ -467,7 +467,7 @@ def check(request: PlanRequest, plan: Plan) -> list[Violation]:
     supply_kw = {name: values.copy() for name, values in flows.loop_kw.items()}
     for store in request.storages:
         said = plan.storages[store.name]
-        _check_storage(store, said, into_kw=flows.into_kw[store.name], hours=request.grid.hours, found=found)
+        _check_storage(request, store, said=said, into_kw=flows.into_kw[store.name], found=found)
         supply_kw[store.loop] += flows.into_kw[store.name] - np.array(said.charge_kw) + np.array(said.discharge_kw)
     for aux in request.aux:
         output_kw = np.array(plan.aux[aux.name].output_kw)
@@ -546,18 +546,28 @@ def _check_unit(request: PlanRequest, group: Group, unit: UnitState, *, said: Un
             found.add("below_minimum", unit.name, step=step, amount=low_kw - load_kw)
 
 
-def _check_storage(store: Storage, said: StoragePlan, *, into_kw: Floats, hours: Floats, found: _Findings) -> None:
+def _check_storage(
+    request: PlanRequest, store: Storage, *, said: StoragePlan, into_kw: Floats, found: _Findings
+) -> None:
     charge_kw, discharge_kw, said_kwh = np.array(said.charge_kw), np.array(said.discharge_kw), np.array(said.soc_kwh)
     found.where("negative_charge", store.name, excess=-charge_kw - _tol_kw(0.0))
     found.where("negative_discharge", store.name, excess=-discharge_kw - _tol_kw(0.0))
     found.where("charge_and_discharge", store.name, excess=np.minimum(charge_kw, discharge_kw) - _tol_kw(0.0))
     found.where("charge_without_unit", store.name, excess=charge_kw - into_kw - _tol_kw(into_kw))
-    soc_kwh, _ = _soc_trace(store, said, hours)
+    soc_kwh, _ = _soc_trace(store, said, request.grid.hours)
     before_kwh = np.concatenate([[store.soc_kwh], soc_kwh[:-1]])
     top_kw = np.array([limit_kw(store.charge_limit_kw, soc) for soc in before_kwh])
     bottom_kw = np.array([limit_kw(store.discharge_limit_kw, soc) for soc in before_kwh])
     found.where("charge_limit", store.name, excess=charge_kw - top_kw - _tol_kw(top_kw))
     found.where("discharge_limit", store.name, excess=discharge_kw - bottom_kw - _tol_kw(bottom_kw))
+    charge_cap_kw, discharge_cap_kw = request.flow_caps_kw(store)
+    for rule, flow_kw, cap_kw in (
+        ("charge_for_a_while", charge_kw, charge_cap_kw),
+        ("discharge_for_a_while", discharge_kw, discharge_cap_kw),
+    ):
+        limited = np.isfinite(cap_kw)
+        most_kw = np.where(limited, cap_kw, 0.0)
+        found.where(rule, store.name, excess=np.where(limited, flow_kw - most_kw - _tol_kw(most_kw), 0.0))
     slack_kwh = max(ENERGY_TOL_KWH, ENERGY_TOL_RATIO * store.capacity_kwh)
     found.where("storage_overfull", store.name, excess=soc_kwh - store.capacity_kwh - slack_kwh)
     found.where("storage_overdrawn", store.name, excess=store.min_kwh - soc_kwh - slack_kwh)

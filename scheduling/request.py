@@ -24,6 +24,10 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 
 STEPS_MAX = 20_000
 """Most steps of a request: a month of one-minute steps is no plan, and the solver would not return."""
+EDGE_TOL_S = 1e-3
+"""An edge this near counts as the same instant [s]: step lengths are floats."""
+STORAGE_LIMITS_MAX = 100
+"""Most time-limited limits of one store: each is an order of a person or a window of work."""
 CURVE_TOL_RATIO = 2e-3
 """How far a point may stand off the convex (concave) shape, relative to its own value: rounding in nameplates, not a
 shape."""
@@ -163,6 +167,26 @@ class Terminal(Document):
     surplus_cny_per_kwh: NotNegative = 0.0
 
 
+class StorageLimit(Document):
+    """Limits of a store that hold for a while only, such as an operator's order to leave it alone.
+
+    Every step of which any part lies in [from, to) keeps them; outside the plan's steps they mean nothing.
+    """
+
+    from_utc: Instant = Field(alias="from")
+    to_utc: Instant = Field(alias="to")
+    charge_kw_max: NotNegative | None = None
+    discharge_kw_max: NotNegative | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.to_utc <= self.from_utc:
+            raise _fault("to", "needs an instant after that of from")
+        if self.charge_kw_max is None and self.discharge_kw_max is None:
+            raise _fault("charge_kw_max", "needs charge_kw_max, discharge_kw_max or both")
+        return self
+
+
 class Storage(Document):
     """A store of heat or cold."""
 
@@ -176,6 +200,7 @@ class Storage(Document):
     loss_kw: NotNegative = 0.0
     charge_limit_kw: Points
     discharge_limit_kw: Points
+    limits: Annotated[tuple[StorageLimit, ...], Field(strict=False, max_length=STORAGE_LIMITS_MAX)] = ()
     pump_kw_per_kw: NotNegative = 0.0
     terminal: Terminal = Terminal()
 
@@ -394,6 +419,20 @@ class PlanRequest(Document):
         if value is None:
             value = default
         return np.full(self.grid.steps, value, float) if isinstance(value, int | float) else np.asarray(value, float)
+
+    def flow_caps_kw(self, store: Storage) -> tuple[Floats, Floats]:
+        """Most charge and most discharge that a store's time-limited limits leave, per step; infinite where none."""
+        edges_s = np.array(self.grid.time_grid.edges_s)
+        begin_s, end_s = edges_s[:-1], edges_s[1:]
+        caps = (np.full(self.grid.steps, np.inf), np.full(self.grid.steps, np.inf))
+        for limit in store.limits:
+            from_s = (limit.from_utc - self.grid.start_utc).total_seconds()
+            to_s = (limit.to_utc - self.grid.start_utc).total_seconds()
+            inside = (begin_s < to_s - EDGE_TOL_S) & (end_s > from_s + EDGE_TOL_S)
+            for cap_kw, most_kw in zip(caps, (limit.charge_kw_max, limit.discharge_kw_max), strict=True):
+                if most_kw is not None:
+                    cap_kw[inside] = np.minimum(cap_kw[inside], most_kw)
+        return caps
 
     def available(self, unit: UnitState) -> npt.NDArray[np.bool_]:
         """Whether a unit may run, per step."""

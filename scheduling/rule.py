@@ -167,6 +167,7 @@ class _Operator:
         }
         self.wishes = {store.name: wish_of(request, store) for store in request.storages}
         self.soc_kwh = {store.name: store.soc_kwh for store in request.storages}
+        self.flow_caps_kw = {store.name: request.flow_caps_kw(store) for store in request.storages}
         self.source_kwh = dict.fromkeys((source.name for source in request.sources), 0.0)
         self.medium = {loop.name: loop.medium for loop in request.loops}
         self.other_kw = request.per_step(request.other_load_kw)
@@ -379,8 +380,9 @@ class _Operator:
             elif self._in_cap(step):
                 keep_kwh = store.min_kwh
             keep_kwh = store.min_kwh + (keep_kwh - store.min_kwh) * way.keep_ratio
+            cap_kw = float(self.flow_caps_kw[store.name][0][step])
             charge[store.name] = max(
-                0.0, min(limit_kw(store.charge_limit_kw, soc_kwh), (fill_to_kwh - soc_kwh) / hours)
+                0.0, min(cap_kw, limit_kw(store.charge_limit_kw, soc_kwh), (fill_to_kwh - soc_kwh) / hours)
             )
             charge[store.name] *= way.charge_ratio
             most_kw = self._discharge_most_kw(store, step)
@@ -395,13 +397,16 @@ class _Operator:
         """What the store can give in a step without passing its lower limit."""
         soc_kwh, hours = self.soc_kwh[store.name], float(self.hours[step])
         left_kwh = soc_kwh * (1.0 - store.loss_fraction_per_h) ** hours - store.loss_kw * hours - store.min_kwh
-        return float(max(0.0, min(limit_kw(store.discharge_limit_kw, soc_kwh), left_kwh / hours)))
+        cap_kw = float(self.flow_caps_kw[store.name][1][step])
+        return float(max(0.0, min(cap_kw, limit_kw(store.discharge_limit_kw, soc_kwh), left_kwh / hours)))
 
     def _charge_most_kw(self, store: Storage, step: int) -> float:
         """What the store can take in a step without passing its capacity."""
         soc_kwh, hours = self.soc_kwh[store.name], float(self.hours[step])
         kept_kwh = soc_kwh * (1.0 - store.loss_fraction_per_h) ** hours - store.loss_kw * hours
-        return float(max(0.0, min(limit_kw(store.charge_limit_kw, soc_kwh), (store.capacity_kwh - kept_kwh) / hours)))
+        room_kw = (store.capacity_kwh - kept_kwh) / hours
+        cap_kw = float(self.flow_caps_kw[store.name][0][step])
+        return float(max(0.0, min(cap_kw, limit_kw(store.charge_limit_kw, soc_kwh), room_kw)))
 
     def _need_ahead_kw(self, step: int, loop: str, want_discharge: Mapping[str, float]) -> float:
         """Load on running units within the shortest rest: a unit that is wanted again so soon had better not stop."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from edge_agent.control.memory import ControlMemory, Phase
 from edge_agent.control.modes import Mode, Refusal, signed
-from edge_agent.control.orders import ORDER_COUNT_MAX, Order, OrderKind, Orders, stop_order
+from edge_agent.control.orders import ORDER_COUNT_MAX, Order, OrderKind, Orders, hold_order, stop_order
 from edge_agent.control.permissives import run_long_enough, tank_too_hot
 from edge_agent.control.view import PlantView, UnitState
 from edge_agent.plan_case import UnitNow
@@ -106,6 +106,16 @@ def planned_around(units: Mapping[str, UnitNow], orders: Iterable[Order]) -> dic
             # It may still finish its minimum run; a plan that had to count on that could become impossible.
             told[name] = replace(unit, on=False, mode=None, minutes_in_state=LONG_MIN, out_until_utc=until_utc)
     return told
+
+
+def held_until_utc(storages: Iterable[str], orders: Iterable[Order]) -> dict[str, datetime]:
+    """Until when each storage is held, as the planner is told of it; one that nobody holds has no entry."""
+    standing = tuple(orders)
+    ends = {
+        name: [order.until_utc for order in standing if hold_order((order,), storage=name) is not None]
+        for name in storages
+    }
+    return {name: max(until) for name, until in ends.items() if until}
 
 
 def _named(order: Order) -> Refusal | None:

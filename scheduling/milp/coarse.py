@@ -13,8 +13,8 @@ PRICE_EDGE_RATIO = 0.2
 def blocks_of(request: PlanRequest, *, block_min: float) -> list[int]:
     """First step of every block, and the number of steps: blocks of about `block_min` that never cross an edge.
 
-    Edges are changes of price and availability, midnights of the plant, and the ends of caps and demand periods: a
-    mean over such an edge would hide what decides.
+    Edges are changes of price, availability and a store's limits, midnights of the plant, and the ends of caps and
+    demand periods: a mean over such an edge would hide what decides.
     """
     steps, minutes = request.grid.steps, request.grid.minutes
     edge = np.zeros(steps + 1, bool)
@@ -26,6 +26,9 @@ def blocks_of(request: PlanRequest, *, block_min: float) -> list[int]:
     for group in request.groups:
         for unit in group.units:
             edge[1:steps] |= np.diff(request.available(unit).astype(int)) != 0
+    for store in request.storages:  # a block that a limit touches keeps it as a whole
+        for cap_kw in request.flow_caps_kw(store):
+            edge[1:steps] |= cap_kw[1:] != cap_kw[:-1]
     for first, last in [
         *((d.from_step, d.to_step) for d in request.demand),
         *((c.from_step, c.to_step) for c in request.grid_caps),

@@ -406,9 +406,11 @@ def _store(make: _Builder, request: PlanRequest, store: Storage, *, sums: _Sums)
     unmet_cny = next(loop.unmet_cny_per_kwh for loop in request.loops if loop.name == store.loop)
     flows = []
     energy = make.per_step(store.capacity_kwh, lower=store.min_kwh)
-    for limit in (store.charge_limit_kw, store.discharge_limit_kw):
+    caps_kw = request.flow_caps_kw(store)
+    for limit, cap_kw in zip((store.charge_limit_kw, store.discharge_limit_kw), caps_kw, strict=True):
         most_kw = np.full(make.steps, max(kw for _, kw in limit))
         most_kw[0] = limit_kw(limit, store.soc_kwh)
+        most_kw = np.minimum(most_kw, cap_kw)  # an order or a window of work
         flow = make.per_step(most_kw)
         _limit_rows(make, store, points=store.spanned(limit), flow=flow, energy=energy)
         flows.append(flow)

@@ -1,10 +1,11 @@
-"""The planning task of a moment: a unit that a person has stopped is planned again from the end of the order on."""
+"""The planning task of a moment: what a person has stopped or held is planned again from the end of the order on."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge_agent.control.order_rules import planned_around
+from edge_agent.control.order_rules import held_until_utc, planned_around
 from edge_agent.control.orders import Order, OrderKind
 from edge_agent.plan_case import LiveState, UnitNow, build_request
 from edge_agent.settings.files import shipped_config
@@ -55,6 +56,46 @@ def test_a_stopped_unit_is_planned_again_from_the_end_of_its_order(
         ]
         assert set(ordered_off) <= {None}
     assert any(mode is not None for unit in plan.units.values() for mode in unit.mode)
+
+
+@pytest.mark.parametrize("subject", [None, "tank"])
+def test_a_held_tank_is_planned_alone_until_the_end_of_its_order(office: Configuration, subject: str | None) -> None:
+    site = office.site
+    resting = UnitNow(on=False, mode=None, minutes_in_state=600.0, starts_today=0, available=True)
+    hold = Order(OrderKind.HOLD, subject, NOW + timedelta(hours=3.2), "a", "b", NOW, 1)
+    grid = staged_grid(NOW, horizon_h=24)
+    count = grid.count
+    until = held_until_utc(site.storages, [hold])
+    assert until == {"tank": hold.until_utc}
+    # Cheap now and dear in two hours: without the order the tank would be charged at once and given in the dear hours.
+    price = [0.3 if start < NOW + timedelta(hours=2) else 1.0 for start in grid.starts_utc()]
+    live = LiveState(
+        units=dict.fromkeys(site.units, resting),
+        storage_kwh=dict.fromkeys(site.storages, 4000.0),
+        load_kw={name: [900.0] * count for name in site.loops},
+        price_cny_per_kwh=price,
+        valley_cny_per_kwh=0.3,
+        flat_cny_per_kwh=0.6,
+        other_load_kw=30.0,
+    )
+    free = build_request(site, office.performance, grid=grid, live=live)
+    held = build_request(site, office.performance, grid=grid, live=replace(live, held_until_utc=until))
+    for request, moves in ((free, True), (held, False)):
+        plan = plan_by_rule(request)
+        assert check(request, plan) == []
+        tank = plan.storages["tank"]
+        ordered = [start < hold.until_utc for start in grid.starts_utc()]
+        flows = [charge + give for charge, give in zip(tank.charge_kw, tank.discharge_kw, strict=True)]
+        assert (sum(kw for kw, inside in zip(flows, ordered, strict=True) if inside) > 0.0) is moves
+        assert sum(kw for kw, inside in zip(flows, ordered, strict=True) if not inside) > 0.0
+
+
+def test_a_hold_of_another_tank_or_a_stop_holds_nothing() -> None:
+    orders = (
+        Order(OrderKind.HOLD, "ice", NOW + timedelta(hours=1), "a", "b", NOW, 1),
+        Order(OrderKind.STOP, None, NOW + timedelta(hours=1), "a", "b", NOW, 2),
+    )
+    assert held_until_utc(["tank"], orders) == {}
 
 
 def test_who_is_not_available_stays_so_and_others_are_left_alone() -> None:

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from scheduling.plan import Plan, check, price, read_plan
 from scheduling.request import PlanRequest
+from scheduling.rule import plan_by_rule
 
 Case = Callable[[str], PlanRequest]
 Referee = Callable[[PlanRequest, Plan], dict[str, Any]]
@@ -69,3 +72,19 @@ def test_a_broken_rule_is_found_by_us_and_by_the_referee(
     assert judged["exit"] != 0
     if rule != "shape":
         assert {v.rule for v in ours} == {v["rule"] for v in judged["violations"]}
+
+
+def test_a_plan_that_passes_a_limit_of_a_while_is_found(document: dict[str, Any]) -> None:
+    free = PlanRequest.model_validate_json(json.dumps(document))
+    plan = plan_by_rule(free)
+    first = int(np.argmax(np.array(plan.storages["tank"].charge_kw) > 1.0))
+    later = int(np.argmax(np.array(plan.storages["tank"].discharge_kw) > 1.0))
+    starts = free.grid.time_grid.starts_utc()
+    document["storages"][0]["limits"] = [
+        {"from": f"{at:%Y-%m-%dT%H:%M:%SZ}", "to": f"{at + timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}", key: 0.0}
+        for at, key in ((starts[first], "charge_kw_max"), (starts[later], "discharge_kw_max"))
+    ]
+    held = PlanRequest.model_validate_json(json.dumps(document))
+    broken = {(violation.rule, violation.step) for violation in check(held, plan)}
+    assert broken == {("charge_for_a_while", first), ("discharge_for_a_while", later)}
+    assert check(held, plan_by_rule(held)) == []

@@ -54,6 +54,22 @@ def units(draw: st.DrawFn, name: str, steps: int) -> dict[str, Any]:
 
 
 @st.composite
+def limits(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Often nothing; else a while in which the store may do less, or nothing: not on the edges of steps."""
+    begin = START + timedelta(minutes=draw(st.integers(-60, 300)))
+    limit = {"from": begin, "to": begin + timedelta(minutes=draw(st.integers(1, 400)))}
+    most_kw = st.sampled_from([0.0, 60.0])
+    kinds = [
+        {},
+        {"charge_kw_max": draw(most_kw)},
+        {"discharge_kw_max": draw(most_kw)},
+        {"charge_kw_max": 0.0, "discharge_kw_max": 0.0},
+    ]
+    kind = draw(st.sampled_from(kinds))
+    return [{**limit, **kind}] if kind else []
+
+
+@st.composite
 def requests(draw: st.DrawFn) -> PlanRequest:
     """A request with one or two groups, perhaps a store, a boiler, a demand charge, a cap, a source."""
     steps = draw(st.integers(4, 10))
@@ -113,6 +129,7 @@ def requests(draw: st.DrawFn) -> PlanRequest:
                 "loss_kw": draw(st.sampled_from([0.0, 2.0])),
                 "charge_limit_kw": [[0, 300], [0.8 * capacity_kwh, 300], [capacity_kwh, 0]],
                 "discharge_limit_kw": [[0, 20], [0.2 * capacity_kwh, 350], [capacity_kwh, 350]],
+                "limits": draw(limits()),
                 "pump_kw_per_kw": 0.01,
                 "terminal": {"target_kwh": 150.0, "short_cny_per_kwh": 0.2, "surplus_cny_per_kwh": 0.1},
             }

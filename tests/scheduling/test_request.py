@@ -12,6 +12,13 @@ from scheduling.request import read_request
 
 Change = Callable[[dict[str, Any]], object]
 
+
+def limited(document: dict[str, Any], change: dict[str, Any]) -> None:
+    """A store with a limit that holds for a while and has a fault."""
+    limit = {"from": "2026-01-12T22:00:00Z", "to": "2026-01-12T23:00:00Z", "charge_kw_max": 0.0}
+    document["storages"][0]["limits"] = [{**limit, **change}]
+
+
 FAULTS: list[tuple[str, str, Change]] = [
     ("unknown key", "$.foo", lambda d: d.update(foo=1)),
     ("unknown inner key", "$.groups[0].units[0].avail", lambda d: d["groups"][0]["units"][0].update(avail=True)),
@@ -54,6 +61,20 @@ FAULTS: list[tuple[str, str, Change]] = [
         "$.groups[0].units[0].available",
         lambda d: d["groups"][0]["units"][0].update(available=[True]),
     ),
+    *(
+        (f"limit of a while, {name}", f"$.storages[0].limits[0]{path}", lambda d, limit=limit: limited(d, limit))
+        for name, path, limit in [
+            ("unknown key", ".charge_kw", {"charge_kw": 0}),
+            ("wrong sign", ".charge_kw_max", {"charge_kw_max": -1}),
+            ("NaN", ".discharge_kw_max", {"discharge_kw_max": float("nan")}),
+            ("text", ".charge_kw_max", {"charge_kw_max": "0"}),
+            ("true", ".charge_kw_max", {"charge_kw_max": True}),
+            ("no limit", ".charge_kw_max", {"charge_kw_max": None}),
+            ("no end", ".to", {"to": None}),
+            ("not UTC", ".from", {"from": "2026-01-13T05:30:00+08:00"}),
+            ("ends as it begins", ".to", {"to": "2026-01-12T22:00:00Z"}),
+        ]
+    ),
 ]
 
 
@@ -76,4 +97,20 @@ def test_text_that_is_no_json_is_refused() -> None:
 )
 def test_every_case_is_read_and_written_back(path: Path) -> None:
     request = read_request(path.read_bytes())
+    assert read_request(request.model_dump_json(by_alias=True)) == request
+
+
+def test_a_limit_holds_in_every_step_that_it_touches(document: dict[str, Any]) -> None:
+    """Steps of the tiny request begin at 21:30, 22:00, 23:00 ... UTC."""
+    document["storages"][0]["limits"] = [
+        {"from": "2026-01-12T20:00:00Z", "to": "2026-01-12T22:00:00Z", "charge_kw_max": 50.0},
+        {"from": "2026-01-12T22:59:00Z", "to": "2026-01-12T23:01:00Z", "charge_kw_max": 0.0, "discharge_kw_max": 7.0},
+        {"from": "2026-01-12T23:30:00Z", "to": "2026-01-12T23:31:00Z", "charge_kw_max": 10.0},
+        {"from": "2026-01-14T00:00:00Z", "to": "2026-01-15T00:00:00Z", "charge_kw_max": 0.0},
+    ]
+    request = read_request(json.dumps(document))
+    charge_kw, discharge_kw = request.flow_caps_kw(request.storages[0])
+    free = float("inf")
+    assert charge_kw.tolist() == [50.0, 0.0, 0.0, free, free, free]
+    assert discharge_kw.tolist() == [free, 7.0, 7.0, free, free, free]
     assert read_request(request.model_dump_json(by_alias=True)) == request
