@@ -8,7 +8,7 @@ from edge_agent.cli.common import Common, emit, shared_options
 
 
 @click.command(help="输出配置文件的 JSON Schema / print the JSON Schema of a configuration file.")
-@click.argument("file", type=click.Choice(["site", "devices", "tariff", "profile", "uplink"]))
+@click.argument("file", type=click.Choice(["site", "devices", "tariff", "profile", "uplink", "dialect"]))
 @shared_options
 def command(common: Common, file: str) -> None:
     """Prints one schema; with --json it is the member `json_schema` of the object."""

@@ -9,15 +9,11 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from drivers.profile_form import Framing
+from edge_agent.settings.entry import Entry, Texts, tuples
 from edge_agent.settings.unit_points import point_of
-
-
-def _tuples(value: object) -> object:
-    """Lists from YAML become tuples, at any depth: strict models refuse a list for a tuple."""
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _as_date(value: object) -> object:
@@ -33,19 +29,11 @@ def _as_path(value: object) -> object:
     return Path(value) if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_tuples)]
-Pairs = Annotated[tuple[tuple[float, float], ...], BeforeValidator(_tuples)]
-Ratios = Annotated[tuple[float, ...], BeforeValidator(_tuples)]
+Names = Texts
+Pairs = Annotated[tuple[tuple[float, float], ...], BeforeValidator(tuples)]
+Ratios = Annotated[tuple[float, ...], BeforeValidator(tuples)]
 Date = Annotated[date, BeforeValidator(_as_date)]
 FilePath = Annotated[Path, BeforeValidator(_as_path)]
-
-
-class Entry(BaseModel):
-    """One mapping of a configuration file: unknown keys, wrong types, NaN and infinity are errors."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class Site(Entry):
@@ -628,7 +616,7 @@ class UplinkFile(Entry):
 
     uplinks: Mapping[str, Uplink] = {}
     """Receivers."""
-    points: Annotated[tuple[ReportedPoint, ...], BeforeValidator(_tuples)] = ()
+    points: Annotated[tuple[ReportedPoint, ...], BeforeValidator(tuples)] = ()
     """What is reported under which code."""
 
 

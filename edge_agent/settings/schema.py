@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from drivers.profile_form import ProfileFile
+from edge_agent.settings.dialect import Dialect
 from edge_agent.settings.model import DevicesFile, SiteFile, UplinkFile
 from scheduling.tariff.bands import ALIASES
 from scheduling.tariff.model import Tariff
@@ -48,11 +49,12 @@ SCHEMAS: Mapping[str, Callable[[], dict[str, Any]]] = MappingProxyType(
         "tariff": _tariff,
         "profile": ProfileFile.model_json_schema,
         "uplink": UplinkFile.model_json_schema,
+        "dialect": Dialect.model_json_schema,
     }
 )
 """File -> its schema."""
 
 
 def schema_of(file: str) -> dict[str, Any]:
-    """The JSON Schema of one kind of file: site, devices, tariff, profile or uplink."""
+    """The JSON Schema of one kind of file: site, devices, tariff, profile, uplink or dialect."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **SCHEMAS[file]()}

@@ -120,7 +120,16 @@ def test_schema_refuses_what_the_models_refuse() -> None:
     assert len(faults(broken, schema, schema)) == 1
 
 
-@pytest.mark.parametrize("file", ["site", "devices", "uplink", "profile"])
+@pytest.mark.parametrize("path", sorted((shipped_config() / "uplink").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_dialect_fits_its_schema(path) -> None:
+    schema = schema_of("dialect")
+    document, findings = read_document(path, file=path.name)
+    assert not findings
+    assert faults(document.data, schema, schema) == []
+    assert faults({**document.data, "clock": "obey"}, schema, schema) == ["$.clock: not one of"]
+
+
+@pytest.mark.parametrize("file", ["site", "devices", "uplink", "profile", "dialect"])
 def test_every_field_is_described(file) -> None:
     schema = schema_of(file)
     silent = [

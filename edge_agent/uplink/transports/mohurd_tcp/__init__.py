@@ -1,0 +1,1 @@
+"""The city platform's TCP protocol (MOHURD 2009 and its relatives): frame, cipher, text, conversation, connection."""
