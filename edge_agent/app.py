@@ -33,7 +33,6 @@ from edge_agent.control.modes import Mode
 from edge_agent.control.operation import Operation
 from edge_agent.control.order_rules import held_until_utc, planned_around
 from edge_agent.control.report import CycleReport
-from edge_agent.errors import ConfigurationFault
 from edge_agent.expectation import Expectation, bands_at
 from edge_agent.health import Progress, feed_watchdog, notify
 from edge_agent.image import ProcessImage
@@ -44,12 +43,14 @@ from edge_agent.planner import Planner, SolverProcess
 from edge_agent.proving import Prover, refused
 from edge_agent.serving import SERVE_S, serve_bus
 from edge_agent.settings.load import Configuration
-from edge_agent.settings.model import Uplink
 from edge_agent.store.store import Store
 from edge_agent.supervision import supervise
+from edge_agent.uplink import credentials
+from edge_agent.uplink.archive import Archive
 from edge_agent.uplink.periods import PeriodCloser
 from edge_agent.uplink.sender import Sender
-from edge_agent.uplink.transports.mqtt_json import MqttJson
+from edge_agent.uplink.streams import StreamMemory, streams
+from edge_agent.uplink.transports.choose import build_transport
 from edge_agent.wiring import (
     DEVICE_KEY,
     MEMORY_KEY,
@@ -148,16 +149,21 @@ class Service:
             close_due=self._closer().close_due,
             promise=self._promise,
         )
+        archive = Archive(store, configuration.uplink, plant=site.site.id)
         self.senders = {
             name: Sender(
                 uplink=name,
                 store=store,
-                transport=build_transport(name, uplink, plant=site.site.id),
-                resend_s=uplink.resend_s,
+                transport=build_transport(
+                    stream, memory=StreamMemory(store, name), secrets=credentials.folders(configuration.folder)
+                ),
+                archive=archive,
+                resend_s=stream.entry.resend_s,
+                backfill_per_s=stream.entry.backfill_per_s,
                 now_utc=clock.now_utc,
                 elapsed_s=elapsed_s,
             )
-            for name, uplink in configuration.uplink.uplinks.items()
+            for name, stream in streams(configuration.uplink, plant=site.site.id).items()
         }
         self.controller: Controller
         self.planner: Planner
@@ -488,13 +494,6 @@ class Service:
         if self.prover.busy:
             raise refused("prove_under_way")
         return await self.operation.answer_mode(arguments)
-
-
-def build_transport(name: str, uplink: Uplink, *, plant: str) -> MqttJson:
-    """The way to one receiver."""
-    if uplink.transport != "mqtt_json" or uplink.broker is None:
-        raise ConfigurationFault(f"uplinks.{name}: {uplink.transport} 尚未支持 / is not built yet")
-    return MqttJson(broker=uplink.broker, plant=uplink.plant or plant)
 
 
 async def run(configuration: Configuration, *, promise_fd: int | None = None) -> None:

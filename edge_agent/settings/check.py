@@ -119,10 +119,7 @@ NOT_BUILT: tuple[tuple[str, tuple[str, ...], frozenset[str]], ...] = (
 )
 TCP_ONLY = ("depth", "lenient_ids", "connect_delay_s")
 """Keys of a bus that mean nothing on a serial line."""
-NOT_BUILT_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("site", ("auxiliaries", "*", "kind")),
-    ("uplink", ("uplinks", "*", "credentials")),
-)
+NOT_BUILT_KEYS: tuple[tuple[str, tuple[str, ...]], ...] = (("site", ("auxiliaries", "*", "kind")),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -585,7 +585,8 @@ class Uplink(Entry):
     broker: str | None = None
     """mqtt_json: mqtt://host:port or mqtts://host:port."""
     credentials: str | None = None
-    """Name of a credential file."""
+    """Name of the credential files beside the configuration: NAME.user (user and password, one a line), NAME.crt and
+    NAME.key (our certificate), NAME.ca (authorities of the platform), NAME.crl (what they have revoked)."""
     profile: str | None = None
     """mohurd_tcp: dialect."""
     servers: Names = ()
@@ -598,6 +599,8 @@ class Uplink(Entry):
     """mohurd_tcp: name of the credential file with the keys."""
     resend_s: float = Field(default=30.0, gt=0)
     """No acknowledgement within this wall time [s]: send again."""
+    backfill_per_s: float = Field(default=50.0, gt=0, le=10_000)
+    """After an outage at most so many old records a second [1/s]; new ones always go first."""
 
 
 class ReportedPoint(Entry):

@@ -1,151 +1,337 @@
-"""The only memory of unsent records: one row is one uplink's one period, and it leaves on acknowledgement alone.
+"""The only memory of unsent records: one row is one stream's one period, and it leaves on the platform's proof alone.
 
-Numbers are without gaps within an epoch; the epoch is random and born with the uplink's row in a database, so a lost
+Numbers are without gaps within an epoch; the epoch is random and born with the stream's row in a database, so a lost
 database starts a new one and never re-uses a number. A row is marked as sent, on the disk, before its bytes leave, so
-that an acknowledgement can only ever remove what was really sent. One that names a foreign epoch or a number never sent
-is ignored as a whole and logged. A row that the platform refuses stays, apart from the queue, and is never dropped.
+that a receipt can only ever remove what was really sent. One that names a foreign epoch or a number never sent is
+ignored as a whole and logged. A row that the platform refuses stays, apart from the queue, and is never dropped.
+What became of each number is kept in `delivery` (edge_agent.store.deliveries reads it) in the same transactions.
 """
 
+import hashlib
+import json
 import logging
 import secrets
 import sqlite3
 from collections.abc import Collection, Sequence
 
 from edge_agent.rollup import Period, instant, microseconds
-from edge_agent.store.rows import OutboxEntry, OutboxRow, OutboxStatus
+from edge_agent.store.rows import Fate, Gap, OutboxEntry, OutboxRow, OutboxStatus, Proof, Receipt
 
 LOG = logging.getLogger(__name__)
 
 EPOCH_BYTES = 8
+DIGEST_BYTES = 8
 RANGE_COUNT_MAX = 10_000
-"""An acknowledgement with more ranges than this is not believed."""
-COLUMNS = "uplink, seq, start_us, period_min, payload, sent_count"
+"""A receipt with more ranges than this is not believed."""
+CLASS_FIRST, CLASS_RECORD = 0, 1
+"""Alarms and gap records; records of periods."""
+WAITING_MAX = 1_000_000
+FATE_OF = {Proof.ACKNOWLEDGED: Fate.ACKNOWLEDGED, Proof.CONSUMED: Fate.CONSUMED}
+COLUMNS = "uplink, seq, start_us, period_min, payload, sent_count, kind, class, again"
+
+
+def digest(payload: bytes) -> bytes:
+    """What tells a payload from an altered one."""
+    return hashlib.sha256(payload).digest()[:DIGEST_BYTES]
+
+
+def _number(connection: sqlite3.Connection, uplink: str) -> tuple[str, int]:
+    """Gives out the stream's next number."""
+    stream = connection.execute("SELECT epoch, seq_last FROM stream WHERE uplink = ?", (uplink,)).fetchone()
+    if stream is None:
+        stream = (secrets.token_hex(EPOCH_BYTES), 0)
+        connection.execute("INSERT INTO stream (uplink, epoch) VALUES (?, ?)", (uplink, stream[0]))
+    epoch, seq = stream[0], stream[1] + 1
+    connection.execute("UPDATE stream SET seq_last = ? WHERE uplink = ?", (seq, uplink))
+    return epoch, seq
+
+
+def _reported(connection: sqlite3.Connection, codes: Sequence[str]) -> int | None:
+    """Number of a list of codes; None for none."""
+    if not codes:
+        return None
+    text = json.dumps(codes, ensure_ascii=False, separators=(",", ":"))
+    connection.execute("INSERT OR IGNORE INTO reported (codes) VALUES (?)", (text,))
+    (number,) = connection.execute("SELECT id FROM reported WHERE codes = ?", (text,)).fetchone()
+    return int(number)
 
 
 def put(connection: sqlite3.Connection, period: Period, entry: OutboxEntry) -> None:
     """Numbers a record, has its bytes made and stores them; the caller holds the transaction."""
-    stream = connection.execute("SELECT epoch, seq_last FROM stream WHERE uplink = ?", (entry.uplink,)).fetchone()
-    if stream is None:
-        stream = (secrets.token_hex(EPOCH_BYTES), 0)
-        connection.execute("INSERT INTO stream (uplink, epoch) VALUES (?, ?)", (entry.uplink, stream[0]))
-    epoch, seq_last = stream
-    seq = seq_last + 1
-    connection.execute("UPDATE stream SET seq_last = ? WHERE uplink = ?", (seq, entry.uplink))
+    epoch, seq = _number(connection, entry.uplink)
+    payload = entry.encode(epoch, seq)
+    start_us = microseconds(period.start_utc)
     connection.execute(
-        "INSERT INTO outbox (uplink, seq, start_us, period_min, payload) VALUES (?, ?, ?, ?, ?)",
-        (entry.uplink, seq, microseconds(period.start_utc), period.length_min, entry.encode(epoch, seq)),
+        "INSERT INTO outbox (uplink, seq, class, kind, start_us, period_min, payload) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (entry.uplink, seq, CLASS_RECORD, "record", start_us, period.length_min, payload),
+    )
+    gaps = {cause: list(places) for cause, places in entry.gaps.items()}
+    connection.execute(
+        "INSERT INTO delivery (uplink, epoch, seq, kind, start_us, period_min, made_us, digest, reported, gaps, state)"
+        " VALUES (?, ?, ?, 'record', ?, ?, ?, ?, ?, ?, ?)",
+        (
+            entry.uplink,
+            epoch,
+            seq,
+            start_us,
+            period.length_min,
+            0 if entry.made_utc is None else microseconds(entry.made_utc),
+            digest(payload),
+            _reported(connection, entry.codes),
+            json.dumps(gaps, separators=(",", ":")) if gaps else None,
+            Fate.STORED,
+        ),
     )
 
 
+def put_document(
+    connection: sqlite3.Connection, uplink: str, *, kind: str, start_us: int, length_min: int, payload: bytes
+) -> int:
+    """Stores something else than a record (kind `gap` or `alarm`) for one stream, ahead of all records.
+
+    The caller holds the transaction. The payload is neutral; a transport renders it with the row's epoch and number.
+
+    Returns:
+        Its number.
+    """
+    epoch, seq = _number(connection, uplink)
+    connection.execute(
+        "INSERT INTO outbox (uplink, seq, class, kind, start_us, period_min, payload) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (uplink, seq, CLASS_FIRST, kind, start_us, length_min, payload),
+    )
+    connection.execute(
+        "INSERT INTO delivery (uplink, epoch, seq, kind, start_us, period_min, made_us, digest, state)"
+        " VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)",
+        (uplink, epoch, seq, kind, start_us, length_min, digest(payload), Fate.STORED),
+    )
+    return seq
+
+
+def put_gap(connection: sqlite3.Connection, gap: Gap, *, uplinks: Collection[str] | None = None) -> None:
+    """Declares to every stream, or to some, that something will never come; the caller holds the transaction."""
+    if uplinks is None:
+        uplinks = [name for (name,) in connection.execute("SELECT uplink FROM stream ORDER BY uplink")]
+    body = {
+        "points": None if gap.points is None else list(gap.points),
+        "from": gap.from_utc.isoformat().replace("+00:00", "Z"),
+        "to": gap.to_utc.isoformat().replace("+00:00", "Z"),
+        "count": gap.count,
+        "reason": gap.reason,
+    }
+    payload = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    length_min = max(0, round((gap.to_utc - gap.from_utc).total_seconds() / 60))
+    for uplink in uplinks:
+        put_document(
+            connection,
+            uplink,
+            kind="gap",
+            start_us=microseconds(gap.from_utc),
+            length_min=length_min,
+            payload=payload,
+        )
+
+
+def evict(connection: sqlite3.Connection, uplink: str, *, count: int, reason: str) -> int:
+    """Drops a stream's oldest undelivered records and declares the gap they leave; the caller holds the transaction.
+
+    For the last resort of a full disk only. Alarms and gap records are never dropped.
+
+    Returns:
+        How many were dropped.
+    """
+    rows = connection.execute(
+        "SELECT seq, start_us, period_min FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL"
+        " ORDER BY seq LIMIT ?",
+        (uplink, CLASS_RECORD, count),
+    ).fetchall()
+    if not rows:
+        return 0
+    (epoch,) = connection.execute("SELECT epoch FROM stream WHERE uplink = ?", (uplink,)).fetchone()
+    connection.executemany("DELETE FROM outbox WHERE uplink = ? AND seq = ?", [(uplink, seq) for seq, _, _ in rows])
+    connection.executemany(
+        "UPDATE delivery SET state = ?, reason = ? WHERE uplink = ? AND epoch = ? AND seq = ?",
+        [(Fate.EVICTED, reason, uplink, epoch, seq) for seq, _, _ in rows],
+    )
+    from_us = min(start_us for _, start_us, _ in rows)
+    to_us = max(start_us + length_min * 60_000_000 for _, start_us, length_min in rows)
+    put_gap(connection, Gap(None, instant(from_us), instant(to_us), len(rows), reason), uplinks=[uplink])
+    return len(rows)
+
+
 def due(
-    connection: sqlite3.Connection, uplink: str, *, limit: int, skip: Collection[int], live_first: bool
+    connection: sqlite3.Connection,
+    uplink: str,
+    *,
+    limit: int,
+    skip: Collection[int],
+    live_first: bool,
+    waiting_max: int = WAITING_MAX,
 ) -> list[OutboxRow]:
-    """Rows to be sent, oldest first.
+    """Rows to be sent: alarms and gap records, the newest period, then the others from the oldest on.
 
     Args:
         connection: any connection.
-        uplink: name of the uplink.
+        uplink: name of the stream.
         limit: most rows wanted.
-        skip: sequence numbers that are not wanted now, at most a few dozen: they are on their way.
+        skip: sequence numbers that are not wanted now: they are on their way.
         live_first: put the newest row, if it was never sent, before the older ones.
+        waiting_max: most rows of the backlog among them.
     """
     stream = connection.execute("SELECT epoch FROM stream WHERE uplink = ?", (uplink,)).fetchone()
     if stream is None or limit < 1:
         return []
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM outbox WHERE uplink = ? AND refused IS NULL ORDER BY seq LIMIT ?",  # noqa: S608 - own constant
+    order = connection.execute(
+        "SELECT seq, class FROM outbox WHERE uplink = ? AND refused IS NULL ORDER BY class, seq LIMIT ?",
         (uplink, limit + len(skip)),
     ).fetchall()
-    rows = [row for row in rows if row[1] not in skip][:limit]
-    if live_first and rows:
-        newest = connection.execute(
-            f"SELECT {COLUMNS} FROM outbox WHERE uplink = ? ORDER BY seq DESC LIMIT 1",  # noqa: S608 - own constant
-            (uplink,),
+    order = [(seq, rank) for seq, rank in order if seq not in skip]
+    first = [seq for seq, rank in order if rank == CLASS_FIRST]
+    newest = connection.execute(
+        "SELECT seq FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL AND sent_count = 0"
+        " ORDER BY class DESC, seq DESC LIMIT 1",
+        (uplink, CLASS_RECORD),
+    ).fetchone()
+    if live_first and newest is not None and _is_last(connection, uplink, newest[0]) and newest[0] not in skip:
+        first.append(newest[0])
+    wanted = [*first, *[seq for seq, rank in order if rank != CLASS_FIRST and seq not in first][: max(0, waiting_max)]]
+    found: list[OutboxRow] = []
+    for seq in wanted[:limit]:
+        row = connection.execute(
+            f"SELECT {COLUMNS} FROM outbox WHERE uplink = ? AND seq = ?",  # noqa: S608 - own constant
+            (uplink, seq),
         ).fetchone()
-        if newest[1] not in skip and newest[5] == 0:
-            rows = [newest, *(row for row in rows if row[1] != newest[1])][:limit]
-    return [
-        OutboxRow(name, stream[0], seq, instant(start_us), period_min, payload, sent_count)
-        for name, seq, start_us, period_min, payload, sent_count in rows
-    ]
+        name, number, start_us, length_min, payload, sent_count, kind, _, again = row
+        found.append(
+            OutboxRow(
+                name,
+                stream[0],
+                number,
+                instant(start_us),
+                length_min,
+                payload,
+                sent_count,
+                kind=kind,
+                live=seq in first,
+                again=bool(again),
+            )
+        )
+    return found
 
 
-def mark_sent(connection: sqlite3.Connection, uplink: str, seqs: Collection[int]) -> list[int]:
+def _is_last(connection: sqlite3.Connection, uplink: str, seq: int) -> bool:
+    """Whether no later record waits: what is behind others that were sent and got no receipt is backlog."""
+    later = connection.execute(
+        "SELECT 1 FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL AND seq > ? LIMIT 1",
+        (uplink, CLASS_RECORD, seq),
+    ).fetchone()
+    return later is None
+
+
+def mark_sent(
+    connection: sqlite3.Connection, uplink: str, seqs: Collection[int], *, live: Collection[int] = ()
+) -> list[int]:
     """Notes that rows are about to be sent; the caller holds the transaction and sends only after its commit.
+
+    Args:
+        connection: the writer's.
+        uplink: name of the stream.
+        seqs: numbers of the rows.
+        live: those among them that leave on time.
 
     Returns:
         The numbers that still wait: one that was acknowledged meanwhile need not be sent.
     """
-    seqs = [
-        seq
-        for seq in seqs
-        if connection.execute("SELECT 1 FROM outbox WHERE uplink = ? AND seq = ?", (uplink, seq)).fetchone()
-    ]
-    connection.executemany(
-        "UPDATE stream SET seq_sent_max = max(seq_sent_max, ?1), resent_count = resent_count + "
-        "(SELECT sent_count > 0 FROM outbox WHERE uplink = ?2 AND seq = ?1) WHERE uplink = ?2",
-        [(seq, uplink) for seq in seqs],
+    epoch = connection.execute("SELECT epoch FROM stream WHERE uplink = ?", (uplink,)).fetchone()
+    kept: list[int] = []
+    resent = 0
+    for seq in seqs:
+        row = connection.execute("SELECT sent_count FROM outbox WHERE uplink = ? AND seq = ?", (uplink, seq)).fetchone()
+        if row is not None:
+            kept.append(seq)
+            resent += row[0] > 0
+    if not kept:
+        return []
+    connection.execute(
+        "UPDATE stream SET seq_sent_max = max(seq_sent_max, ?), resent_count = resent_count + ? WHERE uplink = ?",
+        (max(kept), resent, uplink),
     )
     connection.executemany(
-        "UPDATE outbox SET sent_count = sent_count + 1 WHERE uplink = ? AND seq = ?", [(uplink, seq) for seq in seqs]
+        "UPDATE outbox SET sent_count = sent_count + 1 WHERE uplink = ? AND seq = ?", [(uplink, seq) for seq in kept]
     )
-    return seqs
+    connection.executemany(
+        "UPDATE delivery SET sent_count = sent_count + 1, state = iif(state = 'stored', 'sent', state),"
+        " backfilled = iif(sent_count = 0, ?, backfilled) WHERE uplink = ? AND epoch = ? AND seq = ?",
+        [(int(seq not in live), uplink, epoch[0], seq) for seq in kept],
+    )
+    return kept
 
 
-def _ranges_fault(hwm: int, ranges: Sequence[tuple[int, int]], *, sent_max: int) -> str | None:
-    """What makes an acknowledgement unbelievable; None when nothing does."""
-    if len(ranges) > RANGE_COUNT_MAX:
-        return f"{len(ranges)} ranges"
-    if hwm < 0 or any(not 0 < low <= high for low, high in ranges):
-        return f"hwm={hwm} ranges={ranges[:3]} make no sense"
-    highest = max([hwm, *(high for _, high in ranges)])
+def _ranges_fault(receipt: Receipt, *, sent_max: int) -> str | None:
+    """What makes a receipt unbelievable; None when nothing does."""
+    if len(receipt.ranges) > RANGE_COUNT_MAX:
+        return f"{len(receipt.ranges)} ranges"
+    if receipt.hwm < 0 or any(not 0 < low <= high for low, high in receipt.ranges):
+        return f"hwm={receipt.hwm} ranges={receipt.ranges[:3]} make no sense"
+    highest = max([receipt.hwm, *(high for _, high in receipt.ranges)])
     if highest > sent_max:
         return f"names number {highest}, the highest ever sent is {sent_max}"
     return None
 
 
-def acknowledge(
-    connection: sqlite3.Connection,
-    uplink: str,
-    *,
-    epoch: str,
-    hwm: int,
-    ranges: Sequence[tuple[int, int]],
-    instant_us: int,
-) -> int:
-    """Removes the rows that the platform holds; the caller holds the transaction.
+def settle(connection: sqlite3.Connection, uplink: str, receipt: Receipt, *, instant_us: int) -> list[int]:
+    """Removes the rows that a receipt proves, and keeps apart those that it refuses; the caller holds the transaction.
 
     Args:
         connection: the writer's.
-        uplink: name of the uplink.
-        epoch: epoch named by the acknowledgement.
-        hwm: every number up to this one is held.
-        ranges: inclusive ranges above it that are held as well.
+        uplink: name of the stream.
+        receipt: what the platform says.
         instant_us: when [us since 1970 UTC].
 
     Returns:
-        How many rows left.
+        Numbers that need no further sending: proven or refused.
     """
     stream = connection.execute("SELECT epoch, seq_sent_max FROM stream WHERE uplink = ?", (uplink,)).fetchone()
-    if stream is None or stream[0] != epoch:
+    if stream is None or stream[0] != receipt.epoch:
         LOG.warning(
             "acknowledgement of a foreign epoch ignored uplink=%s epoch=%s ours=%s",
             uplink,
-            epoch,
+            receipt.epoch,
             None if stream is None else stream[0],
         )
-        return 0
-    fault = _ranges_fault(hwm, ranges, sent_max=stream[1])
+        return []
+    fault = _ranges_fault(receipt, sent_max=stream[1])
     if fault is not None:
         LOG.warning("acknowledgement ignored uplink=%s reason=%s", uplink, fault)
-        return 0
-    gone = 0
-    for low, high in [(1, hwm), *ranges]:
-        gone += connection.execute(
-            "DELETE FROM outbox WHERE uplink = ? AND seq BETWEEN ? AND ? AND sent_count > 0", (uplink, low, high)
-        ).rowcount
-    connection.execute("UPDATE stream SET acknowledged_us = ? WHERE uplink = ?", (instant_us, uplink))
-    return gone
+        return []
+    refused = [
+        seq
+        for seq, reason in receipt.refused
+        if refuse(connection, uplink, epoch=receipt.epoch, seq=seq, reason=reason)
+    ]
+    gone: list[int] = []
+    fate = FATE_OF[receipt.proof]
+    for low, high in [(1, receipt.hwm), *receipt.ranges]:
+        gone += [
+            seq
+            for (seq,) in connection.execute(
+                "DELETE FROM outbox WHERE uplink = ? AND seq BETWEEN ? AND ? AND sent_count > 0 RETURNING seq",
+                (uplink, low, high),
+            )
+        ]
+        if fate is Fate.ACKNOWLEDGED and low == high:  # named by itself: it may have been consumed long before
+            connection.execute(
+                "UPDATE delivery SET state = ?, settled_us = ? WHERE uplink = ? AND epoch = ? AND seq = ?"
+                " AND state IN ('consumed', 'fetched')",
+                (fate, instant_us, uplink, receipt.epoch, low),
+            )
+    connection.executemany(
+        "UPDATE delivery SET state = ?, settled_us = ?, reason = NULL WHERE uplink = ? AND epoch = ? AND seq = ?"
+        " AND (state NOT IN ('acknowledged', 'fetched') OR ? = 'acknowledged')",
+        [(fate, instant_us, uplink, receipt.epoch, seq, fate) for seq in gone],
+    )
+    if gone or not refused:
+        connection.execute("UPDATE stream SET acknowledged_us = ? WHERE uplink = ?", (instant_us, uplink))
+    return gone + refused
 
 
 def refuse(connection: sqlite3.Connection, uplink: str, *, epoch: str, seq: int, reason: str) -> bool:
@@ -155,35 +341,90 @@ def refuse(connection: sqlite3.Connection, uplink: str, *, epoch: str, seq: int,
         " AND EXISTS (SELECT 1 FROM stream WHERE stream.uplink = outbox.uplink AND epoch = ?)",
         (reason, uplink, seq, epoch),
     ).rowcount
+    if changed:
+        connection.execute(
+            "UPDATE delivery SET state = ?, reason = ? WHERE uplink = ? AND epoch = ? AND seq = ?",
+            (Fate.REFUSED, reason, uplink, epoch, seq),
+        )
     return changed > 0
 
 
+def retry(connection: sqlite3.Connection, uplink: str) -> int:
+    """Puts what the platform refused back into the queue; the caller holds the transaction. Returns how many."""
+    changed = connection.execute(
+        "UPDATE outbox SET refused = NULL WHERE uplink = ? AND refused IS NOT NULL", (uplink,)
+    ).rowcount
+    connection.execute(
+        "UPDATE delivery SET state = ?, reason = NULL WHERE uplink = ? AND state = ?",
+        (Fate.SENT, uplink, Fate.REFUSED),
+    )
+    return changed
+
+
+def send_again(connection: sqlite3.Connection, uplink: str, *, epoch: str, seq: int, payload: bytes) -> bool:
+    """Puts a delivered record back into the queue with its old number, when its bytes are the old ones.
+
+    The caller holds the transaction.
+
+    Returns:
+        False when the number is unknown, of another epoch, still waiting, or the bytes differ from those sent before.
+    """
+    row = connection.execute(
+        "SELECT start_us, period_min, digest, sent_count FROM delivery JOIN stream USING (uplink, epoch)"
+        " WHERE uplink = ? AND epoch = ? AND seq = ?",
+        (uplink, epoch, seq),
+    ).fetchone()
+    if row is None or row[2] != digest(payload):
+        return False
+    added = connection.execute(
+        "INSERT OR IGNORE INTO outbox (uplink, seq, class, kind, start_us, period_min, payload, sent_count, again)"
+        " VALUES (?, ?, ?, 'record', ?, ?, ?, ?, 1)",
+        (uplink, seq, CLASS_RECORD, row[0], row[1], payload, max(1, row[3])),
+    ).rowcount
+    return added > 0
+
+
 def status(connection: sqlite3.Connection, uplink: str) -> OutboxStatus:
-    """How far an uplink is."""
+    """How far a stream is."""
     stream = connection.execute(
         "SELECT seq_last, resent_count, acknowledged_us FROM stream WHERE uplink = ?", (uplink,)
     ).fetchone()
     if stream is None:
         return OutboxStatus(0, None, None, 0, 0, 0, 0)
     seq_last, resent, acknowledged_us = stream
-    backlog, oldest_us, refused = connection.execute(
-        "SELECT count(*), min(start_us), count(refused) FROM outbox WHERE uplink = ?", (uplink,)
+    backlog, oldest_us, refused, payload_bytes = connection.execute(
+        "SELECT count(*), min(start_us), count(refused), coalesce(sum(length(payload)), 0) FROM outbox"
+        " WHERE uplink = ?",
+        (uplink,),
     ).fetchone()
+    fates = dict(
+        connection.execute(
+            "SELECT state, count(*) FROM delivery WHERE uplink = ? AND state <> 'acknowledged' GROUP BY state",
+            (uplink,),
+        )
+    )
     return OutboxStatus(
         backlog=backlog,
         oldest_utc=None if oldest_us is None else instant(oldest_us),
         last_ack_utc=None if acknowledged_us is None else instant(acknowledged_us),
         due=seq_last,
-        acknowledged=seq_last - backlog,
+        acknowledged=seq_last - sum(fates.values()),
         resent=resent,
         refused=refused,
+        unacknowledged=fates.get(Fate.CONSUMED, 0),
+        fetched=fates.get(Fate.FETCHED, 0),
+        evicted=fates.get(Fate.EVICTED, 0),
+        backlog_bytes=payload_bytes,
     )
 
 
 def oldest_start_us(connection: sqlite3.Connection) -> int | None:
     """Start of the oldest period that may still be delivered [us since 1970 UTC].
 
-    A refused row holds its own bytes and needs no raw frames; it must not keep the disk from being cleared.
+    A refused row holds its own bytes and needs no raw frames; it must not keep the disk from being cleared. Nor does a
+    gap record, nor what goes a second time.
     """
-    (oldest_us,) = connection.execute("SELECT min(start_us) FROM outbox WHERE refused IS NULL").fetchone()
+    (oldest_us,) = connection.execute(
+        "SELECT min(start_us) FROM outbox WHERE refused IS NULL AND class = ? AND again = 0", (CLASS_RECORD,)
+    ).fetchone()
     return None if oldest_us is None else int(oldest_us)

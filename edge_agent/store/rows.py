@@ -1,8 +1,9 @@
 """What goes into the store and comes out of it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from drivers.sample import Sample
 
@@ -28,10 +29,83 @@ class OutboxEntry:
         uplink: name of the uplink.
         encode: makes the bytes from epoch and sequence number, which the store gives in the same transaction. Called
             once: the bytes never change afterwards.
+        made_utc: the instant that the bytes carry as that of their making.
+        codes: what the record reports, in its order.
+        gaps: places in `codes` without a valid value, by cause.
     """
 
     uplink: str
     encode: Callable[[str, int], bytes]
+    made_utc: datetime | None = None
+    codes: tuple[str, ...] = ()
+    gaps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+class Fate(StrEnum):
+    """What has become of a number that was given out."""
+
+    STORED = "stored"
+    """Waits; never sent."""
+    SENT = "sent"
+    """Was written to a connection; nothing is proven."""
+    CONSUMED = "consumed"
+    """Delivered, unacknowledged: the platform's side has read it; whether it has stored it is not known."""
+    FETCHED = "fetched"
+    """The platform has asked for this span itself, and was served."""
+    ACKNOWLEDGED = "acknowledged"
+    """The platform says that it has stored it."""
+    REFUSED = "refused"
+    """The platform says that it will not take it; kept in quarantine."""
+    EVICTED = "evicted"
+    """Dropped undelivered for want of space; a gap record says so."""
+
+
+class Proof(StrEnum):
+    """How much a receipt proves."""
+
+    ACKNOWLEDGED = "acknowledged"
+    """The platform says that it has stored the record."""
+    CONSUMED = "consumed"
+    """The platform's side has read the bytes (a later heartbeat on the same connection was answered); whether it has
+    stored them is not known. Such a record is "delivered, unacknowledged"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the platform says about rows that were sent.
+
+    Attributes:
+        epoch: of which numbering.
+        hwm: every number up to this one; 0 names none.
+        ranges: inclusive ranges above it.
+        refused: numbers it will never take, each with its reason.
+        proof: what `hwm` and `ranges` prove.
+    """
+
+    epoch: str
+    hwm: int = 0
+    ranges: tuple[tuple[int, int], ...] = ()
+    refused: tuple[tuple[int, str], ...] = ()
+    proof: Proof = Proof.ACKNOWLEDGED
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that will never be delivered.
+
+    Attributes:
+        points: of which points; None: of all.
+        from_utc: first instant.
+        to_utc: first instant that is not concerned.
+        count: how many records or frames.
+        reason: why, e.g. `quota`, `damaged`.
+    """
+
+    points: tuple[str, ...] | None
+    from_utc: datetime
+    to_utc: datetime
+    count: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +120,9 @@ class OutboxRow:
         period_min: length of the period [min].
         payload: the bytes, fixed when the period was closed.
         sent_count: how often it has been sent.
+        kind: `record`, `gap` (what will never come) or `alarm`.
+        live: it leaves on time: the newest period, never sent, or an alarm.
+        again: it was delivered before and goes again, to be proven.
     """
 
     uplink: str
@@ -55,6 +132,9 @@ class OutboxRow:
     period_min: int
     payload: bytes
     sent_count: int
+    kind: str = "record"
+    live: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +149,10 @@ class OutboxStatus:
         acknowledged: records acknowledged since then.
         resent: how often a row was sent again.
         refused: rows that the platform refuses; they stay in the backlog.
+        unacknowledged: delivered, but nothing says that they were stored.
+        fetched: served to a query of the platform.
+        evicted: dropped undelivered for want of space; declared in gap records.
+        backlog_bytes: payloads in the backlog [bytes].
     """
 
     backlog: int
@@ -78,6 +162,10 @@ class OutboxStatus:
     acknowledged: int
     resent: int
     refused: int
+    unacknowledged: int = 0
+    fetched: int = 0
+    evicted: int = 0
+    backlog_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from edge_agent.rollup import Period, Rollup, instant, microseconds
 from edge_agent.store import audit, database, outbox, rollup_codec
-from edge_agent.store.rows import AuditEntry, OutboxEntry, OutboxRow, OutboxStatus
+from edge_agent.store.rows import AuditEntry, Gap, OutboxEntry, OutboxRow, OutboxStatus, Receipt
 
 KIND = "schema"
 PLAN_COUNT_MAX = 10_000
@@ -73,22 +73,25 @@ class StateWriter:
                     outbox.put(connection, period, entry)
         return inserted > 0
 
-    def mark_sent(self, uplink: str, seqs: Collection[int]) -> list[int]:
+    def mark_sent(self, uplink: str, seqs: Collection[int], *, live: Collection[int] = ()) -> list[int]:
         """Notes that rows are about to be sent; returns those that still wait."""
         with self._transaction() as connection:
-            return outbox.mark_sent(connection, uplink, seqs)
+            return outbox.mark_sent(connection, uplink, seqs, live=live)
 
-    def acknowledge(
-        self, uplink: str, *, epoch: str, hwm: int, ranges: Sequence[tuple[int, int]], instant_us: int
-    ) -> int:
-        """Removes the rows that the platform holds; returns how many."""
+    def settle(self, uplink: str, receipts: Sequence[Receipt], *, instant_us: int) -> list[list[int]]:
+        """Takes receipts; returns for each the numbers that need no further sending."""
         with self._transaction() as connection:
-            return outbox.acknowledge(connection, uplink, epoch=epoch, hwm=hwm, ranges=ranges, instant_us=instant_us)
+            return [outbox.settle(connection, uplink, receipt, instant_us=instant_us) for receipt in receipts]
 
-    def refuse(self, uplink: str, *, epoch: str, seq: int, reason: str) -> bool:
-        """Takes a row that the platform refuses out of the queue, and keeps it."""
+    def retry_refused(self, uplink: str) -> int:
+        """Puts what the platform refused back into the queue; returns how many."""
         with self._transaction() as connection:
-            return outbox.refuse(connection, uplink, epoch=epoch, seq=seq, reason=reason)
+            return outbox.retry(connection, uplink)
+
+    def put_gap(self, gap: Gap) -> None:
+        """Declares to every stream that something will never come."""
+        with self._transaction() as connection:
+            outbox.put_gap(connection, gap)
 
     def audit(self, *entries: AuditEntry) -> None:
         """Adds entries to the chain, all or none."""
@@ -153,11 +156,38 @@ class StateReader:
             )
         ]
 
-    def outbox_due(self, uplink: str, *, limit: int, skip: Collection[int], live_first: bool) -> list[OutboxRow]:
+    def rollups_of_all(
+        self, period_min: int, from_us: int, to_us: int, *, limit: int
+    ) -> list[tuple[Period, dict[str, Rollup]]]:
+        """Closed periods that begin in [from, to), oldest first, at most so many, with the rollups of all points."""
+        names: dict[int, str] = dict(self._connection.execute("SELECT id, name FROM point"))
+        rows = self._connection.execute(
+            "SELECT start_us, layout, columns FROM rollup WHERE period_min = ? AND start_us >= ? AND start_us < ?"
+            " ORDER BY start_us LIMIT ?",
+            (period_min, from_us, to_us, limit),
+        )
+        found = []
+        for start_us, layout, blob in rows:
+            period = Period(instant(start_us), period_min)
+            rollups = rollup_codec.decode(blob, layout=layout, period=period, names=names, only=None)
+            found.append((period, {rollup.point: rollup for rollup in rollups}))
+        return found
+
+    def outbox_due(
+        self,
+        uplink: str,
+        *,
+        limit: int,
+        skip: Collection[int],
+        live_first: bool,
+        waiting_max: int = outbox.WAITING_MAX,
+    ) -> list[OutboxRow]:
         """Rows to be sent."""
-        # Two statements, one look: a snapshot keeps them together while the writer works.
+        # Several statements, one look: a snapshot keeps them together while the writer works.
         return self._snapshot(
-            lambda: outbox.due(self._connection, uplink, limit=limit, skip=skip, live_first=live_first)
+            lambda: outbox.due(
+                self._connection, uplink, limit=limit, skip=skip, live_first=live_first, waiting_max=waiting_max
+            )
         )
 
     def outbox_status(self, uplink: str) -> OutboxStatus:

@@ -22,8 +22,9 @@ from edge_agent.store import frames
 from edge_agent.store.database import sync_folder
 from edge_agent.store.frame_numbers import FrameNumbers
 from edge_agent.store.frames import FrameWriter
+from edge_agent.store.outbox import WAITING_MAX
 from edge_agent.store.reader import FRAMES_FOLDER
-from edge_agent.store.rows import AuditEntry, OutboxEntry, OutboxRow, OutboxStatus, StoredSample
+from edge_agent.store.rows import AuditEntry, Gap, OutboxEntry, OutboxRow, OutboxStatus, Receipt, StoredSample
 from edge_agent.store.state import StateReader, StateWriter
 
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
@@ -240,66 +241,93 @@ class Store:
             partial(self._parts.state_reader.rollups, point, period_min, microseconds(from_utc), microseconds(to_utc)),
         )
 
+    async def rollups_of_all(
+        self, period_min: int, from_utc: datetime, to_utc: datetime, *, limit: int
+    ) -> list[tuple[Period, dict[str, Rollup]]]:
+        """Closed periods that begin in [from, to), oldest first, at most so many, with the rollups of all points."""
+        return await self._run(
+            self._reading,
+            partial(
+                self._parts.state_reader.rollups_of_all,
+                period_min,
+                microseconds(from_utc),
+                microseconds(to_utc),
+                limit=limit,
+            ),
+        )
+
     # ------------------------------------------------------------------------------------------------------ outbox
 
     async def outbox_due(
-        self, uplink: str, limit: int, *, skip: Collection[int] = (), live_first: bool = False
+        self,
+        uplink: str,
+        limit: int,
+        *,
+        skip: Collection[int] = (),
+        live_first: bool = False,
+        waiting_max: int = WAITING_MAX,
     ) -> list[OutboxRow]:
-        """Rows to be sent, oldest first.
+        """Rows to be sent: alarms and gap records, the newest period, then the others from the oldest on.
 
         Args:
-            uplink: name of the uplink.
+            uplink: name of the stream.
             limit: most rows wanted.
             skip: sequence numbers not wanted now.
             live_first: put the newest row, if it was never sent, before the older ones.
+            waiting_max: most rows of the backlog among them.
         """
         return await self._run(
             self._reading,
             partial(
-                self._parts.state_reader.outbox_due, uplink, limit=limit, skip=frozenset(skip), live_first=live_first
+                self._parts.state_reader.outbox_due,
+                uplink,
+                limit=limit,
+                skip=frozenset(skip),
+                live_first=live_first,
+                waiting_max=waiting_max,
             ),
         )
 
-    async def outbox_mark_sent(self, uplink: str, seqs: Collection[int]) -> list[int]:
-        """Notes rows as sent; to be awaited before their bytes leave, or their acknowledgement will be ignored.
+    async def outbox_mark_sent(self, uplink: str, seqs: Collection[int], *, live: Collection[int] = ()) -> list[int]:
+        """Notes rows as sent; to be awaited before their bytes leave, or their receipt will be ignored.
+
+        Args:
+            uplink: name of the stream.
+            seqs: numbers of the rows.
+            live: those among them that leave on time.
 
         Returns:
             The numbers that still wait: one that was acknowledged meanwhile need not be sent.
         """
-        return await self._run(self._writing, partial(self._parts.state.mark_sent, uplink, tuple(seqs)))
+        return await self._run(
+            self._writing, partial(self._parts.state.mark_sent, uplink, tuple(seqs), live=frozenset(live))
+        )
 
-    async def outbox_acknowledge(
-        self, uplink: str, *, epoch: str, hwm: int, ranges: Sequence[tuple[int, int]], instant_utc: datetime
-    ) -> int:
-        """Removes the rows that the platform holds.
+    async def outbox_settle(
+        self, uplink: str, receipts: Sequence[Receipt], *, instant_utc: datetime
+    ) -> list[list[int]]:
+        """Removes the rows that receipts prove and keeps apart those that they refuse, in one transaction.
 
         Args:
-            uplink: name of the uplink.
-            epoch: epoch named by the acknowledgement; a foreign one is ignored and logged.
-            hwm: every number up to this one is held.
-            ranges: inclusive ranges above it that are held as well.
-            instant_utc: when the acknowledgement was taken.
+            uplink: name of the stream.
+            receipts: each is believed or ignored as a whole.
+            instant_utc: when they were taken.
 
         Returns:
-            How many rows left.
+            For each receipt the numbers that need no further sending.
         """
         return await self._run(
             self._writing,
-            partial(
-                self._parts.state.acknowledge,
-                uplink,
-                epoch=epoch,
-                hwm=hwm,
-                ranges=ranges,
-                instant_us=microseconds(instant_utc),
-            ),
+            partial(self._parts.state.settle, uplink, tuple(receipts), instant_us=microseconds(instant_utc)),
         )
 
-    async def outbox_refuse(self, uplink: str, *, epoch: str, seq: int, reason: str) -> bool:
-        """Takes a row that the platform refuses out of the queue, and keeps it in the backlog."""
-        return await self._run(
-            self._writing, partial(self._parts.state.refuse, uplink, epoch=epoch, seq=seq, reason=reason)
-        )
+    async def outbox_retry_refused(self, uplink: str) -> int:
+        """Puts what the platform refused back into the queue; returns how many."""
+        return await self._run(self._writing, partial(self._parts.state.retry_refused, uplink))
+
+    async def put_gap(self, gap: Gap) -> None:
+        """Declares to every stream that something will never come."""
+        await self._run(self._writing, partial(self._parts.state.put_gap, gap))
 
     async def outbox_status(self, uplink: str) -> OutboxStatus:
         """How far an uplink is."""

@@ -7,15 +7,25 @@ the disk before any period is closed, so that a kill at any moment neither skips
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from edge_agent.rollup import HOLD_PERIODS_MAX, Period, Reading, Rollup, period_at, roll_up_readings
+from edge_agent.rollup import (
+    HOLD_PERIODS_MAX,
+    Period,
+    Reading,
+    Rollup,
+    microseconds,
+    period_at,
+    roll_up_readings,
+)
 from edge_agent.settings.model import UplinkFile
-from edge_agent.store.rows import OutboxEntry
+from edge_agent.store.rows import OutboxEntry, StoredSample
+from edge_agent.uplink.gap_causes import gap_causes
 from edge_agent.uplink.record import Record, build_record, encode
+from edge_agent.uplink.streams import streams
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +49,12 @@ class PeriodStore(Protocol):
 
     async def readings_between(self, from_utc: datetime, to_utc: datetime) -> dict[str, list[Reading]]:
         """Readings of a span by point."""
+        ...
+
+    async def samples_between(
+        self, from_utc: datetime, to_utc: datetime, *, points: Collection[str] | None = None
+    ) -> list[StoredSample]:
+        """Samples of a span."""
         ...
 
     async def get_state(self, key: str) -> str | None:
@@ -80,8 +96,8 @@ class PeriodCloser:
         self._store = store
         self._points = uplink_file.points
         self._plants: dict[int, dict[str, str]] = {HISTORY_MIN: {}}
-        for name, uplink in uplink_file.uplinks.items():
-            self._plants.setdefault(uplink.period_min, {})[name] = uplink.plant or plant
+        for name, stream in streams(uplink_file, plant=plant).items():
+            self._plants.setdefault(stream.entry.period_min, {})[name] = stream.plant
         self._period_s = period_s
         self._before = timedelta(seconds=HOLD_PERIODS_MAX * period_s_max)
         self._grace = timedelta(seconds=grace_s)
@@ -136,11 +152,36 @@ class PeriodCloser:
         entries = []
         for uplink, plant in self._plants[period.length_min].items():
             record = build_record(rollups, self._points, plant=plant, period=period)
-            entries.append(OutboxEntry(uplink, partial(_encode, record=record, now_utc=now_utc)))
+            entries.append(
+                OutboxEntry(
+                    uplink,
+                    partial(_encode, record=record, now_utc=now_utc),
+                    made_utc=now_utc,
+                    codes=tuple(point.code for point in record.points),
+                    gaps=await self._gaps(record, readings),
+                )
+            )
         if not await self._store.close_period(period, list(rollups.values()), entries):
             LOG.warning(
                 "period was closed before start=%s length_min=%d", period.start_utc.isoformat(), period.length_min
             )
+
+    async def _gaps(self, record: Record, readings: Mapping[str, list[Reading]]) -> dict[str, tuple[int, ...]]:
+        """Places of a record without a valid value, by cause."""
+        missing = [place for place, point in enumerate(record.points) if point.value is None]
+        if not missing:
+            return {}
+        period = record.period
+        points = {self._points[place].point for place in missing}
+        start_us = microseconds(period.start_utc)
+        running = any(instant_us >= start_us for point in readings.values() for instant_us, _ in point)
+        stored = await self._store.samples_between(period.start_utc, period.end_utc, points=points) if running else []
+        causes = gap_causes([entry.sample for entry in stored], points=points, running=running)
+        found: dict[str, tuple[int, ...]] = {}
+        for place in missing:
+            cause = causes[self._points[place].point]
+            found[cause] = (*found.get(cause, ()), place)
+        return found
 
 
 def _encode(epoch: str, seq: int, *, record: Record, now_utc: datetime) -> bytes:

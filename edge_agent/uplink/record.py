@@ -1,7 +1,8 @@
 """What one uplink is told about one period: coded values with quality, and their bytes in the MQTT dialect.
 
 A record is labelled by the START of its period, as every interval in this project is; the platform reads `time` as that
-label. It knows no disk and no wire.
+label. It knows no disk and no wire. The message is also the form in which a record waits in the outbox for any other
+dialect: `decode` reads it back.
 
 Source of the message: the project's own MQTT dialect (topics `hp/{plant}/up/frame` and `hp/{plant}/down/ack`), quality
 codes 192 valid and 0 invalid after 可再生能源建筑应用示范项目数据监测系统技术导则 (2009).
@@ -10,7 +11,7 @@ codes 192 valid and 0 invalid after 可再生能源建筑应用示范项目数�
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from drivers.sample import Quality
 from edge_agent.rollup import Period, Rollup
@@ -84,6 +85,14 @@ def rfc3339(instant_utc: datetime) -> str:
     return instant_utc.isoformat().replace("+00:00", "Z")
 
 
+def readings(record: Record) -> list[dict[str, object]]:
+    """The values of a record as the message lists them."""
+    time = rfc3339(record.period.start_utc)
+    return [
+        {"point": point.code, "time": time, "value": point.value, "quality": point.quality} for point in record.points
+    ]
+
+
 def encode(record: Record, *, epoch: str, seq: int, sent_at_utc: datetime) -> bytes:
     """The record's message, byte for byte the same for the same arguments.
 
@@ -93,16 +102,31 @@ def encode(record: Record, *, epoch: str, seq: int, sent_at_utc: datetime) -> by
         seq: number within the epoch.
         sent_at_utc: when the message was made: a repeat carries the same bytes, so this instant is never renewed.
     """
-    time = rfc3339(record.period.start_utc)
     message = {
         "v": FORMAT_VERSION,
         "plant": record.plant,
         "epoch": epoch,
         "seq": seq,
         "sent_at": rfc3339(sent_at_utc),
-        "records": [
-            {"point": point.code, "time": time, "value": point.value, "quality": point.quality}
-            for point in record.points
-        ],
+        "records": readings(record),
     }
     return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def decode(payload: bytes, *, period_min: int) -> Record:
+    """Reads a message back: exactly the record that was encoded.
+
+    Args:
+        payload: what `encode` made.
+        period_min: length of its period [min]; the message does not carry it.
+
+    Raises:
+        ValueError: it is not such a message.
+    """
+    try:
+        message = json.loads(payload)
+        points = tuple(RecordPoint(entry["point"], entry["value"], entry["quality"]) for entry in message["records"])
+        start_utc = datetime.fromisoformat(message["records"][0]["time"]).astimezone(UTC)
+        return Record(message["plant"], Period(start_utc, period_min), points)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a record: {error!r}") from error

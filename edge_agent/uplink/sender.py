@@ -1,52 +1,63 @@
-"""Drains one uplink's outbox: sends, waits for the platform's acknowledgement, sends again what got none.
+"""Drains one stream's outbox: sends, waits for the platform's receipts, sends again what got none.
 
-At most a window of rows is on its way. The newest period goes first, then the backlog from its oldest end. Rows leave
-the outbox only when the store has taken the platform's acknowledgement. An outage is said once when it begins and once
-when it ends.
+Alarms and gap records go first, then the newest period, then the backlog from its oldest end, which is held back by a
+bucket of tokens and never takes the last free place on the wire. Rows leave the outbox only when the store has taken
+the platform's receipt. How many rows may wait for one grows while receipts come and falls back when they do not. An
+outage is said once when it begins and once when it ends. What a platform asks for in between is served from the
+archive.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from edge_agent.errors import RetryUplink, StoreFault
 from edge_agent.store.rows import OutboxRow, OutboxStatus
-from edge_agent.uplink.transports.base import Receipt, Transport
+from edge_agent.uplink.pace import Bucket, Window
+from edge_agent.uplink.record import Record
+from edge_agent.uplink.transports.base import (
+    BackfillAllowed,
+    KeyChanged,
+    Lane,
+    Query,
+    Receipt,
+    ServerClock,
+    SetPeriod,
+    Transport,
+)
 
 LOG = logging.getLogger(__name__)
 
-WINDOW_COUNT_MAX = 20
-"""Rows on their way without an acknowledgement; on a real link one at a time would be bound by the round trip."""
 LOOK_S = 0.5
-"""The outbox is looked at this often [s, wall]; an acknowledgement wakes the sender at once."""
+"""The outbox is looked at this often [s, wall]; a receipt or a free place on the wire wakes the sender at once."""
 BACKOFF_FIRST_S = 0.5
 BACKOFF_S_MAX = 30.0
+QUERY_COUNT_MAX = 16
+"""Queries of the platform that wait; one more is passed over and logged."""
+PARKED_RECEIPTS_MAX = 1000
+"""Receipts that wait for the store; a platform that says more is not heard until they are taken."""
 
 
 class Outbox(Protocol):
     """What the sender needs of the store."""
 
     async def outbox_due(
-        self, uplink: str, limit: int, *, skip: Collection[int] = (), live_first: bool = False
+        self, uplink: str, limit: int, *, skip: Collection[int] = (), live_first: bool = False, waiting_max: int = ...
     ) -> list[OutboxRow]:
         """Rows to be sent."""
         ...
 
-    async def outbox_mark_sent(self, uplink: str, seqs: Collection[int]) -> list[int]:
+    async def outbox_mark_sent(self, uplink: str, seqs: Collection[int], *, live: Collection[int] = ()) -> list[int]:
         """Notes rows as sent, before they are; returns those that still wait."""
         ...
 
-    async def outbox_acknowledge(
-        self, uplink: str, *, epoch: str, hwm: int, ranges: Sequence[tuple[int, int]], instant_utc: datetime
-    ) -> int:
-        """Removes what the platform holds."""
-        ...
-
-    async def outbox_refuse(self, uplink: str, *, epoch: str, seq: int, reason: str) -> bool:
-        """Keeps a refused row apart."""
+    async def outbox_settle(
+        self, uplink: str, receipts: Sequence[Receipt], *, instant_utc: datetime
+    ) -> list[list[int]]:
+        """Takes receipts; returns for each the numbers that need no further sending."""
         ...
 
     async def outbox_status(self, uplink: str) -> OutboxStatus:
@@ -54,8 +65,16 @@ class Outbox(Protocol):
         ...
 
 
+class Records(Protocol):
+    """Where records of any span come from."""
+
+    def records(self, stream: str, from_utc: datetime | None, to_utc: datetime | None) -> AsyncIterator[list[Record]]:
+        """Records in portions, oldest first."""
+        ...
+
+
 class Sender:
-    """One uplink's delivery, for ever."""
+    """One stream's delivery, for ever."""
 
     def __init__(
         self,
@@ -63,7 +82,9 @@ class Sender:
         uplink: str,
         store: Outbox,
         transport: Transport,
+        archive: Records,
         resend_s: float,
+        backfill_per_s: float,
         now_utc: Callable[[], datetime],
         elapsed_s: Callable[[], float],
         jitter: Callable[[], float] = random.random,
@@ -71,28 +92,41 @@ class Sender:
         """Wires the sender.
 
         Args:
-            uplink: name of the uplink.
+            uplink: name of the stream.
             store: the outbox.
             transport: the way to the platform.
-            resend_s: without an acknowledgement for this long, a row is sent again [s, wall].
-            now_utc: the site's clock; stamps acknowledgements.
+            archive: serves the platform's queries.
+            resend_s: without a receipt for this long, a row is sent again [s, wall].
+            backfill_per_s: most rows of the backlog a second [1/s, wall].
+            now_utc: the site's clock; stamps receipts.
             elapsed_s: the machine's monotonic clock [s].
             jitter: a number in [0, 1), anew each time: spreads the reconnecting of many plants.
         """
         self._uplink = uplink
         self._store = store
         self._transport = transport
-        self._resend_s = resend_s
+        self._archive = archive
         self._now_utc = now_utc
         self._elapsed_s = elapsed_s
         self._jitter = jitter
-        self._sent_s: dict[int, float] = {}
+        self._window = Window(resend_s=resend_s)
+        self._bucket = Bucket(backfill_per_s, now_s=elapsed_s())
+        self._flying = 0
         self._wake = asyncio.Event()
+        self._receipts: asyncio.Queue[Receipt] = asyncio.Queue(PARKED_RECEIPTS_MAX)
+        self._queries: asyncio.Queue[Query] = asyncio.Queue(QUERY_COUNT_MAX)
         self._down_since_s: float | None = None
         self._heard = False
+        self._backfill_allowed = True
         self.connected = False
         self.fault = ""
         self.session_count = 0
+        self.server_clock_off_s: float | None = None
+
+    @property
+    def unproven(self) -> Collection[int]:
+        """Numbers of rows that were sent and wait for a receipt."""
+        return self._window.waiting
 
     async def status(self) -> OutboxStatus:
         """Due, acknowledged, backlog."""
@@ -134,64 +168,141 @@ class Sender:
     async def _session(self) -> None:
         async with self._transport.session():
             self._came_up()
+            traits = self._transport.traits
+            self._flying = 0
+            self._backfill_allowed = not traits.asks_before_backfill
+            if not traits.receipts_outlive_session:
+                self._window.forget()  # whatever had no receipt when the last connection ended is sent again
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._receive(), name=f"uplink {self._uplink} receive")
-                group.create_task(self._fill(group), name=f"uplink {self._uplink} fill")
+                for name, work in (
+                    ("receive", self._receive()),
+                    ("take", self._take()),
+                    ("serve", self._serve()),
+                    ("fill", self._fill(group)),
+                ):
+                    group.create_task(work, name=f"uplink {self._uplink} {name}")
 
+    # ------------------------------------------------------------------------------------------ what the platform says
     async def _receive(self) -> None:
-        """Takes receipts; its error on a lost connection ends the session and frees every send that waits."""
+        """Hears the platform; its error on a lost connection ends the session and frees every send that waits."""
         while True:
-            receipt = await self._transport.receive()
-            await self._take(receipt)
+            event = await self._transport.receive()
+            match event:
+                case Receipt():
+                    await self._receipts.put(event)
+                case Query():
+                    try:
+                        self._queries.put_nowait(event)
+                    except asyncio.QueueFull:
+                        LOG.warning("too many queries wait, one passed over uplink=%s", self._uplink)
+                case SetPeriod():
+                    LOG.warning("platform wants a period uplink=%s period_min=%d", self._uplink, event.period_min)
+                    await self._transport.confirm(event, accepted=False)
+                case ServerClock():
+                    self.server_clock_off_s = (event.server_utc - self._now_utc()).total_seconds()
+                case KeyChanged():
+                    LOG.warning(
+                        "platform has set a key uplink=%s kind=%s in_use=%s fault=%s",
+                        self._uplink,
+                        event.kind,
+                        event.in_use,
+                        event.fault or "-",
+                    )
+                case BackfillAllowed():
+                    self._backfill_allowed = event.allowed
+                    self._wake.set()
+
+    async def _take(self) -> None:
+        """Commits receipts, as many at once as have come."""
+        while True:
+            waiting = [await self._receipts.get()]
+            while not self._receipts.empty():
+                waiting.append(self._receipts.get_nowait())
+            settled = await self._store.outbox_settle(self._uplink, waiting, instant_utc=self._now_utc())
+            for receipt, seqs in zip(waiting, settled, strict=True):
+                for seq, reason in receipt.refused:
+                    if seq in seqs:
+                        LOG.error("platform refuses a record uplink=%s seq=%d reason=%s", self._uplink, seq, reason)
+                # Foreign, unbelievable or a repeat: what is on its way stays on its way.
+                self._heard |= bool(seqs)
+                self._window.proven(seqs, now_s=self._elapsed_s())
             self._wake.set()
 
-    async def _take(self, receipt: Receipt) -> None:
-        now_utc = self._now_utc()
-        gone = await self._store.outbox_acknowledge(
-            self._uplink, epoch=receipt.epoch, hwm=receipt.hwm, ranges=receipt.ranges, instant_utc=now_utc
-        )
-        for seq, reason in receipt.refused:
-            if await self._store.outbox_refuse(self._uplink, epoch=receipt.epoch, seq=seq, reason=reason):
-                LOG.error("platform refuses a record uplink=%s seq=%d reason=%s", self._uplink, seq, reason)
-                self._sent_s.pop(seq, None)
-        if not gone:
-            return  # foreign, unbelievable or a repeat: what is on its way stays on its way
-        self._heard = True
-        for seq in list(self._sent_s):
-            if seq <= receipt.hwm or any(low <= seq <= high for low, high in receipt.ranges):
-                del self._sent_s[seq]
+    async def _serve(self) -> None:
+        """Answers queries one after the other, whatever the outbox holds."""
+        while True:
+            query = await self._queries.get()
+            LOG.info("platform asks for a span uplink=%s from=%s to=%s", self._uplink, query.from_utc, query.to_utc)
+            count = 0
+            async for portion in self._archive.records(self._uplink, query.from_utc, query.to_utc):
+                await self._transport.reply(query, portion, last=False)
+                count += len(portion)
+            await self._transport.reply(query, (), last=True)
+            LOG.info("span served uplink=%s records=%d", self._uplink, count)
 
+    # ---------------------------------------------------------------------------------------------------- what is sent
     async def _fill(self, group: asyncio.TaskGroup) -> None:
-        """Keeps the window full."""
+        """Keeps the wire busy: refills when half of its places are free, so that marking costs one flush for many."""
+        traits = self._transport.traits
         while True:
             self._wake.clear()
             now_s = self._elapsed_s()
-            for seq, sent_s in list(self._sent_s.items()):
-                if now_s - sent_s >= self._resend_s:
-                    del self._sent_s[seq]
-            rows = await self._store.outbox_due(
-                self._uplink, WINDOW_COUNT_MAX - len(self._sent_s), skip=self._sent_s.keys(), live_first=True
-            )
-            if rows:
-                waiting = await self._store.outbox_mark_sent(self._uplink, [row.seq for row in rows])
-                for row in rows:
-                    if row.seq not in waiting:
-                        continue  # acknowledged since we looked
-                    self._sent_s[row.seq] = self._elapsed_s()
-                    group.create_task(self._send(row), name=f"uplink {self._uplink} send {row.seq}")
+            self._window.expire(now_s=now_s)
+            free = traits.inflight_count_max - self._flying
+            if free > traits.inflight_count_max // 2:
+                await self._refill(group, free=free, now_s=now_s)
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
             except TimeoutError:
                 pass  # time to look again
 
-    async def _send(self, row: OutboxRow) -> None:
+    async def _refill(self, group: asyncio.TaskGroup, *, free: int, now_s: float) -> None:
+        traits = self._transport.traits
+        # One place on the wire and some of the window stay free for what is live.
+        waiting_max = min(
+            max(1, free - 1) * traits.batch_count_max, self._window.room, self._bucket.tokens(now_s=now_s)
+        )
+        rows = await self._store.outbox_due(
+            self._uplink,
+            free * traits.batch_count_max,
+            skip=self._window.waiting,
+            live_first=True,
+            waiting_max=waiting_max if self._backfill_allowed else 0,
+        )
+        if not rows:
+            return
+        live = [row.seq for row in rows if row.live]
+        kept = set(await self._store.outbox_mark_sent(self._uplink, [row.seq for row in rows], live=live))
+        rows = [row for row in rows if row.seq in kept]  # acknowledged since we looked: not to be sent
+        self._bucket.take(sum(not row.live for row in rows))
+        self._window.sent([row.seq for row in rows], now_s=self._elapsed_s())
+        for batch, lane in _batches(rows, count_max=traits.batch_count_max):
+            self._flying += 1
+            group.create_task(self._send(batch, lane), name=f"uplink {self._uplink} send {batch[0].seq}")
+
+    async def _send(self, rows: Sequence[OutboxRow], lane: Lane) -> None:
         try:
-            await self._transport.send(row)
+            await self._transport.send(rows, lane)
         except BaseException:
             # Unknown whether it left: the next session sends it at once instead of waiting.
-            self._sent_s.pop(row.seq, None)
+            self._window.doubtful([row.seq for row in rows])
             raise
+        finally:
+            self._flying -= 1
+            self._wake.set()
+
+
+def _batches(rows: Sequence[OutboxRow], *, count_max: int) -> list[tuple[list[OutboxRow], Lane]]:
+    """Rows of one lane together, at most so many; what is live always alone, so that nothing holds it up."""
+    found: list[tuple[list[OutboxRow], Lane]] = []
+    for row in rows:
+        lane = Lane.LIVE if row.live else Lane.RECONCILE if row.again else Lane.BACKFILL
+        if found and lane is not Lane.LIVE and found[-1][1] is lane and len(found[-1][0]) < count_max:
+            found[-1][0].append(row)
+        else:
+            found.append(([row], lane))
+    return found
 
 
 def _first(faults: BaseExceptionGroup[BaseException]) -> BaseException:

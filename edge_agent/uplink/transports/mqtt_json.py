@@ -1,24 +1,28 @@
 """Records as JSON over MQTT 3.1.1, acknowledged by the platform's own message; the broker's PUBACK only paces.
 
 A new client for each connection (a re-used one would send again what it kept), own time-outs, and a reader that is
-always waiting: it notices a lost connection at once and so frees the publishes that wait for it.
-Credentials and client certificates are not built yet.
+always waiting: it notices a lost connection at once and so frees the publishes that wait for it. Credentials are read
+anew for each connection. Besides frames and acknowledgements the platform may ask for a span on `down/query` and gets
+it on `up/reply`.
 """
 
+import json
 import logging
 import socket
-import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import aiomqtt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from edge_agent.errors import ConfigurationFault, RetryUplink
-from edge_agent.store.rows import OutboxRow
-from edge_agent.uplink.transports.base import Receipt
+from edge_agent.uplink.credentials import Credentials
+from edge_agent.uplink.record import Record, readings
+from edge_agent.uplink.tls import client_context, worded
+from edge_agent.uplink.transports.base import Event, Lane, OutboxRow, Query, Receipt, SetPeriod, Traits
 
 LOG = logging.getLogger(__name__)
 
@@ -31,8 +35,6 @@ INFLIGHT_COUNT_MAX = 20
 INCOMING_COUNT_MAX = 1000
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 """A publish must not wait until the receipt of the last one is confirmed: 40 ms each on most systems."""
-
-
 SEQ_MAX = 2**62
 """Largest number that an acknowledgement may name; what the database could not hold is no number of ours."""
 
@@ -69,15 +71,63 @@ def parse_ack(payload: bytes, *, plant: str) -> Receipt:
     return Receipt(ack.epoch, ack.hwm, tuple(ack.ranges), tuple((entry.seq, entry.reason) for entry in ack.refused))
 
 
+class _Query(BaseModel):
+    """The platform's question for a span; keys that it adds are passed over."""
+
+    model_config = ConfigDict(frozen=True)
+    v: int = Field(ge=1, le=1)
+    plant: str
+    id: str = Field(max_length=200)
+    from_utc: AwareDatetime | None = Field(default=None, alias="from")
+    to_utc: AwareDatetime | None = Field(default=None, alias="to")
+
+
+def parse_query(payload: bytes, *, plant: str) -> Query:
+    """Reads a question for a span.
+
+    Raises:
+        ValueError: it is malformed, or meant for another plant.
+    """
+    query = _Query.model_validate_json(payload)
+    if query.plant != plant:
+        raise ValueError(f"query for plant {query.plant!r} on the topic of {plant!r}")
+    bounds: list[datetime | None] = [
+        None if bound is None else bound.astimezone(UTC) for bound in (query.from_utc, query.to_utc)
+    ]
+    return Query(bounds[0], bounds[1], query.id.encode())
+
+
+def document(row: OutboxRow, *, plant: str) -> bytes:
+    """A row's message: a record's bytes as they are; a gap record or an alarm in the same envelope.
+
+    Always the same bytes for the same row: what goes into them is fixed with the row.
+    """
+    if row.kind == "record":
+        return row.payload
+    body = {"v": 1, "plant": plant, "epoch": row.epoch, "seq": row.seq, "records": []}
+    body[f"{row.kind}s"] = [json.loads(row.payload)]
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 class MqttJson:
     """A way to a platform behind an MQTT broker."""
 
-    def __init__(self, *, broker: str, plant: str) -> None:
+    traits = Traits(
+        acknowledges=True,
+        receipts_outlive_session=True,
+        carries_gaps=True,
+        carries_alarms=True,
+        inflight_count_max=INFLIGHT_COUNT_MAX,
+    )
+
+    def __init__(self, *, broker: str, plant: str, credentials: Credentials | None = None) -> None:
         """Reads the address.
 
         Args:
-            broker: `mqtt://host[:port]` or `mqtts://host[:port]` (TLS with the system's certificates).
+            broker: `mqtt://host[:port]` or `mqtts://host[:port]`.
             plant: plant name in topics.
+            credentials: user, client certificate and authority, read for each connection; None: nobody is named, and
+                the machine's own authorities hold.
 
         Raises:
             ConfigurationFault: not such an address.
@@ -89,63 +139,93 @@ class MqttJson:
         self._port = address.port or PORTS[address.scheme]
         self._tls = address.scheme == "mqtts"
         self._plant = plant
+        self._credentials = credentials
         self._client: aiomqtt.Client | None = None
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[None]:
-        """Connects and listens for acknowledgements before anything is sent.
+        """Connects and listens for acknowledgements and queries before anything is sent.
 
         Raises:
             RetryUplink: the broker is not there or refuses.
         """
+        user, password = (None, None) if self._credentials is None else self._credentials.login()
         client = aiomqtt.Client(
             self._host,
             self._port,
+            username=user,
+            password=password,
             timeout=CALL_S_MAX,
             keepalive=KEEPALIVE_S,
             max_inflight_messages=INFLIGHT_COUNT_MAX,
             max_queued_incoming_messages=INCOMING_COUNT_MAX,
             socket_options=[NO_DELAY],
-            tls_context=ssl.create_default_context() if self._tls else None,
+            tls_context=client_context(self._credentials) if self._tls else None,
         )
         client.pending_calls_threshold = INFLIGHT_COUNT_MAX
         try:
             async with client:
-                await client.subscribe(f"hp/{self._plant}/down/ack", qos=1)
+                await client.subscribe([(f"hp/{self._plant}/down/ack", 1), (f"hp/{self._plant}/down/query", 1)])
                 self._client = client
                 yield
         except aiomqtt.MqttError as error:
-            raise RetryUplink(f"{self._host}:{self._port}: {error}") from error
+            raise self._lost(error) from error
         finally:
             self._client = None
 
-    async def send(self, row: OutboxRow) -> None:
+    async def send(self, rows: Sequence[OutboxRow], lane: Lane) -> None:
         """Publishes a row and waits for the broker.
 
         Raises:
             RetryUplink: no answer, or no session.
         """
-        try:
-            await self._connected().publish(f"hp/{self._plant}/up/frame", row.payload, qos=1, timeout=CALL_S_MAX)
-        except aiomqtt.MqttError as error:
-            raise RetryUplink(f"{self._host}:{self._port}: publish: {error}") from error
+        del lane  # one topic for all: the receiver tells by the time in the record
+        for row in rows:
+            await self._publish("up/frame", document(row, plant=self._plant))
 
-    async def receive(self) -> Receipt:
-        """Waits for the next acknowledgement; a malformed one is logged and passed over.
+    async def receive(self) -> Event:
+        """Waits for the next acknowledgement or query; a malformed one is logged and passed over.
 
         Raises:
             RetryUplink: the connection is gone.
         """
         try:
             async for message in self._connected().messages:
+                assert isinstance(message.payload, bytes)
                 try:
-                    assert isinstance(message.payload, bytes)
+                    if message.topic.value.endswith("/query"):
+                        return parse_query(message.payload, plant=self._plant)
                     return parse_ack(message.payload, plant=self._plant)
                 except (ValidationError, ValueError) as error:
                     LOG.warning("malformed acknowledgement passed over plant=%s reason=%s", self._plant, error)
         except aiomqtt.MqttError as error:
-            raise RetryUplink(f"{self._host}:{self._port}: {error}") from error
+            raise self._lost(error) from error
         raise RetryUplink(f"{self._host}:{self._port}: no more messages")
+
+    async def reply(self, query: Query, records: Sequence[Record], *, last: bool) -> None:
+        """Publishes a part of the answer, one message a record, and an empty one at the end.
+
+        Raises:
+            RetryUplink: no answer of the broker, or no session.
+        """
+        head = {"v": 1, "plant": self._plant, "id": query.reference.decode()}
+        for record in records:
+            body = {**head, "last": False, "records": readings(record)}
+            await self._publish("up/reply", json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+        if last:
+            await self._publish("up/reply", json.dumps({**head, "last": True, "records": []}).encode())
+
+    async def confirm(self, request: SetPeriod, *, accepted: bool) -> None:
+        """This dialect has no such request."""
+
+    async def _publish(self, topic: str, payload: bytes) -> None:
+        try:
+            await self._connected().publish(f"hp/{self._plant}/{topic}", payload, qos=1, timeout=CALL_S_MAX)
+        except aiomqtt.MqttError as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: aiomqtt.MqttError) -> RetryUplink:
+        return RetryUplink(f"{self._host}:{self._port}: {worded(error)}")
 
     def _connected(self) -> aiomqtt.Client:
         if self._client is None:

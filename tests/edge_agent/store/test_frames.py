@@ -16,7 +16,7 @@ from edge_agent.rollup import Period
 from edge_agent.store import frame_codec, frames
 from edge_agent.store.frame_numbers import BLOCK, LEAP, FrameNumbers
 from edge_agent.store.reader import read_samples
-from edge_agent.store.rows import OutboxEntry
+from edge_agent.store.rows import OutboxEntry, Receipt
 from edge_agent.store.store import Store
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -235,7 +235,7 @@ async def test_old_days_go_but_never_before_they_are_delivered(tmp_path: Path) -
     assert days_left() == [4, 5, 6, 21]  # day 6 waits for its acknowledgement
     (row,) = await store.outbox_due("owner", 5)
     await store.outbox_mark_sent("owner", [row.seq])
-    await store.outbox_acknowledge("owner", epoch=row.epoch, hwm=1, ranges=[], instant_utc=NOON)
+    await store.outbox_settle("owner", [Receipt(row.epoch, 1)], instant_utc=NOON)
     await live(22)
     assert days_left() == [21, 22]
     await store.close()

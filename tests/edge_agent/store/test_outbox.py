@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge_agent.rollup import Period
-from edge_agent.store.rows import OutboxEntry, OutboxRow
+from edge_agent.store.rows import OutboxEntry, OutboxRow, Receipt
 from edge_agent.store.state import StateReader, StateWriter
 
 START = datetime(2026, 1, 15, tzinfo=UTC)
@@ -72,7 +72,7 @@ class Outbox(RuleBasedStateMachine):
             hwm += 1
         ranges = [(seq, seq) for seq in sorted(self.platform) if seq > hwm]
         if not lost and self.epoch:
-            self.writer.acknowledge(UPLINK, epoch=self.epoch, hwm=hwm, ranges=ranges, instant_us=0)
+            self.writer.settle(UPLINK, [Receipt(self.epoch, hwm, tuple(ranges))], instant_us=0)
             self.confirmed = set(self.platform)
 
     @rule(hwm=st.integers(-3, 200), foreign=st.booleans())
@@ -81,7 +81,7 @@ class Outbox(RuleBasedStateMachine):
         if not foreign and hwm <= max(self.sent_max(), 0):
             hwm = self.sent_max() + 1 + abs(hwm)
         epoch = "foreign" if foreign else self.epoch or "foreign"
-        assert self.writer.acknowledge(UPLINK, epoch=epoch, hwm=hwm, ranges=[], instant_us=0) == 0
+        assert self.writer.settle(UPLINK, [Receipt(epoch, hwm)], instant_us=0) == [[]]
 
     def sent_max(self) -> int:
         row = self.writer._connection.execute("SELECT max(seq_sent_max) FROM stream").fetchone()
@@ -164,10 +164,10 @@ def test_an_acknowledgement_removes_only_what_was_sent(tmp_path: Path) -> None:
     writer.mark_sent(UPLINK, [6, 1])
     epoch = reader.outbox_due(UPLINK, limit=1, skip=frozenset(), live_first=False)[0].epoch
     # The platform claims everything up to 6, which is not above the highest sent; 2 to 5 never left.
-    assert writer.acknowledge(UPLINK, epoch=epoch, hwm=6, ranges=[], instant_us=5) == 2
+    assert writer.settle(UPLINK, [Receipt(epoch, 6)], instant_us=5) == [[1, 6]]
     rows = reader.outbox_due(UPLINK, limit=9, skip=frozenset(), live_first=False)
     assert [row.seq for row in rows] == [2, 3, 4, 5]
-    assert writer.acknowledge(UPLINK, epoch=epoch, hwm=0, ranges=[(5, 3)], instant_us=5) == 0
+    assert writer.settle(UPLINK, [Receipt(epoch, 0, ((5, 3),))], instant_us=5) == [[]]
     assert writer.mark_sent(UPLINK, [1, 2]) == [2]
     assert reader.outbox_status(UPLINK).resent == 0
     assert writer.mark_sent(UPLINK, [2]) == [2]
@@ -180,10 +180,10 @@ def test_a_refused_row_is_kept_and_does_not_block(tmp_path: Path) -> None:
     writer = filled(tmp_path / "state.db", 3)
     reader = StateReader(tmp_path / "state.db")
     epoch = reader.outbox_due(UPLINK, limit=1, skip=frozenset(), live_first=False)[0].epoch
-    assert not writer.refuse(UPLINK, epoch=epoch, seq=1, reason="never sent")
+    assert writer.settle(UPLINK, [Receipt(epoch, refused=((1, "never sent"),))], instant_us=0) == [[]]
     writer.mark_sent(UPLINK, [1])
-    assert not writer.refuse(UPLINK, epoch="foreign", seq=1, reason="schema")
-    assert writer.refuse(UPLINK, epoch=epoch, seq=1, reason="schema")
+    assert writer.settle(UPLINK, [Receipt("foreign", refused=((1, "schema"),))], instant_us=0) == [[]]
+    assert writer.settle(UPLINK, [Receipt(epoch, refused=((1, "schema"),))], instant_us=0) == [[1]]
     rows = reader.outbox_due(UPLINK, limit=9, skip=frozenset(), live_first=False)
     assert [row.seq for row in rows] == [2, 3]
     status = reader.outbox_status(UPLINK)

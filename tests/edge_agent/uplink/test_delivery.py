@@ -15,10 +15,11 @@ import pytest
 from edge_agent.clock import elapsed_s
 from edge_agent.errors import ConfigurationFault
 from edge_agent.rollup import Period, Rollup
-from edge_agent.settings.model import ReportedPoint
+from edge_agent.settings.model import ReportedPoint, UplinkFile
 from edge_agent.store.rows import OutboxEntry
 from edge_agent.store.store import Store
 from edge_agent.uplink import sender as sender_module
+from edge_agent.uplink.archive import Archive
 from edge_agent.uplink.record import build_record, encode
 from edge_agent.uplink.sender import Sender
 from edge_agent.uplink.transports.mqtt_json import MqttJson, parse_ack
@@ -130,7 +131,9 @@ class Site:
             uplink=UPLINK,
             store=self.store,
             transport=transport,
+            archive=Archive(self.store, UplinkFile(), plant=PLANT),
             resend_s=resend_s,
+            backfill_per_s=10_000.0,
             now_utc=lambda: START,
             elapsed_s=elapsed_s,
         )
@@ -195,7 +198,7 @@ async def test_a_platform_that_throws_records_away_gets_them_again(site: Site) -
     async with site.platform_runs() as platform, site.sender_runs():
         platform.pause()
         await site.period_ends(4)
-        await until(lambda: len(site.sender._sent_s) == 4, "all four on their way")
+        await until(lambda: len(site.sender.unproven) == 4, "all four on their way")
         assert (await site.sender.status()).backlog == 4  # the broker's word is not enough
         platform.resume()
         await site.all_delivered()
@@ -244,7 +247,7 @@ async def test_service_and_platform_may_both_be_killed_in_between(site: Site) ->
             await site.all_delivered()
         await site.period_ends(3)
     async with site.sender_runs():
-        await until(lambda: len(site.sender._sent_s) == 3, "sent while nobody listens")
+        await until(lambda: len(site.sender.unproven) == 3, "sent while nobody listens")
     await site.store.close()
     site.store = await Store.open(site.folder / "state", quota_mb=64, raw_days=90)
     async with site.platform_runs() as platform, site.sender_runs():
@@ -256,7 +259,7 @@ async def test_foreign_and_lying_acknowledgements_are_ignored(site: Site, caplog
     async with site.platform_runs() as platform, site.sender_runs(resend_s=30.0) as sender:
         platform.pause()
         await site.period_ends(2)
-        await until(lambda: len(sender._sent_s) == 2, "both on their way")
+        await until(lambda: len(sender.unproven) == 2, "both on their way")
         epoch = (await site.store.outbox_due(UPLINK, 1))[0].epoch
         async with aiomqtt.Client("127.0.0.1", site.broker.port) as liar:
             for ack in (
@@ -271,7 +274,7 @@ async def test_foreign_and_lying_acknowledgements_are_ignored(site: Site, caplog
         await until(lambda: caplog.text.count("passed over") == 3, "the malformed ones")
         await until(lambda: caplog.text.count("ignored") == 3, "the lies")
         status = await sender.status()
-        assert (status.backlog, status.last_ack_utc, len(sender._sent_s)) == (2, None, 2)
+        assert (status.backlog, status.last_ack_utc, len(sender.unproven)) == (2, None, 2)
 
 
 async def test_what_the_platform_refuses_is_kept_and_blocks_nothing(
@@ -286,7 +289,7 @@ async def test_what_the_platform_refuses_is_kept_and_blocks_nothing(
         await site.period_ends(2)
         await until(lambda: platform.records_held == 2, "the sound records")
         await until(lambda: "platform refuses a record" in caplog.text, "the refusal")
-        await until(lambda: not sender._sent_s, "an empty window")
+        await until(lambda: not sender.unproven, "an empty window")
         status = await sender.status()
         assert (status.backlog, status.refused) == (1, 1)
 
