@@ -9,7 +9,7 @@ from edge_agent.control import demand_guard
 from edge_agent.control.actuation import Load, learn, load_given, stage_alarms, stage_count
 from edge_agent.control.adopt import adopt, hear
 from edge_agent.control.arrange import arrange
-from edge_agent.control.command import Alarm, Because, Kind, Outcome, Verdict
+from edge_agent.control.command import Alarm, Because, Command, Kind, Outcome, Verdict
 from edge_agent.control.demand_guard import Ceilings, DemandMemory, ceilings, limits_now, watch_demand
 from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.doubt import trusted
@@ -41,6 +41,7 @@ from edge_agent.control.report import CycleReport, unit_words
 from edge_agent.control.sequence import step
 from edge_agent.control.station import pump_alarms
 from edge_agent.control.step_down import without
+from edge_agent.control.travel import note_commands, watch_valves
 from edge_agent.control.view import PlantView, build_view
 from edge_agent.control.want import Step, Want
 from edge_agent.control.water import believe
@@ -163,8 +164,10 @@ class Controller:
         seen = without(build_view(self._site, self._image, now_utc=now_utc), out)
         seen, doubts, doubtful = trusted(seen, self._memory.doubts, site=self._site)
         waters = believe(self._memory.waters, view=seen, site=self._site)
-        view, self._doubtful = waters.view, (*doubtful, *waters.alarms)
-        self._memory = replace(self._memory, doubts=doubts, waters=waters.memory)
+        view = waters.view
+        valves, stuck = watch_valves(self._memory.valves if mode is Mode.AUTO else {}, view=view, site=self._site)
+        self._doubtful = (*doubtful, *waters.alarms, *stuck)
+        self._memory = replace(self._memory, doubts=doubts, waters=waters.memory, valves=valves)
         self._view = view
         self._adopt(view)
         self._watch_blindness(view, mode=mode)
@@ -254,6 +257,7 @@ class Controller:
             if any(_asked(outcome) for outcome in outcomes):
                 self._asked_utc = self._executor.present_utc(view)
             self._take_back(before, outcomes)
+            self._note_valves(commands, outcomes, view)
             self._learn(wants, view)
             await self._keep(now_utc)
         else:
@@ -373,6 +377,18 @@ class Controller:
             elif outcome.command.kind is Kind.STAGE:
                 was, now = before.unit(name), self._memory.unit(name)
                 self._memory = self._memory.with_unit(name, replace(now, stage=was.stage, stages_utc=was.stages_utc))
+
+    def _note_valves(self, commands: Sequence[Command], outcomes: Sequence[Outcome], view: PlantView) -> None:
+        valves = note_commands(
+            self._memory.valves,
+            commands,
+            outcomes,
+            standing=self._executor.standing,
+            view=view,
+            present_utc=self._executor.present_utc(view),
+            site=self._site,
+        )
+        self._memory = replace(self._memory, valves=valves)
 
     # --------------------------------------------------------------------------------------------------------- load
 

@@ -160,7 +160,8 @@ def _see(expectation: Expectation, fresh: _Fresh, site: SiteFile) -> Seen:
         return _see_pump(command, fresh, site)
     if command.kind in (Kind.ISOLATING_VALVE, Kind.DISCHARGE_VALVE) and command.subject in site.valves:
         valve = site.valves[command.subject]
-        position = fresh.number(f"{valve.device}.{valve.feedback or valve.point}")
+        # Without feedback nobody says where it stands: its command register is no proof.
+        position = None if valve.feedback is None else fresh.number(f"{valve.device}.{valve.feedback}")
         if position is None:
             return NOT_YET
         arrived = abs(position - command.value) <= POSITION_RATIO

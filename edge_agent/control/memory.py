@@ -138,6 +138,36 @@ class PumpMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A valve's command: where it was sent, and between which instants that may have stood; None: it still does."""
+
+    ratio: float
+    since_utc: AwareDatetime
+    until_utc: AwareDatetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ValveMemory:
+    """What is remembered of a valve that we command (`travel.py`).
+
+    Attributes:
+        told: its commands, oldest first, as far back as they count.
+        lowest_ratio, highest_ratio: between which a healthy one may stand at the last reading.
+        read_utc: when that was taken; None before the first.
+        late_utc, late_ratio: outside of that since, and the farthest from it; None while it follows.
+        late_rising: it is sent up from there.
+    """
+
+    told: tuple[Told, ...] = ()
+    lowest_ratio: float = 0.0
+    highest_ratio: float = 1.0
+    read_utc: AwareDatetime | None = None
+    late_utc: AwareDatetime | None = None
+    late_ratio: float = 0.0
+    late_rising: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Still:
     """A sensor that has not moved while water flowed.
 
@@ -242,6 +272,7 @@ class ControlMemory:
         doubts: what does not fit together, by subject, and since when (`doubt.py`).
         achieved: by unit: what it gives for what it was told, as `actuation.learn` writes it.
         waters: of the loops' sensors.
+        valves: of the valves that we command.
     """
 
     units: Mapping[str, UnitMemory] = field(default_factory=dict)
@@ -252,6 +283,7 @@ class ControlMemory:
     doubts: Mapping[str, AwareDatetime] = field(default_factory=dict)
     achieved: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     waters: Mapping[str, WaterMemory] = field(default_factory=dict)
+    valves: Mapping[str, ValveMemory] = field(default_factory=dict)
 
     def unit(self, name: str) -> UnitMemory:
         """A unit's memory; nothing known of a new one."""
@@ -309,7 +341,8 @@ def resume(memory: ControlMemory, *, now_utc: datetime) -> ControlMemory:
         for name, unit in memory.units.items()
     }
     loops = {name: replace(loop, error_k=None, regulated_utc=None) for name, loop in memory.loops.items()}
-    return _believable(replace(memory, units=units, loops=loops), now_utc)
+    # What the valves were told meanwhile nobody knows.
+    return _believable(replace(memory, units=units, loops=loops, valves={}), now_utc)
 
 
 def after_boot(memory: ControlMemory, *, epoch: str) -> ControlMemory:

@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from drivers.sample import Quality, Sample
 from edge_agent.image import ProcessImage
-from edge_agent.settings.model import Pump, SiteFile, Unit
+from edge_agent.settings.model import Pump, SiteFile, Unit, Valve
 from edge_agent.settings.unit_points import CONTACTS
 
 WATER_KWH_PER_M3_K = 1.149
@@ -89,10 +89,11 @@ class PumpView:
 
 @dataclass(frozen=True, slots=True)
 class ValveView:
-    """A valve: where it stands and what it was told, 0 closed .. 1 open."""
+    """A valve: where it stands, when that was read, and what it was told, 0 closed .. 1 open."""
 
     position_ratio: float | None = None
     commanded_ratio: float | None = None
+    read_utc: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +234,7 @@ def build_view(site: SiteFile, image: ProcessImage, *, now_utc: datetime) -> Pla
             )
             for name, pump in site.pumps.items()
         },
-        valves={
-            name: ValveView(
-                position_ratio=read.number(f"{valve.device}.{valve.feedback or valve.point}"),
-                commanded_ratio=read.number(f"{valve.device}.{valve.point}"),
-            )
-            for name, valve in site.valves.items()
-        },
+        valves={name: _valve(read, valve) for name, valve in site.valves.items()},
         storages={name: _storage(site, read, name) for name in site.storages},
         loops={name: _loop(site, read, name) for name in site.loops},
         source_inlet_degc=sources,
@@ -257,6 +252,15 @@ def _main_meter(read: _Reader, device: str) -> MainMeterView:
         energy_kwh=read.number(f"{device}.energy_total"),
         running_kw=read.number(f"{device}.demand_running"),
         elapsed_s=read.number(f"{device}.demand_elapsed"),
+    )
+
+
+def _valve(read: _Reader, valve: Valve) -> ValveView:
+    position = read.sample(f"{valve.device}.{valve.feedback or valve.point}")
+    return ValveView(
+        position_ratio=None if position is None else position.value,
+        commanded_ratio=read.number(f"{valve.device}.{valve.point}"),
+        read_utc=None if position is None else position.instant_utc,
     )
 
 
