@@ -24,7 +24,7 @@ from edge_agent import local_api
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
 from edge_agent.advising import Advising, Now
 from edge_agent.answers import Answers
-from edge_agent.clock import SiteClock, elapsed_s, next_instant, sleep_until
+from edge_agent.clock import ClockWatch, SiteClock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller
 from edge_agent.control.intent import BandOutlook
@@ -43,6 +43,7 @@ from edge_agent.planner import Planner, SolverProcess
 from edge_agent.proving import Prover, refused
 from edge_agent.serving import SERVE_S, serve_bus
 from edge_agent.settings.load import Configuration
+from edge_agent.store.facts import Keep, PointFacts
 from edge_agent.store.store import Store
 from edge_agent.supervision import supervise
 from edge_agent.uplink import credentials
@@ -106,6 +107,7 @@ class Service:
         self.configuration = configuration
         self.site = site
         self.clock = clock
+        self.clock_watch = ClockWatch(clock)
         self.store = store
         self.started_utc = clock.now_utc()
         self.zone = ZoneInfo(site.site.timezone)
@@ -177,6 +179,7 @@ class Service:
             for device, entry in self.configuration.devices.devices.items()
             for name, period_s in point_periods(self.configuration.profiles[device], period_s=entry.period_s).items()
         }
+        self.store.expect(self._point_facts(periods_s))
         return PeriodCloser(
             self.store,
             self.configuration.uplink,
@@ -186,6 +189,22 @@ class Service:
             grace_s=self.scan_s,
         )
 
+    def _point_facts(self, periods_s: Mapping[str, float]) -> dict[str, PointFacts]:
+        """What the store must know of each point."""
+        totals = {
+            f"{device}.{name}"
+            for device, profile in self.configuration.profiles.items()
+            for name, point in profile.points.items()
+            if point.counter is not None
+        }
+        reported = {entry.point for entry in self.configuration.uplink.points}
+        return {
+            point: PointFacts(
+                period_s, Keep.TOTAL if point in totals else Keep.REPORTED if point in reported else Keep.DETAIL
+            )
+            for point, period_s in periods_s.items()
+        }
+
     def _promise(self, frame: int) -> None:
         """Tells who started us that a frame is safe; a reader that has gone away is no reason to stop."""
         if self._promise_fd is not None:
@@ -193,7 +212,8 @@ class Service:
                 os.write(self._promise_fd, b"%d\n" % frame)
 
     async def _append_frame(self, samples: Sequence[Sample], instant_utc: datetime) -> int:
-        return await self.store.append_frame(samples, instant_utc=instant_utc, elapsed_s=elapsed_s())
+        clock = self.clock_watch.look()
+        return await self.store.append_frame(samples, instant_utc=instant_utc, elapsed_s=elapsed_s(), clock=clock)
 
     async def _write(self, point: str, value: float) -> WriteOutcome:
         """Writes to a device and returns what became of it; only the executor calls this."""
@@ -385,6 +405,7 @@ class Service:
         )
         for name, sender in self.senders.items():
             yield f"uplink {name}", sender.run
+        yield "tend store", self.store.tend
         yield "watchdog", self._watchdog
 
     def _polled(self, bus: str) -> None:

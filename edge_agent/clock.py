@@ -11,6 +11,7 @@ stands still when the anchor is older than that, so a stalled simulator does not
 the site's clock is wrong [s], so that a clock that is set can be played.
 """
 
+import ctypes
 import functools
 import math
 import mmap
@@ -22,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from edge_agent.clock_quality import ClockQuality, StepWatch, judge
 from edge_agent.errors import ConfigurationFault
 
 CLOCK_MARK = b"HILCLK01"
@@ -30,6 +32,11 @@ LONGEST_NAP_S = 0.2
 """Wall time after which a sleeper looks at the clock again: a change of speed is followed within this time."""
 SET_BACK_S = 2.0
 """A clock that goes back by more wall time than this between two looks has been set; less is only waited for."""
+
+BRACKET_S_MAX = 0.01
+"""Two clocks read within this time were read at one moment [s]."""
+BRACKET_COUNT_MAX = 5
+"""A machine so busy that it interrupts every one of so many readings gets the last one."""
 
 
 def elapsed_s() -> float:
@@ -63,8 +70,34 @@ class Clock(Protocol):
         ...
 
 
+TIMEX_BYTES = 256
+"""More than `struct timex` has on any machine (208 with 64-bit long)."""
+TIME_ERROR = 5
+"""What adjtimex returns while the kernel's clock is not synchronised. Source: adjtimex(2), "Return value"."""
+TIMESYNCD_MARK = Path("/run/systemd/timesync/synchronized")
+"""systemd-timesyncd touches this file when it has set the clock in this boot. Source: systemd-timesyncd.service(8)."""
+
+
+def kernel_synchronised() -> bool:
+    """Whether a time service (chrony with `rtcsync`, ntpd, timesyncd, PTP) keeps this machine's clock.
+
+    The kernel knows: a time service clears STA_UNSYNC, and the kernel sets it again when the possible error has grown
+    beyond 16 s, hours after the last word of a server. Source: adjtimex(2), chrony.conf(5) `rtcsync`.
+    """
+    try:
+        answer = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES)))
+    except (OSError, AttributeError):
+        answer = -1
+    # Where adjtimex is forbidden (some sandboxes), timesyncd's own mark is the second-best witness.
+    return TIMESYNCD_MARK.exists() if answer < 0 else answer != TIME_ERROR
+
+
 class SiteClock(Clock, Protocol):
     """The site's clock, and beside it one that nobody sets: whoever minds minimum times looks at both."""
+
+    def synchronised(self) -> bool:
+        """Whether somebody keeps the clock right."""
+        ...
 
     def steady(self) -> tuple[str, float, datetime]:
         """Site seconds that have really passed, whoever sets the clock; their epoch before, the site's clock behind.
@@ -85,9 +118,18 @@ class RealClock:
         """Always 1."""
         return 1.0
 
+    def synchronised(self) -> bool:
+        """What the machine's time service says."""
+        return kernel_synchronised()
+
     def steady(self) -> tuple[str, float, datetime]:
         """The machine's boot and its monotonic clock, which goes on over restarts of the service."""
-        return _boot_id(), time.monotonic(), self.now_utc()
+        before_s, now_utc, after_s = time.monotonic(), self.now_utc(), time.monotonic()
+        for _ in range(BRACKET_COUNT_MAX):
+            if after_s - before_s <= BRACKET_S_MAX:
+                break
+            before_s, now_utc, after_s = time.monotonic(), self.now_utc(), time.monotonic()
+        return _boot_id(), (before_s + after_s) / 2, now_utc
 
 
 class SimulatedClock:
@@ -125,10 +167,40 @@ class SimulatedClock:
         """Simulated seconds per wall second; 0 while the simulator holds the clock."""
         return self._read()[1]
 
+    def synchronised(self) -> bool:
+        """The simulated time service: it knows when the clock is wrong."""
+        return self._read()[2] == 0.0
+
     def steady(self) -> tuple[str, float, datetime]:
         """The plant's own time, which no clock that is set moves."""
         instant_s, _, wrong_s = self._read()
         return "simulated", instant_s, datetime.fromtimestamp(instant_s + wrong_s, UTC)
+
+
+class ClockWatch:
+    """Says at each frame how far the clock may be trusted."""
+
+    def __init__(self, clock: SiteClock) -> None:
+        """Looks at `clock`."""
+        self._clock = clock
+        self._steps = StepWatch()
+        self.quality = ClockQuality.UNSYNCHRONISED
+        """At the last look."""
+        self.step_count = 0
+        """How often the clock was seen to be set."""
+
+    @property
+    def step_s(self) -> float:
+        """By how much the clock was last set [s]; 0: never seen."""
+        return self._steps.step_s
+
+    def look(self) -> ClockQuality:
+        """The quality of this moment; a step is reported once."""
+        epoch, steady_s, now_utc = self._clock.steady()
+        stepped = self._steps.look(epoch, clock_s=now_utc.timestamp(), steady_s=steady_s)
+        self.step_count += stepped
+        self.quality = judge(synchronised=self._clock.synchronised(), stepped=stepped)
+        return self.quality
 
 
 async def sleep_until(clock: Clock, instant_utc: datetime) -> None:

@@ -5,11 +5,13 @@ never longer than twice the expected distance of readings. Only GOOD readings co
 `good_ratio`, it never counts as zero. It reads no store: who closes periods hands the readings in.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from drivers.sample import Quality, Sample
+from edge_agent.clock_quality import ClockQuality
 
 EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -62,6 +64,40 @@ def period_at(instant_utc: datetime, length_min: int) -> Period:
     return Period(instant(microseconds(instant_utc) // length_us * length_us), length_min)
 
 
+DAY_S = 86_400
+QUARTER_MIN = 15
+"""Stored for years; everything longer is made of these: every zone of today lies a whole number of them from UTC."""
+
+
+def periods_between(width_s: int, from_utc: datetime, to_utc: datetime, *, zone: tzinfo) -> Iterator[Period]:
+    """The periods of a width that begin in [from, to), oldest first.
+
+    Args:
+        width_s: their width [s]; 86 400: days of the zone, from midnight to midnight: 23 or 25 hours where the zone
+            changes its clock.
+        from_utc: first start.
+        to_utc: the first start that is no longer wanted.
+        zone: of the plant.
+    """
+    if width_s == DAY_S:
+        day = from_utc.astimezone(zone).date()
+        while (start_utc := _midnight(day, zone)) < to_utc:
+            day += timedelta(days=1)
+            if start_utc >= from_utc:
+                yield Period(start_utc, (_midnight(day, zone) - start_utc) // timedelta(minutes=1))
+        return
+    period = period_at(from_utc, width_s // 60)
+    if period.start_utc < from_utc:
+        period = period.next()
+    while period.start_utc < to_utc:
+        yield period
+        period = period.next()
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class Rollup:
     """One point in one period, in the point's inside unit; values are None when nothing GOOD was known.
@@ -77,6 +113,8 @@ class Rollup:
         last: value in force at the end of the covered part.
         good_ratio: covered share of the period, 0 to 1.
         count: GOOD readings taken within the period.
+        clock: the worst that the clock was at a frame of the period: its instants are not certain unless it was
+            synchronised.
     """
 
     point: str
@@ -89,6 +127,7 @@ class Rollup:
     last: float | None
     good_ratio: float
     count: int
+    clock: ClockQuality = ClockQuality.SYNCHRONISED
 
 
 def roll_up(samples: Iterable[Sample], *, point: str, start_utc: datetime, period_min: int, period_s: float) -> Rollup:
@@ -163,4 +202,60 @@ def roll_up_readings(readings: Iterable[Reading], *, point: str, period: Period,
         last=held[-1] if held else None,
         good_ratio=covered_us / (end_us - start_us),
         count=count,
+    )
+
+
+def roll_up_each(
+    readings: Sequence[Reading], *, point: str, periods: Sequence[Period], period_s: float
+) -> Iterator[Rollup]:
+    """Rolls up the readings of one point for each period in which one of them holds.
+
+    Args:
+        readings: instants and values of this point alone, in any order.
+        point: its name.
+        periods: periods, oldest first.
+        period_s: expected distance of two readings [s].
+    """
+    hold_us = round(HOLD_PERIODS_MAX * period_s * 1e6)
+    ordered = sorted(set(readings), key=_order)
+    for period in periods:
+        start_us = microseconds(period.start_utc)
+        first = bisect_left(ordered, start_us - hold_us, key=_instant)
+        last = bisect_left(ordered, start_us + period.length_min * 60_000_000, key=_instant)
+        if first < last:
+            yield roll_up_readings(ordered[first:last], point=point, period=period, period_s=period_s)
+
+
+def _instant(reading: Reading) -> int:
+    return reading[0]
+
+
+def combine(parts: Sequence[Rollup], *, period: Period) -> Rollup:
+    """The rollup of a period out of those of its parts.
+
+    Args:
+        parts: rollups of one point, at least one, for spans of the period that do not overlap, oldest first; time
+            without a part was not covered.
+        period: the period.
+    """
+    covered = [(part, part.good_ratio * part.period_min) for part in parts if part.mean is not None]
+    covered_min = sum(minutes for _, minutes in covered)
+    lows = [part.minimum for part in parts if part.minimum is not None]
+    highs = [part.maximum for part in parts if part.maximum is not None]
+    mean = None
+    if covered_min > 0:
+        mean = sum(part.mean * minutes for part, minutes in covered if part.mean is not None) / covered_min
+        mean = min(max(mean, min(lows)), max(highs))
+    return Rollup(
+        point=parts[0].point,
+        start_utc=period.start_utc,
+        period_min=period.length_min,
+        mean=mean,
+        minimum=min(lows, default=None),
+        maximum=max(highs, default=None),
+        first=next((part.first for part in parts if part.first is not None), None),
+        last=next((part.last for part in reversed(parts) if part.last is not None), None),
+        good_ratio=min(1.0, covered_min / period.length_min),
+        count=sum(part.count for part in parts),
+        clock=max(part.clock for part in parts),
     )

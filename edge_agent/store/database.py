@@ -118,11 +118,11 @@ def set_aside(path: Path, *, reason: str) -> Path:
     return target
 
 
-def open_checked(path: Path, steps: list[str], *, bytes_max: int) -> tuple[sqlite3.Connection, bool]:
+def open_checked(path: Path, steps: list[str], *, bytes_max: int) -> tuple[sqlite3.Connection, Path | None]:
     """Opens a file for writing after a quick check; a damaged one is set aside and a fresh one started.
 
     Returns:
-        The connection, and whether a damaged file was set aside.
+        The connection, and where the damaged file lies that was set aside; None: it was sound.
     """
     reason: str | None
     try:
@@ -134,10 +134,10 @@ def open_checked(path: Path, steps: list[str], *, bytes_max: int) -> tuple[sqlit
     else:
         reason = finding(connection)
         if reason is None:
-            return connection, False
+            return connection, None
         connection.close()
-    set_aside(path, reason=reason)
-    return open_write(path, steps, bytes_max=bytes_max), True
+    aside = set_aside(path, reason=reason)
+    return open_write(path, steps, bytes_max=bytes_max), aside
 
 
 def sync_folder(folder: Path) -> None:

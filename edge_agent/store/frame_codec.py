@@ -61,14 +61,21 @@ def encode(columns: Columns) -> bytes:
     return zlib.compress(body, _COMPRESSION)
 
 
-def decode(blob: bytes, *, layout: int, crc: int) -> Columns:
+def decode(blob: bytes, *, layout: int, crc: int, own: int | None = None) -> Columns:
     """Bytes to columns.
+
+    Args:
+        blob: the bytes.
+        layout: their layout.
+        crc: the CRC-32 that was written.
+        own: the CRC-32 that stands for the row as it was read; None: that of the bytes alone.
 
     Raises:
         StoreFault: the bytes are not what was written.
     """
-    if zlib.crc32(blob) != crc:
-        raise StoreFault(f"frame damaged: CRC-32 {zlib.crc32(blob):08x} instead of {crc:08x}")
+    own = zlib.crc32(blob) if own is None else own
+    if own != crc:
+        raise StoreFault(f"frame damaged: CRC-32 {own:08x} instead of {crc:08x}")
     if layout not in (PLAIN, CORRECTED):
         raise StoreFault(f"frame of unknown layout {layout}")
     body = zlib.decompress(blob)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import microseconds
-from edge_agent.store import frames
+from edge_agent.store import frame_reader
 from edge_agent.store.rows import AuditEntry, StoredSample
 from edge_agent.store.state import StateReader
 
@@ -34,7 +34,7 @@ def read_samples(
     folder = state_dir / FRAMES_FOLDER
     if not folder.is_dir():
         raise StoreFault(f"{folder}: 没有记录 / no records here")
-    return frames.read_samples(folder, from_utc, to_utc, points=points)
+    return frame_reader.read_samples(folder, from_utc, to_utc, points=points)
 
 
 def read_means(

@@ -6,6 +6,7 @@ Every method that changes something commits before it returns, or changes nothin
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,19 @@ PLAN_COUNT_MAX = 10_000
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class StaleRollup:
+    """A closed period to which readings have come since.
+
+    Attributes:
+        period: the period.
+        marks: how often.
+    """
+
+    period: Period
+    marks: int
+
+
 class StateWriter:
     """The one connection that writes state.db."""
 
@@ -29,7 +43,7 @@ class StateWriter:
         Salvage of the file set aside is not built: its undelivered records are made again from the raw frames, under
         a new epoch, because a fresh file knows no closed period.
         """
-        self._connection, self.was_damaged = database.open_checked(path, database.scripts(KIND), bytes_max=bytes_max)
+        self._connection, self.aside = database.open_checked(path, database.scripts(KIND), bytes_max=bytes_max)
         self._point_ids: dict[str, int] = {}
         self._read_points()
 
@@ -55,23 +69,53 @@ class StateWriter:
             False when the period was closed before: then nothing is changed.
         """
         with self._transaction() as connection:
-            fresh = [(rollup.point,) for rollup in rollups if rollup.point not in self._point_ids]
-            if fresh:
-                connection.executemany("INSERT INTO point (name) VALUES (?)", fresh)
-                self._read_points()
+            self._know(connection, rollups)
             inserted = connection.execute(
                 "INSERT OR IGNORE INTO rollup (period_min, start_us, layout, columns) VALUES (?, ?, ?, ?)",
                 (
                     period.length_min,
                     microseconds(period.start_utc),
-                    rollup_codec.LAYOUT,
-                    rollup_codec.encode(rollups, ids=self._point_ids),
+                    *rollup_codec.encode(rollups, ids=self._point_ids),
                 ),
             ).rowcount
             if inserted:
                 for entry in entries:
                     outbox.put(connection, period, entry)
         return inserted > 0
+
+    def _know(self, connection: sqlite3.Connection, rollups: Sequence[Rollup]) -> None:
+        fresh = [(rollup.point,) for rollup in rollups if rollup.point not in self._point_ids]
+        if fresh:
+            connection.executemany("INSERT INTO point (name) VALUES (?)", fresh)
+            self._read_points()
+
+    def mark_stale(self, from_us: int, to_us: int) -> int:
+        """Notes that readings of [from, to) come after their periods were closed; returns how many periods."""
+        with self._transaction() as connection:
+            return connection.execute(
+                "UPDATE rollup SET stale = stale + 1 WHERE start_us < ? AND start_us + period_min * 60000000 > ?",
+                (to_us, from_us),
+            ).rowcount
+
+    def refresh(self, stale: StaleRollup, rollups: Sequence[Rollup]) -> bool:
+        """Replaces rollups that were recomputed from the frames; records that were made of the old ones stay.
+
+        Returns:
+            False when more readings have come meanwhile: then nothing is changed.
+        """
+        with self._transaction() as connection:
+            self._know(connection, rollups)
+            changed = connection.execute(
+                "UPDATE rollup SET layout = ?, columns = ?, stale = 0"
+                " WHERE period_min = ? AND start_us = ? AND stale = ?",
+                (
+                    *rollup_codec.encode(rollups, ids=self._point_ids),
+                    stale.period.length_min,
+                    microseconds(stale.period.start_utc),
+                    stale.marks,
+                ),
+            ).rowcount
+        return changed > 0
 
     def mark_sent(self, uplink: str, seqs: Collection[int], *, live: Collection[int] = ()) -> list[int]:
         """Notes that rows are about to be sent; returns those that still wait."""
@@ -155,6 +199,34 @@ class StateReader:
                 blob, layout=layout, period=Period(instant(start_us), period_min), names=names, only=only
             )
         ]
+
+    def closed(
+        self, period_min: int, from_us: int, to_us: int, *, points: Collection[str] | None
+    ) -> dict[datetime, list[Rollup] | None]:
+        """Rollups of the closed periods that begin in [from, to), by start; None where they are stale."""
+        names: dict[int, str] = dict(self._connection.execute("SELECT id, name FROM point"))
+        rows = self._connection.execute(
+            "SELECT start_us, layout, columns, stale FROM rollup WHERE period_min = ? AND start_us >= ?"
+            " AND start_us < ? ORDER BY start_us",
+            (period_min, from_us, to_us),
+        )
+        found: dict[datetime, list[Rollup] | None] = {}
+        for start_us, layout, blob, stale in rows:
+            period = Period(instant(start_us), period_min)
+            rollups = None
+            if not stale:
+                rollups = rollup_codec.decode(blob, layout=layout, period=period, names=names, only=None)
+                if points is not None:
+                    rollups = [rollup for rollup in rollups if rollup.point in points]
+            found[period.start_utc] = rollups
+        return found
+
+    def stale(self, limit: int) -> list[StaleRollup]:
+        """Periods whose rollups wait to be recomputed, oldest first."""
+        rows = self._connection.execute(
+            "SELECT period_min, start_us, stale FROM rollup WHERE stale > 0 ORDER BY start_us LIMIT ?", (limit,)
+        )
+        return [StaleRollup(Period(instant(start_us), period_min), stale) for period_min, start_us, stale in rows]
 
     def rollups_of_all(
         self, period_min: int, from_us: int, to_us: int, *, limit: int

@@ -6,29 +6,38 @@ opens these databases for writing, and a lock keeps a second service out.
 
 import asyncio
 import fcntl
+import logging
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
 from drivers.sample import Sample
+from edge_agent.clock_quality import ClockQuality
 from edge_agent.errors import StoreFault
-from edge_agent.rollup import Period, Reading, Rollup, instant, microseconds
-from edge_agent.store import frames
+from edge_agent.rollup import HOLD_PERIODS_MAX, Period, Reading, Rollup, instant, microseconds
+from edge_agent.store import frame_reader, frames, history
 from edge_agent.store.database import sync_folder
+from edge_agent.store.facts import UNKNOWN, PointFacts
 from edge_agent.store.frame_numbers import FrameNumbers
-from edge_agent.store.frames import FrameWriter
+from edge_agent.store.frame_writer import FrameWriter
 from edge_agent.store.outbox import WAITING_MAX
 from edge_agent.store.reader import FRAMES_FOLDER
 from edge_agent.store.rows import AuditEntry, Gap, OutboxEntry, OutboxRow, OutboxStatus, Receipt, StoredSample
 from edge_agent.store.state import StateReader, StateWriter
 
+LOG = logging.getLogger(__name__)
+
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 MEGABYTE = 1_000_000
+TEND_S = 5.0
+"""Housekeeping looks for work this often [s, wall] ..."""
+TEND_BUSY_S = 0.05
+"""... and goes on after this, while there is some."""
 T = TypeVar("T")
 
 
@@ -55,6 +64,9 @@ class Store:
         self._boot = _boot_id()
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="store-read")
+        self._tending = ThreadPoolExecutor(1, thread_name_prefix="store-tend")
+        self._facts: dict[str, PointFacts] = {}
+        self._closed_us = 0
         self._opened: _Parts | None = None
         self._closed = False
 
@@ -93,11 +105,13 @@ class Store:
         try:
             state = StateWriter(self._state_dir / "state.db", bytes_max=self._half_bytes)
             numbers = FrameNumbers(self._state_dir / "frame_sequence", used_max=frames.sequence_max(self._folder))
+            reader = StateReader(self._state_dir / "state.db")
+            self._closed_us = max(reader.last_period_ends_us().values(), default=0)
             return _Parts(
                 lock=lock,
                 state=state,
-                state_reader=StateReader(self._state_dir / "state.db"),
-                frames=FrameWriter(self._folder, bytes_max=self._half_bytes),
+                state_reader=reader,
+                frames=FrameWriter(self._folder, bytes_max=self._half_bytes, facts=self._facts),
                 numbers=numbers,
             )
         except BaseException:
@@ -122,6 +136,7 @@ class Store:
         self._closed = True
         self._writing.shutdown(wait=False)
         self._reading.shutdown(wait=False)
+        self._tending.shutdown(wait=False)
 
     async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closed:
@@ -133,13 +148,30 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------ raw samples
 
-    async def append_frame(self, samples: Sequence[Sample], *, instant_utc: datetime, elapsed_s: float) -> int:
+    def expect(self, facts: Mapping[str, PointFacts]) -> None:
+        """Says of every point how often it is read and how dear its history is; to be called before the first frame."""
+        self._facts.update(facts)
+
+    @property
+    def _period_s_max(self) -> float:
+        """The longest expected distance of two readings [s]."""
+        return max((facts.period_s for facts in self._facts.values()), default=UNKNOWN.period_s)
+
+    async def append_frame(
+        self,
+        samples: Sequence[Sample],
+        *,
+        instant_utc: datetime,
+        elapsed_s: float,
+        clock: ClockQuality | None = None,
+    ) -> int:
         """Commits the samples of one scan.
 
         Args:
             samples: at least one.
             instant_utc: the scan's instant on the site's clock; decides the day file.
             elapsed_s: reading of the monotonic clock [s].
+            clock: how far the site's clock was trusted; None: not known.
 
         Returns:
             The frame's number, after the commit: higher than every number before.
@@ -148,14 +180,24 @@ class Store:
             StoreFault: nothing was accepted.
         """
         parts = self._parts
-        return await self._run(self._writing, partial(self._append, parts, tuple(samples), instant_utc, elapsed_s))
+        work = partial(self._append, parts, tuple(samples), instant_utc=instant_utc, elapsed_s=elapsed_s, clock=clock)
+        return await self._run(self._writing, work)
 
-    def _append(self, parts: _Parts, samples: Sequence[Sample], instant_utc: datetime, elapsed_s: float) -> int:
+    def _append(
+        self,
+        parts: _Parts,
+        samples: Sequence[Sample],
+        *,
+        instant_utc: datetime,
+        elapsed_s: float,
+        clock: ClockQuality | None,
+    ) -> int:
         instant_us = microseconds(instant_utc)
         day = frames.day_of(instant_us)
         if parts.frames.day != day:
             parts.frames.open_day(day)
             self._remove_old(instant_utc)
+        self._note_late(parts, samples)
         sequence = parts.numbers.next()
         parts.frames.append(
             samples,
@@ -163,8 +205,18 @@ class Store:
             instant_us=instant_us,
             elapsed_us=round(elapsed_s * 1e6),
             boot=self._boot,
+            clock=clock,
         )
         return sequence
+
+    def _note_late(self, parts: _Parts, samples: Sequence[Sample]) -> None:
+        """Marks rollups to which samples come after their period was closed, before these are accepted."""
+        oldest_utc = min(sample.instant_utc for sample in samples)
+        if microseconds(oldest_utc) >= self._closed_us:
+            return
+        newest_utc = max(sample.instant_utc for sample in samples)
+        held = timedelta(seconds=HOLD_PERIODS_MAX * self._period_s_max)
+        parts.state.mark_stale(microseconds(oldest_utc), microseconds(newest_utc + held))
 
     def _remove_old(self, now_utc: datetime) -> None:
         """Unlinks old day files.
@@ -200,13 +252,20 @@ class Store:
             points: only these points; None for all.
         """
         return await self._run(
-            self._reading, lambda: list(frames.read_samples(self._folder, from_utc, to_utc, points=points))
+            self._reading, lambda: list(frame_reader.read_samples(self._folder, from_utc, to_utc, points=points))
         )
 
     async def readings_between(self, from_utc: datetime, to_utc: datetime) -> dict[str, list[Reading]]:
         """Readings of [from, to) by point, as plain numbers for rollups; a value that was not GOOD is None."""
+        from_us, to_us = microseconds(from_utc), microseconds(to_utc)
+        return await self._run(self._reading, lambda: frame_reader.read_readings(self._folder, from_us, to_us).by_point)
+
+    async def clock_between(self, from_utc: datetime, to_utc: datetime) -> ClockQuality:
+        """The worst that the clock was at a frame with samples of [from, to)."""
+        from_us, to_us = microseconds(from_utc), microseconds(to_utc)
         return await self._run(
-            self._reading, partial(frames.read_readings, self._folder, microseconds(from_utc), microseconds(to_utc))
+            self._reading,
+            lambda: frame_reader.read_readings(self._folder, from_us, to_us, points=()).clock(from_us, to_us),
         )
 
     async def first_instant_utc(self) -> datetime | None:
@@ -222,7 +281,13 @@ class Store:
         Returns:
             False when this period was closed before: then nothing is changed.
         """
-        return await self._run(self._writing, partial(self._parts.state.close_period, period, rollups, records))
+        return await self._run(self._writing, partial(self._close_period, self._parts, period, rollups, records))
+
+    def _close_period(
+        self, parts: _Parts, period: Period, rollups: Sequence[Rollup], records: Sequence[OutboxEntry]
+    ) -> bool:
+        self._closed_us = max(self._closed_us, microseconds(period.end_utc))
+        return parts.state.close_period(period, rollups, records)
 
     async def last_period_end_utc(self, period_min: int) -> datetime | None:
         """End of the last closed period of a length [min]."""
@@ -255,6 +320,70 @@ class Store:
                 limit=limit,
             ),
         )
+
+    async def rollups_between(
+        self,
+        width_s: int,
+        from_utc: datetime,
+        to_utc: datetime,
+        *,
+        zone: tzinfo | None = None,
+        points: Collection[str] | None = None,
+    ) -> list[Rollup]:
+        """Rollups of any width for the periods that begin in [from, to), by start, then by point.
+
+        Quarter hours are stored for years, longer periods are made of them, shorter ones of the frames while these are
+        kept. What came late is in; a point without a reading that held in a period has no rollup there.
+
+        Args:
+            width_s: 60, 300, 900, 1800, 3600 or 86 400 [s]; a day is one of the plant's zone.
+            from_utc: first start.
+            to_utc: the first start that is no longer wanted.
+            zone: the plant's; needed for days.
+            points: only these; None for all.
+        """
+        reader = self._parts.state_reader
+        return await self._run(
+            self._reading,
+            partial(
+                history.rollups,
+                reader,
+                self._folder,
+                width_s=width_s,
+                from_utc=from_utc,
+                to_utc=to_utc,
+                zone=zone,
+                points=points,
+                period_s_max=self._period_s_max,
+            ),
+        )
+
+    async def tend(self) -> None:
+        """Housekeeping for ever, a little at a time: what nobody waits for and no scan is held up by."""
+        while True:
+            busy = await self.tend_once()
+            await asyncio.sleep(TEND_BUSY_S if busy else TEND_S)
+
+    async def tend_once(self) -> bool:
+        """One piece of housekeeping; returns whether more is waiting."""
+        return await self._recompute_stale()
+
+    def _from_frames(self, period: Period) -> list[Rollup]:
+        return list(history.from_frames(self._folder, [period], points=None, period_s_max=self._period_s_max))
+
+    async def _recompute_stale(self) -> bool:
+        """Recomputes the rollups of one period to which samples came late."""
+        parts = self._parts
+        waiting = await self._run(self._reading, partial(parts.state_reader.stale, 1))
+        for stale in waiting:
+            fresh = await self._run(self._tending, partial(self._from_frames, stale.period))
+            if await self._run(self._writing, partial(parts.state.refresh, stale, fresh)):
+                LOG.info(
+                    "rollups recomputed with late samples start=%s length_min=%d",
+                    stale.period.start_utc.isoformat(),
+                    stale.period.length_min,
+                )
+        return bool(waiting)
 
     # ------------------------------------------------------------------------------------------------------ outbox
 

@@ -8,10 +8,12 @@ the disk before any period is closed, so that a kill at any moment neither skips
 import json
 import logging
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
+from edge_agent.clock_quality import ClockQuality
 from edge_agent.rollup import (
     HOLD_PERIODS_MAX,
     Period,
@@ -55,6 +57,10 @@ class PeriodStore(Protocol):
         self, from_utc: datetime, to_utc: datetime, *, points: Collection[str] | None = None
     ) -> list[StoredSample]:
         """Samples of a span."""
+        ...
+
+    async def clock_between(self, from_utc: datetime, to_utc: datetime) -> ClockQuality:
+        """The worst that the clock was in a span."""
         ...
 
     async def get_state(self, key: str) -> str | None:
@@ -145,8 +151,11 @@ class PeriodCloser:
 
     async def _close(self, period: Period, now_utc: datetime) -> None:
         readings = await self._store.readings_between(period.start_utc - self._before, period.end_utc)
+        clock = await self._store.clock_between(period.start_utc, period.end_utc)
         rollups = {
-            point: roll_up_readings(found, point=point, period=period, period_s=self._period_s(point))
+            point: replace(
+                roll_up_readings(found, point=point, period=period, period_s=self._period_s(point)), clock=clock
+            )
             for point, found in readings.items()
         }
         entries = []

@@ -1,0 +1,298 @@
+"""Reads day files, frames and packed quarters alike: samples as they were accepted, or plain readings for rollups.
+
+A file or a row that cannot be read is logged and left out: what is sound is still given.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import repeat
+from pathlib import Path
+
+from drivers.sample import Cause, Quality, Sample
+from edge_agent.clock_quality import ClockQuality
+from edge_agent.errors import StoreFault
+from edge_agent.rollup import Reading, instant, microseconds
+from edge_agent.store import database, frame_codec, segment_codec
+from edge_agent.store.damage import Row, sound_rows
+from edge_agent.store.facts import UNKNOWN
+from edge_agent.store.frame_writer import frame_crc
+from edge_agent.store.frames import day_files, version
+from edge_agent.store.rows import StoredSample
+from edge_agent.store.segment_codec import Mark
+
+LOG = logging.getLogger(__name__)
+
+FRAME_COLUMNS = "seq, instant_us, elapsed_us, boot, sample_min_us, sample_max_us, layout, crc, blob"
+SEGMENT_COLUMNS = "id, fold, layout, crc, blob"
+SPAN = "sample_max_us >= ? AND sample_min_us < ?"
+Clocked = tuple[int, int, int]
+"""First and last instant [us] of the samples of a frame whose clock was not trusted, and its quality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A frame, or a quarter of an hour of them.
+
+    Attributes:
+        fold: how often the clock had been set back in this file.
+        marks: of the frames.
+        samples: every sample by column, with the place of its frame among the marks in front: `(frame, point, instant
+            [us], value, quality, cause, correction)`.
+    """
+
+    fold: int
+    marks: Sequence[Mark]
+    samples: Iterable[tuple[int, int, int, float, int, int, float]]
+
+
+class DayFile:
+    """One open day file."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        """Reads the dictionaries.
+
+        Raises:
+            sqlite3.Error: they cannot be read.
+        """
+        self.path = path
+        self._connection = connection
+        self._version = version(connection)
+        period = "period_s" if self._version > 1 else "NULL"
+        self.points: dict[int, tuple[str, str]] = {}
+        self.period_s: dict[str, float] = {}
+        for number, name, unit, period_s in connection.execute(f"SELECT id, name, unit, {period} FROM point"):  # noqa: S608 - own words
+            self.points[number] = name, unit
+            if period_s is not None:
+                self.period_s[name] = period_s
+        self.words: dict[int, str] = dict(connection.execute("SELECT id, text FROM word"))
+
+    def chunks(self, from_us: int, to_us: int, *, points: Collection[str] | None) -> Iterator[Chunk]:
+        """What may hold samples of [from, to), in the order of acceptance but for what is packed, which comes first."""
+        only = None
+        if points is not None:
+            only = frozenset(number for number, (name, _) in self.points.items() if name in points)
+        span = (from_us, to_us)
+        if self._version > 1:
+            for row in self._rows("segment", "id", SEGMENT_COLUMNS, span, order="seq_first, keep"):
+                chunk = self._packed(row, only)
+                if chunk is not None:
+                    yield chunk
+        columns = FRAME_COLUMNS + (", clock, fold" if self._version > 1 else ", NULL, 0")
+        for row in self._rows("frame", "seq", columns, span, order="seq"):
+            chunk = self._single(row, only)
+            if chunk is not None:
+                yield chunk
+
+    def _rows(self, table: str, key: str, columns: str, span: tuple[int, int], *, order: str) -> list[Row]:
+        query = f"SELECT {columns} FROM {table} WHERE {SPAN}"  # noqa: S608 - own words
+        try:
+            return self._connection.execute(f"{query} ORDER BY {order}", span).fetchall()
+        except (sqlite3.DatabaseError, OverflowError) as error:
+            LOG.error("day file damaged, its sound rows are read path=%s reason=%s", self.path, error)  # noqa: TRY400 - the reason is enough
+        # Without the index, which may be what is damaged.
+        plain = query.replace("sample_max_us >=", "+sample_max_us >=").replace("sample_min_us <", "+sample_min_us <")
+        ranged = f"{plain} AND {key} BETWEEN ? AND ?"
+        rows = sound_rows(lambda low, high: self._connection.execute(ranged, (*span, low, high)).fetchall())
+        return sorted(rows, key=lambda row: int(row[0]))
+
+    def _single(self, row: Row, only: frozenset[int] | None) -> Chunk | None:
+        seq, instant_us, elapsed_us, _, sample_min_us, sample_max_us, layout, crc, blob, clock, fold = row
+        try:
+            own = frame_crc(blob, seq=seq, instant_us=instant_us, elapsed_us=elapsed_us, clock=clock, fold=fold)
+            columns = frame_codec.decode(blob, layout=layout, crc=crc, own=own)
+        except (StoreFault, TypeError) as error:
+            LOG.error("%s path=%s frame=%s", error, self.path, seq)  # noqa: TRY400 - the reason is enough
+            return None
+        samples = zip(
+            repeat(0),
+            columns.points,
+            columns.instants_us,
+            columns.values,
+            columns.qualities,
+            columns.causes,
+            columns.corrections,
+            strict=False,
+        )
+        return Chunk(
+            fold,
+            [Mark(seq, instant_us, elapsed_us, 0, clock, sample_min_us, sample_max_us)],
+            samples if only is None else (sample for sample in samples if sample[1] in only),
+        )
+
+    def _packed(self, row: Row, only: frozenset[int] | None) -> Chunk | None:
+        number, fold, layout, crc, blob = row
+        try:
+            marks, series = segment_codec.decode(blob, layout=layout, crc=crc, only=only)
+        except (StoreFault, TypeError) as error:
+            LOG.error("%s path=%s segment=%s", error, self.path, number)  # noqa: TRY400 - the reason is enough
+            return None
+        samples = (
+            sample
+            for one in series
+            for sample in zip(
+                one.frames,
+                repeat(one.point),
+                one.instants_us,
+                one.values,
+                one.qualities,
+                one.causes,
+                one.corrections,
+                strict=False,
+            )
+        )
+        return Chunk(fold, marks, samples)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[DayFile | None]:
+    """A day file to read; None, and a word in the log, when it cannot be opened."""
+    try:
+        connection = database.open_read(path)
+    except sqlite3.Error as error:
+        LOG.error("day file cannot be read path=%s reason=%s", path, error)  # noqa: TRY400 - the reason is enough
+        yield None
+        return
+    try:
+        try:
+            file = DayFile(path, connection)
+        except sqlite3.Error as error:
+            LOG.error("day file damaged path=%s reason=%s", path, error)  # noqa: TRY400 - the reason is enough
+            yield None
+        else:
+            yield file
+    finally:
+        connection.close()
+
+
+def _files(folder: Path, from_us: int) -> list[Path]:
+    first_day = instant(from_us).date() - timedelta(days=1)
+    return [path for day, path in day_files(folder) if day >= first_day]
+
+
+def read_samples(
+    folder: Path, from_utc: datetime, to_utc: datetime, *, points: Collection[str] | None
+) -> Iterator[StoredSample]:
+    """Samples of [from, to) as they were accepted, frame by frame.
+
+    Args:
+        folder: folder of the day files.
+        from_utc: first instant.
+        to_utc: the first instant that is no longer wanted.
+        points: only these; None for all.
+    """
+    from_us, to_us = microseconds(from_utc), microseconds(to_utc)
+    for path in _files(folder, from_us):
+        with opened(path) as file:
+            if file is None:
+                continue
+            waiting: list[StoredSample] = []
+            until_seq = 0
+            for chunk in file.chunks(from_us, to_us, points=points):
+                if waiting and chunk.marks[0].seq > until_seq:  # the other class of the same quarter is in
+                    yield from sorted(waiting, key=lambda stored: stored.frame)
+                    waiting = []
+                waiting += _samples(chunk, file, from_us, to_us)
+                until_seq = max(until_seq, chunk.marks[-1].seq)
+            yield from sorted(waiting, key=lambda stored: stored.frame)
+
+
+def _samples(chunk: Chunk, file: DayFile, from_us: int, to_us: int) -> Iterator[StoredSample]:
+    for frame, point, instant_us, value, quality, cause, correction in chunk.samples:
+        if from_us <= instant_us < to_us:
+            name, unit = file.points[point]
+            yield StoredSample(
+                chunk.marks[frame].seq,
+                Sample(
+                    name,
+                    instant(instant_us),
+                    frame_codec.value(value),
+                    unit,
+                    Quality(quality),
+                    Cause(file.words[cause]),
+                    correction,
+                ),
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What rollups are made of.
+
+    Attributes:
+        by_point: readings of each point, those of a clock set back later left out; nothing for a point without any.
+        period_s: how far apart readings are expected [s], by point.
+        clocked: frames whose clock was not trusted.
+    """
+
+    by_point: dict[str, list[Reading]]
+    period_s: dict[str, float]
+    clocked: list[Clocked]
+
+    def period_of_s(self, point: str) -> float:
+        """How far apart readings of a point are expected [s]."""
+        return self.period_s.get(point, UNKNOWN.period_s)
+
+    def clock(self, from_us: int, to_us: int) -> ClockQuality:
+        """The worst quality of the clock among the frames that hold samples of [from, to)."""
+        return ClockQuality(
+            max((clock for low_us, high_us, clock in self.clocked if low_us < to_us and high_us >= from_us), default=0)
+        )
+
+
+def read_readings(folder: Path, from_us: int, to_us: int, *, points: Collection[str] | None = None) -> Readings:
+    """Readings of [from, to), as plain numbers, without making a sample of each.
+
+    Where the clock was set back, the same instants were told twice: the later telling holds, from the instant to which
+    the clock was set up to where it had come to in the end. `read_samples` gives both.
+    """
+    found = Readings({}, {}, [])
+    for path in _files(folder, from_us):
+        with opened(path) as file:
+            if file is None:
+                continue
+            found.period_s.update(file.period_s)
+            chunks = list(file.chunks(from_us, to_us, points=points))
+            told_again = _later_tellings(chunks)
+            for chunk in chunks:
+                _add(found, chunk, told_again(chunk.fold), names=file.points, from_us=from_us, to_us=to_us)
+    return found
+
+
+def _later_tellings(chunks: Sequence[Chunk]) -> Callable[[int], list[tuple[int, int]]]:
+    """For a fold, the spans of instants [us] that were told again under a later one."""
+    spans: dict[int, tuple[int, int]] = {}
+    for chunk in chunks:
+        instants_us = [mark.instant_us for mark in chunk.marks]
+        low_us, high_us = spans.get(chunk.fold, (instants_us[0], instants_us[0]))
+        spans[chunk.fold] = min(low_us, *instants_us), max(high_us, *instants_us)
+    return lambda fold: [span for later, span in spans.items() if later > fold]
+
+
+def _add(
+    found: Readings,
+    chunk: Chunk,
+    told_again: Sequence[tuple[int, int]],
+    *,
+    names: dict[int, tuple[str, str]],
+    from_us: int,
+    to_us: int,
+) -> None:
+    """Adds the readings of a chunk but for the frames that were told again."""
+    holds = [not any(low <= mark.instant_us <= high for low, high in told_again) for mark in chunk.marks]
+    found.clocked.extend(
+        (mark.sample_min_us, mark.sample_max_us, mark.clock)
+        for mark, held in zip(chunk.marks, holds, strict=True)
+        if mark.clock and held
+    )
+    trusted = int(Quality.GOOD)
+    by_number: dict[int, list[Reading]] = {}
+    for frame, point, instant_us, value, quality, _, _ in chunk.samples:
+        if from_us <= instant_us < to_us and holds[frame]:
+            readings = by_number.get(point)
+            if readings is None:
+                readings = by_number[point] = found.by_point.setdefault(names[point][0], [])
+            readings.append((instant_us, value if quality == trusted else None))
