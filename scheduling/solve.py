@@ -92,7 +92,6 @@ def _by_solver(
     """The plan of the highest rung of the solver that gives one."""
     until_s = limit_s - min(RELAXED_RESERVE_S, RELAXED_RESERVE_RATIO * limit_s)
     start = shifted(request, hint) if hint is not None else None
-    last_resort = shifted(request, rule) if rule is not None else None
     for single in (False, True):
         if until_s - since_s() < SHORTEST_MILP_S:
             notes.append("milp: no time left")
@@ -104,7 +103,7 @@ def _by_solver(
                 gap_ratio=gap_ratio,
                 elapsed_s=since_s,
                 hint=start,
-                fallback=last_resort,
+                fallback=None if rule is None else lambda asked: shifted(asked, rule),
                 single=single,
             )
         except SolverFault as error:

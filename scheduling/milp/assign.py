@@ -10,7 +10,7 @@ import numpy as np
 
 from scheduling.errors import SolverFault
 from scheduling.milp.model import Cluster, Ints, Model
-from scheduling.plan import Draft, Plan, UnitTrack, clear_minutes
+from scheduling.plan import Draft, UnitTrack, clear_minutes
 from scheduling.request import Floats
 
 
@@ -124,14 +124,6 @@ def integers_of(
         columns.append(on)
         values.append(np.array(aux_on[name], float))
     return np.concatenate(columns), np.concatenate(values)
-
-
-def plan_modes(plan: Plan) -> tuple[dict[str, list[str | None]], dict[str, list[bool]]]:
-    """Unit modes and running auxiliaries of a plan on the same grid."""
-    return (
-        {name: list(unit.mode) for name, unit in plan.units.items()},
-        {name: [kw > 0 for kw in aux.output_kw] for name, aux in plan.aux.items()},
-    )
 
 
 def round_counts(model: Model, values: Floats, *, up_from: float) -> dict[str, list[str | None]]:

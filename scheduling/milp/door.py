@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from ortools.math_opt import model_pb2
 from ortools.math_opt.python import mathopt
 
@@ -36,12 +35,12 @@ class Solution:
     optimal: bool
 
 
-def _proto(arrays: Arrays, *, relax: bool, lower: Floats, upper: Floats) -> model_pb2.ModelProto:
+def _proto(arrays: Arrays, *, relax: bool) -> model_pb2.ModelProto:
     proto = model_pb2.ModelProto()
     columns, rows = len(arrays.cost), len(arrays.row_low)
     proto.variables.ids.extend(range(columns))
-    proto.variables.lower_bounds.extend(lower.tolist())
-    proto.variables.upper_bounds.extend(upper.tolist())
+    proto.variables.lower_bounds.extend(arrays.lower.tolist())
+    proto.variables.upper_bounds.extend(arrays.upper.tolist())
     proto.variables.integers.extend([False] * columns if relax else arrays.integer.tolist())
     priced = np.flatnonzero(arrays.cost)
     proto.objective.linear_coefficients.ids.extend(priced.tolist())
@@ -62,7 +61,6 @@ def solve_arrays(
     limit_s: float,
     gap_ratio: float,
     relax: bool = False,
-    fixed: tuple[Ints, Floats] | None = None,
     hint: tuple[Ints, Floats] | None = None,
 ) -> Solution:
     """Solves a programme.
@@ -73,18 +71,13 @@ def solve_arrays(
         limit_s: time limit; the solver may need a little more to stop.
         gap_ratio: stop when the plan is proven this close to the optimum.
         relax: drop the integrality.
-        fixed: columns and the values they are fixed to.
         hint: columns and values of a plan to start from.
 
     Raises:
         SolverFault: nothing was found, or the solver refused the model.
     """
-    lower, upper = arrays.lower, arrays.upper
-    if fixed is not None:
-        lower, upper = lower.copy(), upper.copy()
-        lower[fixed[0]] = upper[fixed[0]] = fixed[1]
     try:
-        model = mathopt.Model.from_model_proto(_proto(arrays, relax=relax, lower=lower, upper=upper))
+        model = mathopt.Model.from_model_proto(_proto(arrays, relax=relax))
         params = mathopt.SolveParameters(
             time_limit=timedelta(seconds=max(SHORTEST_S, limit_s)), relative_gap_tolerance=gap_ratio
         )
@@ -108,8 +101,3 @@ def solve_arrays(
         float(result.best_objective_bound()),
         reason == mathopt.TerminationReason.OPTIMAL,
     )
-
-
-def integer_columns(arrays: Arrays) -> npt.NDArray[np.int64]:
-    """Columns that must be whole."""
-    return np.flatnonzero(arrays.integer)

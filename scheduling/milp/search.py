@@ -1,20 +1,24 @@
-"""Good plans within a deadline: coarse plan first, then the whole model, then windows of it until the time is up.
+"""Good plans within a deadline: a coarse plan first, then the whole model or parts of it until the time is up.
 
-A mixed plant's first plans are poor and its bound is good early, so effort goes into better plans: all whole numbers
-stay as they are but those of one window of some hours, the small rest is solved, what is better is kept, and the
-window slides on.
+Identical units around one store are solved as a whole: SCIP proves their optimum in a second or two. A mixed plant's
+first plans are poor and its bound is good early, so there the relaxation gives the bound and the time goes into better
+plans (`improve`); what is left then goes into the bound.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from scheduling.errors import SolverFault
 from scheduling.milp.assign import draft_of, integers_of, round_counts
 from scheduling.milp.coarse import blocks_of, coarse_request
-from scheduling.milp.door import Solution, Solver, integer_columns, solve_arrays
+from scheduling.milp.door import Solution, Solver, solve_arrays
+from scheduling.milp.improve import attempt, better, improve
 from scheduling.milp.model import Ints, Model, build, clusters_of
+from scheduling.milp.narrow import holding
 from scheduling.plan import Draft
 from scheduling.request import Floats, PlanRequest
 
@@ -22,28 +26,35 @@ COARSE_STEPS_MIN = 60
 """Below this number of steps a coarse plan first costs more than it brings."""
 COARSE_BLOCK_MIN = 60.0
 COARSE_GAP_RATIO = 0.003
-COARSE_SOLVER: Solver = "scip"
-"""On coarse models of every kind of plant it found better plans than HiGHS in the same time: 06, 08, 10, 14, 15."""
-COARSE_SHARE = 0.33
+COARSE_SHARE = 0.3
 """Most of the time that the coarse plan may take."""
-WHOLE_SHARE = {"scip": 0.5, "highs": 0.33}
-"""Most of the time that the whole model may take before windows begin."""
+SCIP_COARSE_STEPS_MAX = 100
+"""Up to this length SCIP finds far better coarse plans than HiGHS, of every kind of plant; above, none."""
+WHOLE_SHARE = 0.35
+"""Most of the time that the whole model of a plain plant may take before parts of it are searched."""
+BOUND_SHARE = 0.3
+"""Part of the time that the whole model gets for its bound when the plan has been improved."""
+BOUND_S_MIN = 8.0
+"""With less time than this for it the whole model of a mixed plant proves no more than its relaxation."""
+SMALL_INTEGERS_MAX = 250
+"""Up to this number of whole numbers the whole model comes first, whatever the plant."""
+WORTH_S = 0.5
+"""With less time than this left the whole model is not begun again."""
+RELAX_S_MAX = 10.0
+RELAX_SHARE = 0.5
+"""Most of the time that the relaxation may take: it gives a bound and shows where a plan is worth another look."""
 SCIP_COLUMNS_MAX = 8000
 """Above this SCIP does not finish its first relaxation in seconds."""
-WINDOW_H = (4.0, 6.0, 8.0)
-"""Lengths of windows, in turn."""
-WINDOW_LIMIT_S = 1.0
-WINDOW_GAP_RATIO = 2e-4
+FIT_S_MAX = 2.0
+"""Longest time for making the loads of given counts optimal [s]; it is a plain linear programme."""
 RESERVE_S = 0.15
 """Kept back for handing out, pricing and checking the plan."""
-STALE_SWEEPS = 2
-"""Sweeps of windows without a gain after which searching ends."""
-BETTER_CNY = 1e-4
 UNIT_UP_FROM = (0.5, 0.25, 0.05)
 """Parts of a unit in the relaxation from which on a whole unit runs; all are tried."""
 AUX_UP_FROM = 0.05
 
-Hint = tuple[Mapping[str, Sequence[str | None]], Mapping[str, Sequence[bool]]]
+Hint: TypeAlias = tuple[Mapping[str, Sequence[str | None]], Mapping[str, Sequence[bool]]]
+Fallback: TypeAlias = Callable[[PlanRequest], Hint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +66,10 @@ class Found:
     optimal: bool
 
 
-def choose_solver(model: Model) -> Solver:
-    """SCIP for identical units around one store, HiGHS for mixed or long plans: each is several times faster there."""
-    plain = len(model.clusters) <= 2 and len(model.request.storages) <= 1 and not model.aux_on  # noqa: PLR2004 - few groups
-    return "scip" if plain and len(model.arrays.cost) <= SCIP_COLUMNS_MAX else "highs"
+def is_plain(model: Model) -> bool:
+    """Identical units around at most one store: SCIP solves such plants as a whole, several times faster than HiGHS."""
+    few = len(model.clusters) <= 2 and len(model.request.storages) <= 1 and not model.aux_on  # noqa: PLR2004 - few
+    return few and len(model.arrays.cost) <= SCIP_COLUMNS_MAX
 
 
 def _gap(objective_cny: float, bound_cny: float) -> float:
@@ -72,9 +83,9 @@ def search(
     gap_ratio: float,
     elapsed_s: Callable[[], float],
     hint: Hint | None = None,
-    fallback: Hint | None = None,
+    fallback: Fallback | None = None,
     single: bool = False,
-    solver: Solver | None = None,
+    offer: Callable[[Draft, float], None] | None = None,
 ) -> Found:
     """The best plan that can be found in the time.
 
@@ -84,39 +95,126 @@ def search(
         gap_ratio: good enough.
         elapsed_s: wall time since the work on this plan began.
         hint: modes and running auxiliaries of a good plan on the same steps.
-        fallback: the same of any plan: what windows start from when the whole model gave nothing.
+        fallback: the same of a plan without a solver, for this request and for a coarser one.
         single: give each unit its own whole numbers; slower, for groups whose starts are used up unevenly.
-        solver: instead of the choice by the kind of plant.
+        offer: told of every better plan and of the bound that is proven by then.
 
     Raises:
         SolverFault: nothing was found.
     """
     model = build(request, clusters_of(request, single=single))
-    solver = solver or choose_solver(model)
-    end_s = limit_s - RESERVE_S
-    start = None if hint is None else integers_of(model, *hint)
-    if start is None and request.grid.steps >= COARSE_STEPS_MIN:
-        start = _coarse_start(
-            model, end_s=elapsed_s() + COARSE_SHARE * (end_s - elapsed_s()), elapsed_s=elapsed_s, single=single
-        )
-    left_s = end_s - elapsed_s()
-    best: Solution | None = None
-    bound_cny = -np.inf
-    try:
-        best = solve_arrays(model.arrays, solver, limit_s=WHOLE_SHARE[solver] * left_s, gap_ratio=gap_ratio, hint=start)
-        bound_cny = best.bound_cny
-    except SolverFault:
-        start = start or (None if fallback is None else integers_of(model, *fallback))
-        if start is None:
-            raise
-    if start is not None and (best is None or not best.optimal):
-        # The hinted plan itself, with its loads made optimal: the solver may not have managed to take the hint up.
-        best = _better(best, _try(model, fixed=start, solver=solver, limit_s=min(WINDOW_LIMIT_S, end_s - elapsed_s())))
-    if best is None:
-        raise SolverFault(f"{solver}: no plan within {limit_s} s")
-    if not best.optimal and _gap(best.objective_cny, bound_cny) > gap_ratio:
-        best = _windows(model, best, bound_cny=bound_cny, gap_ratio=gap_ratio, end_s=end_s, elapsed_s=elapsed_s)
-    return Found(draft_of(model, best.values), bound_cny, _gap(best.objective_cny, bound_cny) <= gap_ratio)
+    run = _Run(model, gap_ratio=gap_ratio, left_s=lambda: limit_s - RESERVE_S - elapsed_s(), offer=offer)
+    for start in _starts(model, hint=hint, fallback=fallback, left_s=run.left_s, single=single):
+        fitting = holding(model.arrays, *start)
+        run.take(attempt(fitting, "highs", limit_s=min(FIT_S_MAX, run.left_s()), hint=None))
+    solver: Solver = "scip" if is_plain(model) else "highs"
+    if solver == "scip" or model.arrays.integer.sum() <= SMALL_INTEGERS_MAX:
+        run.whole(solver, limit_s=WHOLE_SHARE * run.left_s())
+    if not run.enough():
+        loose = run.relax()
+        bound_s = BOUND_SHARE * run.left_s()
+        run.improve(loose, until_left_s=bound_s if bound_s > BOUND_S_MIN else 0.0)
+        if not run.enough() and run.left_s() > WORTH_S:
+            run.whole(solver, limit_s=run.left_s())
+            run.improve(loose, until_left_s=0.0)
+    if run.draft is None:
+        raise SolverFault(f"no plan within {limit_s} s")
+    return Found(run.draft, run.bound_cny, run.enough())
+
+
+class _Run:
+    """One search: the best plan so far, handed out to units, and the bound so far."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        gap_ratio: float,
+        left_s: Callable[[], float],
+        offer: Callable[[Draft, float], None] | None,
+    ) -> None:
+        self.model = model
+        self.left_s = left_s
+        self.bound_cny = -np.inf
+        self.best: Solution | None = None
+        self.draft: Draft | None = None
+        self._drafted_cny = np.inf
+        self._gap_ratio = gap_ratio
+        self._offer = offer
+
+    def enough(self) -> bool:
+        """Whether the plan is proven good enough."""
+        return self.draft is not None and _gap(self._drafted_cny, self.bound_cny) <= self._gap_ratio
+
+    def take(self, new: Solution | None) -> None:
+        """Keeps a solution that is better.
+
+        Raises:
+            SolverFault: the first plan's counts cannot be handed out; no use to go on counting.
+        """
+        kept = better(self.best, new)
+        if kept is self.best or kept is None:
+            return
+        self.best = kept
+        try:
+            self.draft = draft_of(self.model, kept.values)
+        except SolverFault:
+            if self.draft is None:
+                raise
+            return
+        self._drafted_cny = kept.objective_cny
+        if self._offer is not None:
+            self._offer(self.draft, self.bound_cny)
+
+    def whole(self, solver: Solver, *, limit_s: float) -> None:
+        """Searches the whole model, from the plan so far: its bound, and perhaps a better plan."""
+        hint = None if self.best is None else (np.arange(len(self.best.values)), self.best.values)
+        if limit_s <= 0:
+            return
+        with suppress(SolverFault):
+            found = solve_arrays(self.model.arrays, solver, limit_s=limit_s, gap_ratio=self._gap_ratio, hint=hint)
+            self.bound_cny = max(self.bound_cny, found.bound_cny)
+            self.take(found)
+
+    def relax(self) -> Floats | None:
+        """The relaxation's values; its cost is a bound."""
+        limit_s = min(RELAX_S_MAX, RELAX_SHARE * self.left_s())
+        if limit_s <= 0:
+            return None
+        with suppress(SolverFault):
+            loose = solve_arrays(self.model.arrays, "highs", limit_s=limit_s, gap_ratio=0.0, relax=True)
+            if loose.optimal:
+                self.bound_cny = max(self.bound_cny, loose.objective_cny)
+            return loose.values
+        return None
+
+    def improve(self, loose: Floats | None, *, until_left_s: float) -> None:
+        """Searches parts of the model until that much time is left."""
+        if self.best is not None and not self.enough():
+            enough_cny = self.bound_cny / (1.0 - self._gap_ratio) if self.bound_cny > 0 else -np.inf
+            improve(
+                self.model,
+                self.best,
+                loose=loose,
+                enough_cny=enough_cny,
+                left_s=lambda: self.left_s() - until_left_s,
+                found=self.take,
+            )
+
+
+def _starts(
+    model: Model, *, hint: Hint | None, fallback: Fallback | None, left_s: Callable[[], float], single: bool
+) -> Iterator[tuple[Ints, Floats]]:
+    """Whole numbers of plans to start from: the hint, else a coarse plan and the fallback."""
+    if hint is not None:
+        yield integers_of(model, *hint)
+        return
+    if fallback is not None:
+        yield integers_of(model, *fallback(model.request))
+    if model.request.grid.steps >= COARSE_STEPS_MIN:
+        coarse = _coarse_start(model, limit_s=COARSE_SHARE * left_s(), fallback=fallback, single=single)
+        if coarse is not None:
+            yield coarse
 
 
 def relaxed(request: PlanRequest, *, limit_s: float, elapsed_s: Callable[[], float]) -> Found:
@@ -136,42 +234,29 @@ def relaxed(request: PlanRequest, *, limit_s: float, elapsed_s: Callable[[], flo
     best: Solution | None = None
     for up_from in UNIT_UP_FROM:
         start = integers_of(model, round_counts(model, loose.values, up_from=up_from), aux_on)
-        best = _better(best, _try(model, fixed=start, solver="highs", limit_s=limit_s - elapsed_s()))
+        best = better(best, attempt(holding(model.arrays, *start), "highs", limit_s=limit_s - elapsed_s()))
     if best is None:
         raise SolverFault("no rounding of the relaxation can be run in the time")
     return Found(draft_of(model, best.values), loose.objective_cny, optimal=False)
 
 
-def _try(model: Model, *, fixed: tuple[Ints, Floats], solver: Solver, limit_s: float) -> Solution | None:
-    if limit_s <= 0:
-        return None
-    try:
-        return solve_arrays(model.arrays, solver, limit_s=limit_s, gap_ratio=WINDOW_GAP_RATIO, fixed=fixed)
-    except SolverFault:
-        return None
-
-
-def _better(old: Solution | None, new: Solution | None) -> Solution | None:
-    if old is None or new is None:
-        return new or old
-    if new.objective_cny >= old.objective_cny - BETTER_CNY:
-        return old
-    return replace(new, bound_cny=old.bound_cny, optimal=False)
-
-
 def _coarse_start(
-    model: Model, *, end_s: float, elapsed_s: Callable[[], float], single: bool
+    model: Model, *, limit_s: float, fallback: Fallback | None, single: bool
 ) -> tuple[Ints, Floats] | None:
     """Whole numbers of a coarse plan, repeated over the fine steps."""
-    request = model.request
-    blocks = blocks_of(request, block_min=COARSE_BLOCK_MIN)
-    if len(blocks) - 1 > request.grid.steps // 2:
+    blocks = blocks_of(model.request, block_min=COARSE_BLOCK_MIN)
+    if len(blocks) - 1 > model.request.grid.steps // 2:
         return None
-    rough = build(coarse_request(request, blocks), clusters_of(coarse_request(request, blocks), single=single))
+    request = coarse_request(model.request, blocks)
+    rough = build(request, clusters_of(request, single=single))
+    start: Solution | None = None
+    if fallback is not None:
+        fitting = holding(rough.arrays, *integers_of(rough, *fallback(request)))
+        start = attempt(fitting, "highs", limit_s=min(FIT_S_MAX, limit_s))
+    hint = None if start is None else (np.arange(len(start.values)), start.values)
+    solver: Solver = "scip" if request.grid.steps <= SCIP_COARSE_STEPS_MAX else "highs"
     try:
-        found = solve_arrays(
-            rough.arrays, choose_solver(rough), limit_s=end_s - elapsed_s(), gap_ratio=COARSE_GAP_RATIO
-        )
+        found = solve_arrays(rough.arrays, solver, limit_s=limit_s, gap_ratio=COARSE_GAP_RATIO, hint=hint)
     except SolverFault:
         return None
     lengths = np.diff(blocks)
@@ -185,30 +270,3 @@ def _coarse_start(
         columns.append(on)
         values.append(np.repeat(np.rint(found.values[rough.aux_on[name]]), lengths))
     return np.concatenate(columns), np.concatenate(values)
-
-
-def _windows(
-    model: Model, best: Solution, *, bound_cny: float, gap_ratio: float, end_s: float, elapsed_s: Callable[[], float]
-) -> Solution:
-    """Improves a solution window by window until the gap is reached, the time is up, or nothing gets better."""
-    whole = integer_columns(model.arrays)
-    step_of = model.step_of[whole]
-    begin_h = np.concatenate([[0.0], np.cumsum(model.request.grid.hours)])
-    stale = 0
-    for sweep in range(1000):
-        window_h = WINDOW_H[sweep % len(WINDOW_H)]
-        before_cny = best.objective_cny
-        first_h = -0.5 * window_h if sweep % 2 else 0.0
-        while first_h < begin_h[-1]:
-            left_s = end_s - elapsed_s()
-            if left_s <= 0 or _gap(best.objective_cny, bound_cny) <= gap_ratio:
-                return best
-            inside = (begin_h[step_of] >= first_h) & (begin_h[step_of] < first_h + window_h) | (step_of < 0)
-            fixed = (whole[~inside], np.rint(best.values[whole[~inside]]))
-            found = _try(model, fixed=fixed, solver="highs", limit_s=min(WINDOW_LIMIT_S, left_s))
-            best = _better(best, found) or best
-            first_h += 0.5 * window_h
-        stale = stale + 1 if best.objective_cny >= before_cny - BETTER_CNY else 0
-        if stale >= STALE_SWEEPS:
-            return best
-    return best
