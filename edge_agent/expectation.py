@@ -13,13 +13,12 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 from edge_agent.control.intent import BandOutlook
-from edge_agent.hourly_record import HOUR, HourlyRecord
+from edge_agent.hourly_record import HOUR, Archive, HourlyRecord
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import DemandNow, LiveState, UnitNow
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.market_file import MarketFeed
 from edge_agent.settings.model import Loop
-from edge_agent.store.store import Store
 from edge_agent.tariff_facts import facts_of, wanted
 from edge_agent.texts.catalogue import text
 from edge_agent.weather_feed import WeatherFeed
@@ -46,7 +45,7 @@ OTHER_LOAD_SMOOTHING_RATIO = 0.3
 class Expectation:
     """Builds the live part of a planning task."""
 
-    def __init__(self, configuration: Configuration, *, store: Store, image: ProcessImage) -> None:
+    def __init__(self, configuration: Configuration, *, store: Archive, image: ProcessImage) -> None:
         """Reads history from `store`, the present from `image`, a weather service's file beside the configuration."""
         self._configuration = configuration
         self._site = configuration.site

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Protocol
 
-from edge_agent.store.store import Store
+from edge_agent.rollup import Rollup
 
 ROLLUP_MIN = 15
 """Length of the stored means that hours are made of [min]."""
@@ -18,10 +19,17 @@ KEPT_H = 2400
 HOUR = timedelta(hours=1)
 
 
+class Archive(Protocol):
+    """Where quarter hours are kept: the service's store, or a memory in its place."""
+
+    async def rollups(self, point: str, period_min: int, from_utc: datetime, to_utc: datetime) -> list[Rollup]:
+        """Rollups of one point for the periods that begin in [from, to), oldest first."""
+
+
 class HourlyRecord:
     """Hourly means up to the last full hour."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Archive) -> None:
         """Reads from `store`."""
         self._store = store
         self._means: dict[str, dict[datetime, float]] = {}

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from edge_agent.clock import Clock, sleep_until
 from edge_agent.errors import StoreFault
@@ -32,6 +33,13 @@ SOLVE_SECONDS_KEPT = 1000
 """Solve times kept for the median."""
 AFTER_EDGE_S = 20.0
 """A plan is made this long after the edge of a quarter of an hour [s, site], so that the quarter's readings are in."""
+
+
+class Solver(Protocol):
+    """Who solves a task: the worker process, or what stands in its place."""
+
+    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Plan:
+        """The plan of a task, at best within the limit and the gap; SolverFault when there is none."""
 
 
 class SolverProcess:
@@ -105,7 +113,7 @@ class Planner:
     def __init__(
         self,
         *,
-        solver: SolverProcess,
+        solver: Solver,
         build: Callable[[datetime], Awaitable[PlanRequest | None]],
         keep: Callable[[Plan], Awaitable[None]],
         limit_s: float,
@@ -115,7 +123,7 @@ class Planner:
         """Wires the planner.
 
         Args:
-            solver: the worker process.
+            solver: the worker process, or what stands in its place.
             build: the task of an instant; None while the plant is not known well enough.
             keep: stores a plan.
             limit_s: wall time for the solver [s].

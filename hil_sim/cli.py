@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, TextIO
 
@@ -37,6 +38,8 @@ DEMO_DAYS_MAX: Final = 7.0
 """A demo without --days ends by itself after so many: the wire log of the whole run is kept in memory."""
 DEFAULT_SCENARIO: Final = "winter-day"
 DEFAULT_PLANT: Final = "ground-office"
+SEASON_FIRST: Final = "2025-11-15"
+SEASON_LAST: Final = "2026-03-15"
 
 
 def _language() -> Language:
@@ -413,6 +416,104 @@ def _show_stand(facts: Mapping[str, Any], *, lang: Language) -> None:
             click.echo(f"  {entry['points'][0]['mbpoll']}")
     click.echo("\nCtrl-C 结束" if lang == "zh" else "\nCtrl-C ends")
     sys.stdout.flush()
+
+
+@main.command()
+@click.option("--plant", default=DEFAULT_PLANT, show_default=True, help="电站 / plant.")
+@click.option("--from", "first", metavar="DATE", default=SEASON_FIRST, show_default=True, help="第一天 / first day.")
+@click.option("--to", "last", metavar="DATE", help=f"最后一天 (含) / last day, included. [{SEASON_LAST}]")
+@click.option("--days", type=click.IntRange(1, 400), help="多少天,代替 --to / so many days, in place of --to.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["optimal", "rule", "no-storage"]),
+    default="optimal",
+    show_default=True,
+    help="优化 / 规则 / 不蓄热 / who decides when heat is made.",
+)
+@click.option(
+    "--forecast",
+    type=click.Choice(["real", "perfect"]),
+    default="real",
+    show_default=True,
+    help="产品自己的预测,或预知负荷、天气与电价 / the product's own, or load, weather and prices known.",
+)
+@click.option(
+    "--replan-min", type=click.IntRange(15, 240), default=60, show_default=True, help="多久重新计划 / a new plan every."
+)
+@click.option(
+    "--weather",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="室外温度文件,首行 start,outdoor_degc / outdoor air, first line start,outdoor_degc.",
+)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="随机种子 / seed.")
+@click.option(
+    "--limit", type=click.FloatRange(0.5, 600.0), help="每个计划的求解秒数 / seconds a plan; the site's if not given."
+)
+@click.option(
+    "--gap", type=click.FloatRange(0.0, 0.1), help="达到即停的间隙 / proven gap to stop at; the site's if not given."
+)
+@_shared
+def season(
+    *,
+    plant: str,
+    first: str,
+    last: str | None,
+    days: int | None,
+    weather: Path | None,
+    limit: float | None,
+    gap: float | None,
+    as_json: bool,
+    lang: Language,
+    **others: Any,  # noqa: ANN401 - click's
+) -> None:
+    """采暖季闭环仿真,无总线,假时钟 / closed loop through days of a season, in lockstep, no wires; the score."""
+    from edge_agent.clock import elapsed_s  # noqa: PLC0415
+    from hil_sim.closed_loop.season import Options, live  # noqa: PLC0415
+    from hil_sim.closed_loop.weather_file import WeatherFileWrong  # noqa: PLC0415
+    from hil_sim.closed_loop.words import day_line, lines  # noqa: PLC0415
+    from hil_sim.score import failures  # noqa: PLC0415
+    from hil_sim.show import Screen  # noqa: PLC0415
+    from hil_sim.site import UNITS_OF  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    if plant not in UNITS_OF:
+        raise click.UsageError(f"没有这个电站 / there is no such plant: {plant!r} ({', '.join(UNITS_OF)})")
+    begin = _day(first)
+    if days is not None and last is not None:
+        raise click.UsageError("--to 与 --days 只能选一个 / --to or --days, not both")
+    end = begin + timedelta(days=days - 1) if days is not None else _day(last or SEASON_LAST)
+    if end < begin:
+        raise click.UsageError(f"--to {end} 早于 / is before --from {begin}")
+    options = Options(plant, begin, end, weather_file=weather, limit_s=limit, gap_ratio=gap, **others)
+    plain = Screen(columns=100, colour=False, language=lang)
+    show_days = sys.stderr.isatty() or not as_json
+    try:
+        result = asyncio.run(
+            live(
+                options,
+                elapsed_s=elapsed_s,
+                told=lambda day: click.echo(day_line(day, plain), err=True) if show_days else None,
+            )
+        )
+    except WeatherFileWrong as fault:
+        raise click.UsageError(str(fault)) from fault
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    bad = failures(result, unknown=("samples_lost", "wrong_values", "records_lost", "record_values_wrong"))
+    if as_json:
+        _emit("season", {**result, "failures": bad})
+    else:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        for line in lines(result, Screen(columns=shutil.get_terminal_size().columns, colour=colour, language=lang)):
+            click.echo(line)
+    sys.exit(EXIT_FINDING if bad else 0)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise click.UsageError(f"{text!r}: 写成 2026-01-12 / write a date as 2026-01-12") from error
 
 
 def _scenario(name: str | None, *, plant: str | None) -> "Scenario":

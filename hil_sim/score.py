@@ -395,10 +395,11 @@ class Run:
     """The part of it that lies in `wall_s`."""
     wall_s: float
     """While the plant ran: start and drain not counted."""
-    speed_wanted_ratio: float
-    slowdowns: int
-    agent_starts: int
-    baud: int
+    speed_wanted_ratio: float | None
+    """None, with the three below: the run has no wires and no agent of its own."""
+    slowdowns: int | None
+    agent_starts: int | None
+    baud: int | None
     plans: Mapping[str, int] | None
     plan_seconds_median: float | None
 

@@ -5,12 +5,12 @@ The controller can be killed at any instant, also between two writes, and starts
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from drivers.sample import Cause, bad, good
+from typing_extensions import override
+
 from drivers.writing import WriteOutcome
 from edge_agent.control.command import FINAL, Outcome, Verdict
 from edge_agent.control.controller import Controller
@@ -18,48 +18,21 @@ from edge_agent.control.effect import reconcile
 from edge_agent.control.intent import BandOutlook
 from edge_agent.control.memory import read_memory
 from edge_agent.control.modes import Mode
-from edge_agent.control.orders import Order
 from edge_agent.control.report import CycleReport
 from edge_agent.image import ProcessImage
 from edge_agent.settings.model import Performance, SiteFile
-from hil_sim.plant.commands import CommandRefused
+from hil_sim.closed_loop import lockstep as closed_loop
+from hil_sim.closed_loop.lockstep import TICK_S, Machines
+from hil_sim.closed_loop.readings import METER_POINTS
 from hil_sim.plant.office import UNIT_KINDS, GroundOffice
 from hil_sim.plant.truth import Truth
 from hil_sim.plant.unit import UnitKind
 from hil_sim.sequence_times import Marks
 from scheduling.plan import Plan
 
-TICK_S = 10
-READ_BACK_TOLERANCE = 1e-6
+__all__ = ["METER_POINTS", "TICK_S", "GroundOffice"]
 STEP_MIN = 15
 LOCAL = timedelta(hours=8)
-
-UNIT_POINTS = (
-    "state mode_actual remote alarm_code load_ratio user_flow source_flow starts_total electric_power run_request "
-    "mode_request supply_setpoint heartbeat"
-).split()
-FLOW_POINTS = {
-    "user_supply_temperature": "user_flow",
-    "user_return_temperature": "user_flow",
-    "source_inlet_temperature": "source_flow",
-    "source_outlet_temperature": "source_flow",
-}
-STATION_POINTS = [
-    *(
-        f"p_{side}_{number}{suffix}"
-        for side in ("source", "user")
-        for number in range(1, 5)
-        for suffix in ("", "_running")
-    ),
-    *"valve_charge valve_discharge valve_charge_position valve_discharge_position".split(),
-    *"supply_temperature return_temperature load_pump_running".split(),
-]
-METER_POINTS = {
-    **{name: ["flow", "heat_power"] for name in ("hm_user", "hm_tank", "hm_source")},
-    "em_main": ["electric_power"],
-    "ws1": ["temperature"],
-    **{f"tt{number}": ["temperature_1", "temperature_2"] for number in range(1, 6)},
-}
 
 
 def site_file(**control: float) -> SiteFile:
@@ -152,21 +125,6 @@ def site_file(**control: float) -> SiteFile:
             "control": {"cycle_s": 30.0, **control},
         }
     )
-
-
-UNIT_METER_POINTS = {f"em_hp{number}": ["electric_power"] for number in range(1, 5)}
-CONTACT_POINTS = (
-    "run_contact charge_contact stage_2_contact running_contact stage_2_running fault_contact remote_contact user_flow "
-    "source_flow heartbeat"
-).split()
-
-
-def unit_points(kind: UnitKind) -> tuple[list[str], list[str]]:
-    """What a unit's device shows always, and what it shows with flow."""
-    if kind.contacts:
-        return CONTACT_POINTS, ["user_supply_temperature"]
-    more = ["capacity_limit"] if kind.takes_capacity_limit else []
-    return [*UNIT_POINTS, *more, *(["stage_request", "stage_actual"] if kind.stages else [])], [*FLOW_POINTS]
 
 
 CAPACITIES = {f"hp{number}": {"direct": 600.0, "charge": 558.0} for number in range(1, 5)}
@@ -273,7 +231,7 @@ class Trace:
         return [outcome for outcome in self.outcomes if outcome.verdict is Verdict.REFUSED]
 
 
-class Lockstep:
+class Lockstep(closed_loop.Lockstep):
     """Plant and controller; `run` moves both on.
 
     Args:
@@ -299,34 +257,28 @@ class Lockstep:
         kinds: Sequence[UnitKind] = UNIT_KINDS,
         performance: Mapping[str, Performance] | None = None,
     ) -> None:
-        self.random = random.Random(seed)  # noqa: S311 - a reproducible test
-        self.site = site or site_file()
-        self.plant = GroundOffice(seed=seed, start_s=start_utc.timestamp(), kinds=kinds)
-        self.performance = performance
         self.marks = Marks()
-        self.unit_points = {name: unit_points(kind) for name, kind in zip(CAPACITIES, kinds, strict=True)}
-        self.now_utc = start_utc
         self.plan_for = plan_for
-        self.plan: Plan | None = None
-        self.bands = bands
-        self.mode = mode
+        self.knows_bands = bands
         self.kills = kills
         self.down_s = down_s
-        self.image = ProcessImage()
-        self.saved: str | None = None
         self.trace = Trace()
         self.writes: list[tuple[datetime, str, float]] = []
         self.write_fault: Callable[[str, float], str] | None = None
-        self.silent: set[str] = set()
-        self.orders: tuple[Order, ...] = ()
-        self.out: frozenset[str] = frozenset()
         self._die_after_writes: int | None = None
         self._dead_until_utc = start_utc
-        devices = self.devices = [*CAPACITIES, "io1", *METER_POINTS, *self.site.meters.units.values()]
-        self._phase_s = {device: TICK_S * self.random.randrange(6) for device in devices}
-        self._cycle_phase_s = TICK_S * self.random.randrange(3)
-        self.controller = self._boot()
+        self._each_tick: Callable[[Lockstep], None] | None = None
+        super().__init__(
+            GroundOffice(seed=seed, start_s=start_utc.timestamp(), kinds=kinds),
+            site or site_file(),
+            seed=seed,
+            start_utc=start_utc,
+            machines=Machines(CAPACITIES, {}, None if performance is None else dict(performance)),
+            mode=mode,
+            kinds=kinds,
+        )
 
+    @override
     def _boot(self) -> Controller:
         return Controller(
             self.site,
@@ -336,7 +288,7 @@ class Lockstep:
             save_memory=self._save,
             memory=self.saved,
             capacities=CAPACITIES,
-            performance=self.performance,
+            performance=self.machines.performance,
             steady=lambda: ("lockstep", self.now_utc.timestamp(), self.now_utc),
             last_number=max((outcome.number for outcome in self.trace.outcomes), default=0),
             unfinished=self._close_unknown(),
@@ -351,12 +303,11 @@ class Lockstep:
             self.trace.outcomes.append(end)
         return frozenset(expectation.number for expectation in watched)
 
-    async def _save(self, text: str) -> None:
-        self.saved = text
-
+    @override
     async def _audit(self, outcomes: Sequence[Outcome]) -> None:
         self.trace.outcomes.extend(outcomes)
 
+    @override
     async def _write(self, point: str, value: float) -> WriteOutcome:
         if self._die_after_writes is not None:
             if self._die_after_writes == 0:
@@ -365,62 +316,20 @@ class Lockstep:
         fault = self.write_fault(point, value) if self.write_fault is not None else ""
         if fault:
             return WriteOutcome(verified=False, wrote=value, read_back=None, reason=fault)
-        device, name = point.split(".")
-        steps = {"supply_setpoint": 10.0, "capacity_limit": 1000.0, "valve_discharge": 1000.0}
-        value = round(value * steps[name]) / steps[name] if name in steps else value
-        if device in self.silent:
-            return WriteOutcome(verified=False, wrote=value, read_back=None, reason="no_answer")
-        try:
-            self.plant.command(device, name, value)
-        except CommandRefused:
-            return WriteOutcome(verified=False, wrote=value, read_back=None, reason="refused")
-        self.writes.append((self.now_utc, point, value))
+        return await super()._write(point, value)
+
+    @override
+    def _written(self, device: str, name: str, value: float) -> None:
+        self.writes.append((self.now_utc, f"{device}.{name}", value))
+        self._shown(device, name, value)
+
+    @override
+    def _shown(self, device: str, name: str, value: float) -> None:
         self.marks.note((device, name), value, instant_s=self.now_utc.timestamp())
-        seen = self.plant.quantity(device, name)
-        same = abs(seen - value) < READ_BACK_TOLERANCE
-        return WriteOutcome(verified=same, wrote=value, read_back=seen, reason="" if same else "read_back_differs")
 
     def truth(self) -> Truth:
         """The plant's truth."""
         return self.plant.truth()
-
-    # ---------------------------------------------------------------------------------------------------------- poll
-
-    def _poll(self, device: str) -> None:
-        if device in self.silent:
-            return
-        now_utc = self.now_utc
-        if device in CAPACITIES:
-            points, warm = self.unit_points[device]
-            samples = [good(f"{device}.{name}", now_utc, self._shown(device, name), "") for name in points]
-            for name in warm:
-                flow = FLOW_POINTS[name]
-                point = f"{device}.{name}"
-                if self.plant.quantity(device, flow) >= 0.5:
-                    samples.append(good(point, now_utc, self._noisy(self.plant.quantity(device, name)), "degC"))
-                else:
-                    samples.append(bad(point, now_utc, "degC", Cause.NO_FLOW))
-            self.image.put(samples)
-            return
-        names = STATION_POINTS if device == "io1" else {**METER_POINTS, **UNIT_METER_POINTS}[device]
-        for name in names:
-            value = self._shown(device, name)
-            if "temperature" in name:
-                value = self._noisy(value)
-            elif name == "heat_power":
-                value *= 1.0 + self.random.gauss(0.0, 0.01)
-            self.image.put([good(f"{device}.{name}", now_utc, value, "")])
-        if device == "hm_source" and self.plant.quantity("hm_source", "flow") > 1.0:
-            value = self._noisy(self.plant.quantity(device, "supply_temperature"))
-            self.image.put([good("hm_source.supply_temperature", now_utc, value, "degC")])
-
-    def _shown(self, device: str, name: str) -> float:
-        value = self.plant.quantity(device, name)
-        self.marks.note((device, name), value, instant_s=self.now_utc.timestamp())
-        return value
-
-    def _noisy(self, value: float) -> float:
-        return round(value + self.random.gauss(0.0, 0.03), 2)
 
     # ----------------------------------------------------------------------------------------------------------- run
 
@@ -432,43 +341,45 @@ class Lockstep:
     async def run_async(self, hours: float, *, each_tick: Callable[["Lockstep"], None] | None = None) -> None:
         """The same inside a loop."""
         end_utc = self.now_utc + timedelta(hours=hours)
+        self._each_tick = each_tick
         while self.now_utc < end_utc:
-            second = round(self.now_utc.timestamp())
-            self.plant.advance_to(self.now_utc.timestamp())
-            alive = self.now_utc >= self._dead_until_utc
-            if alive:
-                for device, phase_s in self._phase_s.items():
-                    period_s = 30 if device in CAPACITIES or device == "io1" else 60
-                    if (second + phase_s) % period_s == 0:
-                        self._poll(device)
-                if self.plan is None or second % (STEP_MIN * 60) == 20:
-                    self.plan = self.plan_for(self.now_utc, self) if self.plan_for is not None else None
-                if (second + self._cycle_phase_s) % 30 == 0:
-                    await self._cycle()
-            if each_tick is not None:
-                each_tick(self)
-            self.trace.supply_degc.append(self.plant.supply_header.degc)
-            self.now_utc += timedelta(seconds=TICK_S)
+            await self.advance()
 
+    @override
+    def _alive(self) -> bool:
+        return self.now_utc >= self._dead_until_utc
+
+    @override
+    async def _think(self, second: int) -> None:
+        if self.plan is None or second % (STEP_MIN * 60) == 20:
+            self.plan = self.plan_for(self.now_utc, self) if self.plan_for is not None else None
+
+    @override
+    def _ticked(self) -> None:
+        if self._each_tick is not None:
+            self._each_tick(self)
+        self.trace.supply_degc.append(self.plant.supply_header.degc)
+
+    @override
     async def _cycle(self) -> None:
         dies = self.random.random() < self.kills * 30.0 / 86400.0
         # Half of the deaths come between two writes, the others between two cycles.
         self._die_after_writes = self.random.randrange(3) if dies and self.random.random() < 0.5 else None
-        bands = bands_at(self.now_utc) if self.bands else BandOutlook()
+        self.bands = bands_at(self.now_utc) if self.knows_bands else BandOutlook()
         try:
-            report = await self.controller.cycle(
-                self.now_utc, plan=self.plan, mode=self.mode, bands=bands, orders=self.orders, out=self.out
-            )
+            await super()._cycle()
         except Killed:
             dies = True
-        else:
-            self.trace.reports.append(report)
-            for alarm in report.alarms:
-                self.trace.alarms[alarm.code] = self.trace.alarms.get(alarm.code, 0) + 1
-            self.trace.setpoint_degc.extend(report.setpoints_degc.values())
         self._die_after_writes = None
         if dies:
             self.kill()
+
+    @override
+    def _reported(self, report: CycleReport) -> None:
+        self.trace.reports.append(report)
+        for alarm in report.alarms:
+            self.trace.alarms[alarm.code] = self.trace.alarms.get(alarm.code, 0) + 1
+        self.trace.setpoint_degc.extend(report.setpoints_degc.values())
 
     def kill(self, down_s: float | None = None) -> None:
         """Ends the controller; it comes back with an empty image and what it had saved."""

@@ -1,0 +1,107 @@
+"""Who decides when heat is made: the product's planner, its plain rule, or nobody. All with the same dispatch below.
+
+- `optimal`: the service's planner with its solver process.
+- `rule`: the service's own rule plan (fill in the valley, empty from the first peak hour), made as often.
+- `no-storage`: no plan and no tariff: the sequencer makes the load straight away; the tank is never charged.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, Literal
+
+from edge_agent.control.controller import Controller
+from edge_agent.control.memory import Phase
+from edge_agent.control.report import CycleReport
+from edge_agent.expectation import Expectation
+from edge_agent.plan_case import LiveState, build_request
+from edge_agent.planner import Planner, Solver
+from edge_agent.settings.load import Configuration
+from scheduling.plan import Plan
+from scheduling.request import PlanRequest
+from scheduling.rule import plan_by_rule
+from scheduling.timegrid import TimeGrid, staged_grid
+
+Strategy = Literal["optimal", "rule", "no-storage"]
+STRATEGIES: Final[tuple[Strategy, ...]] = ("optimal", "rule", "no-storage")
+KnownLoad = Callable[[TimeGrid], list[float]]
+
+
+class RuleSolver:
+    """Answers every task with the rule plan; needs no solver."""
+
+    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Plan:
+        """The rule plan of a task, whatever limit, gap and hint."""
+        del limit_s, gap_ratio, hint
+        return plan_by_rule(request)
+
+
+class Tasks:
+    """Builds the planning task of an instant as the service does, out of what the controller knows.
+
+    Args:
+        configuration: of the site.
+        expectation: load, prices and weather ahead.
+        controller: states of units and tanks.
+        known_load: the load that will really come, for the perfect forecast; None: the service's own.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        expectation: Expectation,
+        controller: Callable[[], Controller],
+        known_load: KnownLoad | None,
+    ) -> None:
+        self._configuration = configuration
+        self._expectation = expectation
+        self._controller = controller
+        self._known_load = known_load
+        self.report: CycleReport | None = None
+
+    async def build(self, now_utc: datetime) -> PlanRequest | None:
+        """The task; None while units or tanks are not known."""
+        site, controller = self._configuration.site, self._controller()
+        storage_kwh = {name: kwh for name, kwh in controller.storage_energy_kwh().items() if kwh is not None}
+        if self.report is None or storage_kwh.keys() != site.storages.keys():
+            return None
+        if any(unit.phase is Phase.UNKNOWN for unit in self.report.units.values()):
+            return None
+        grid = staged_grid(now_utc.replace(second=0, microsecond=0), horizon_h=site.control.horizon_h)
+        units = controller.unit_states(now_utc)
+        live = await self._expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
+        return build_request(site, self._configuration.performance, grid=grid, live=self._knowing(live, grid))
+
+    def _knowing(self, live: LiveState, grid: TimeGrid) -> LiveState:
+        if self._known_load is None:
+            return live
+        load_kw = self._known_load(grid)
+        return replace(live, load_kw=dict.fromkeys(live.load_kw, load_kw))
+
+
+async def keep_nothing(_plan: Plan) -> None:
+    """In place of the service's store of plans."""
+
+
+def planner_of(
+    strategy: Strategy,
+    *,
+    solver: Solver,
+    build: Callable[[datetime], Awaitable[PlanRequest | None]],
+    limit_s: float,
+    gap_ratio: float,
+) -> Planner | None:
+    """The service's planner for a strategy; None where nobody plans.
+
+    Args:
+        strategy: who decides.
+        solver: of the optimal strategy.
+        build: the task of an instant.
+        limit_s: wall time for a plan.
+        gap_ratio: proven distance at which the solver may stop.
+    """
+    if strategy == "no-storage":
+        return None
+    chosen: Solver = RuleSolver() if strategy == "rule" else solver
+    return Planner(solver=chosen, build=build, keep=keep_nothing, limit_s=limit_s, gap_ratio=gap_ratio)
