@@ -447,10 +447,16 @@ def _show_stand(facts: Mapping[str, Any], *, lang: Language) -> None:
 )
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="随机种子 / seed.")
 @click.option(
-    "--limit", type=click.FloatRange(0.5, 600.0), help="每个计划的求解秒数 / seconds a plan; the site's if not given."
+    "--limit",
+    "limit_s",
+    type=click.FloatRange(0.5, 600.0),
+    help="每个计划的求解秒数 / seconds a plan; the site's if not given.",
 )
 @click.option(
-    "--gap", type=click.FloatRange(0.0, 0.1), help="达到即停的间隙 / proven gap to stop at; the site's if not given."
+    "--gap",
+    "gap_ratio",
+    type=click.FloatRange(0.0, 0.1),
+    help="达到即停的间隙 / proven gap to stop at; the site's if not given.",
 )
 @_shared
 def season(
@@ -460,8 +466,8 @@ def season(
     last: str | None,
     days: int | None,
     weather: Path | None,
-    limit: float | None,
-    gap: float | None,
+    limit_s: float | None,
+    gap_ratio: float | None,
     as_json: bool,
     lang: Language,
     **others: Any,  # noqa: ANN401 - click's
@@ -484,7 +490,7 @@ def season(
     end = begin + timedelta(days=days - 1) if days is not None else _day(last or SEASON_LAST)
     if end < begin:
         raise click.UsageError(f"--to {end} 早于 / is before --from {begin}")
-    options = Options(plant, begin, end, weather_file=weather, limit_s=limit, gap_ratio=gap, **others)
+    options = Options(plant, begin, end, weather_file=weather, limit_s=limit_s, gap_ratio=gap_ratio, **others)
     plain = Screen(columns=100, colour=False, language=lang)
     show_days = sys.stderr.isatty() or not as_json
     try:

@@ -38,6 +38,8 @@ LOG = logging.getLogger(__name__)
 Forecast = Literal["real", "perfect"]
 MONEY_S: Final = 300
 """The truth is summed this often [s]; bands change on full and half hours."""
+BANDS_S: Final = 300
+"""The tariff is looked up this often [s]: bands change on full and half hours, what is ahead is an instant."""
 RETRY_S: Final = 60
 """Without a plan the next one is tried after this time [s]."""
 AHEAD: Final = timedelta(days=3)
@@ -228,7 +230,7 @@ class Season(Lockstep):
                 self._begin_day()
         if self.planner is None:
             return
-        if second % CYCLE_S == 0:
+        if second % BANDS_S == 0:
             bands = bands_at(self.expectation.tariff, self.now_utc, zone=ZONE, facts=self.expectation.facts)
             self.bands = replace(bands, demand_kw=self.planner.demand_kw())
         if self._asked or second >= self._next_plan_s:
