@@ -97,6 +97,7 @@ class Expectation:
             storage_kwh=storage_kwh,
             load_kw={name: forecast.load_kw.tolist() for name, forecast in self.load_forecast.items()},
             price_cny_per_kwh=prices.cny_per_kwh.tolist(),
+            bands=prices.bands,
             valley_cny_per_kwh=float(prices.cny_per_kwh.min()),
             flat_cny_per_kwh=median(prices.cny_per_kwh.tolist()),
             other_load_kw=other_load_kw,

@@ -97,6 +97,7 @@ class LiveState:
         other_load_kw: electricity behind the meter that the plan cannot move.
         demand: the demand charge, or None.
         caps: (from step, to step, kW, reason) of called limits.
+        bands: name of the tariff's band, one a step; empty: not known.
         held_until_utc: until then a person has ordered a storage to be left alone; without an entry nobody has.
     """
 
@@ -109,6 +110,7 @@ class LiveState:
     other_load_kw: float
     demand: DemandNow | None = None
     caps: Sequence[tuple[int, int, float, str]] = ()
+    bands: Sequence[str] = ()
     held_until_utc: Mapping[str, datetime] = field(default_factory=dict)
 
 
@@ -142,6 +144,7 @@ def build_request(
             steps=grid.count,
         ),
         price_cny_per_kwh=tuple(live.price_cny_per_kwh),
+        bands=tuple(live.bands),
         other_load_kw=live.other_load_kw,
         demand=_demand(live, grid),
         grid_caps=_caps(site, live, grid),

@@ -170,7 +170,7 @@ class Planner:
             if not self._solver_failing:
                 LOG.error("solver failed, planning by rule: %s", fault)  # noqa: TRY400 - said once, no trace
             self._solver_failing = True
-            plan = with_reasons(request, await asyncio.to_thread(plan_by_rule, request))
+            plan = await asyncio.to_thread(_plan_by_rule, request)
         self.plan, self.request = plan, request
         self.method_count[plan.method] += 1
         self.solve_seconds.append(plan.solve_seconds)
@@ -217,6 +217,11 @@ class Planner:
             await asyncio.wait((due, asked), return_when=asyncio.FIRST_COMPLETED)
             due.cancel()
             asked.cancel()
+
+
+def _plan_by_rule(request: PlanRequest) -> Plan:
+    """The rule plan with its reasons; takes a good part of a second, so never on the event loop."""
+    return with_reasons(request, plan_by_rule(request))
 
 
 def _next_edge_utc(now_utc: datetime, replan_min: int) -> datetime:

@@ -51,6 +51,8 @@ ReasonCode = Literal[
     "min_time",
     "short_capacity",
     "terminal",
+    "held",
+    "serve_load",
 ]
 
 
@@ -67,6 +69,10 @@ class StoragePlan(Document):
     charge_kw: Series
     discharge_kw: Series
     soc_kwh: Series
+    capacity_kwh: NotNegative | None = None
+    """Usable energy of the full store, for who shows the plan."""
+    start_kwh: NotNegative | None = None
+    """Energy at the start of step 0."""
 
 
 class AuxPlan(Document):
@@ -83,7 +89,11 @@ class LoopPlan(Document):
 
 
 class Reason(Document):
-    """Why a block of the plan is as it is."""
+    """Why a block of the plan is as it is.
+
+    Attributes:
+        saves_cny: what not doing it would cost more, about; None: that cannot be said in money.
+    """
 
     from_step: Annotated[int, Field(ge=0)]
     to_step: Annotated[int, Field(ge=1)]
@@ -91,6 +101,35 @@ class Reason(Document):
     code: ReasonCode
     zh: str
     en: str
+    saves_cny: Number | None = None
+
+
+class Alternative(Document):
+    """What the same steps would cost if they were run otherwise, priced by the same rules as the plan.
+
+    Attributes:
+        objective_cny: cost of the other plan.
+        penalty_cny: part of it that is no bill: what loops would lack, and power above limits, as they are weighed.
+        unmet_kwh: what loops would lack.
+        excess_kwh: energy above limits of power.
+    """
+
+    objective_cny: Number
+    penalty_cny: NotNegative = 0.0
+    unmet_kwh: NotNegative = 0.0
+    excess_kwh: NotNegative = 0.0
+
+
+class Comparison(Document):
+    """The plan's yardsticks.
+
+    Attributes:
+        rule: as a good operator would run it; None: his plan would break a rule.
+        no_storage: the same without touching any store; None likewise.
+    """
+
+    rule: Alternative | None = None
+    no_storage: Alternative | None = None
 
 
 class Plan(Document):
@@ -114,6 +153,11 @@ class Plan(Document):
     loops: dict[Name, LoopPlan] = Field(default_factory=dict)
     grid_kw: Series
     reasons: Annotated[tuple[Reason, ...], Field(strict=False)] = ()
+    comparison: Comparison | None = None
+    price_cny_per_kwh: Series = ()
+    """Price of each step, for who shows the plan."""
+    bands: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    """Band of each step; empty: not known."""
     note: str = ""
     """What the ladder tried before this plan and why it was left; empty when nothing failed."""
 
@@ -308,7 +352,11 @@ def finish(request: PlanRequest, draft: Draft, verdict: Verdict) -> Plan:
             soc, _ = next_soc_kwh(store, soc, net_charge_kw=float(net_kw), hours=float(step_h))
             trace.append(soc)
         storages[store.name] = StoragePlan(
-            charge_kw=_rounded(charge_kw), discharge_kw=_rounded(discharge_kw), soc_kwh=_rounded(np.array(trace))
+            charge_kw=_rounded(charge_kw),
+            discharge_kw=_rounded(discharge_kw),
+            soc_kwh=_rounded(np.array(trace)),
+            capacity_kwh=store.capacity_kwh,
+            start_kwh=store.soc_kwh,
         )
         supply_kw[store.loop] += flows.into_kw[store.name] - charge_kw + discharge_kw
         grid_kw = grid_kw + store.pump_kw_per_kw * (charge_kw + discharge_kw)
@@ -339,6 +387,8 @@ def finish(request: PlanRequest, draft: Draft, verdict: Verdict) -> Plan:
         aux=aux,
         loops=loops,
         grid_kw=_rounded(grid_kw),
+        price_cny_per_kwh=request.price_cny_per_kwh,
+        bands=request.bands,
         note=verdict.note,
     )
     parts = price(request, plan)

@@ -326,6 +326,8 @@ class PlanRequest(Document):
     timezone: Zone
     grid: Grid
     price_cny_per_kwh: Series
+    bands: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    """Name of the tariff's band per step, for reasons only; empty: not known."""
     other_load_kw: Number | Series = 0.0
     demand: Annotated[tuple[Demand, ...], Field(strict=False)] = ()
     grid_caps: Annotated[tuple[GridCap, ...], Field(strict=False)] = ()
@@ -353,6 +355,8 @@ class PlanRequest(Document):
         for i, group in enumerate(self.groups):
             series += [(f"groups[{i}].{key}", getattr(group, key)) for key in ("capacity_factor", "cop_factor")]
             series += [(f"groups[{i}].units[{j}].available", unit.available) for j, unit in enumerate(group.units)]
+        if self.bands:
+            series.append(("bands", self.bands))
         for path, value in series:
             if isinstance(value, tuple) and len(value) != self.grid.steps:
                 raise _fault(path, f"need {self.grid.steps} values, one a step, got {len(value)}")

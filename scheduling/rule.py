@@ -276,9 +276,6 @@ class _Operator:
             for aux in self.request.aux
         )
 
-    def _in_cap(self, step: int) -> bool:
-        return any(cap.from_step <= step < cap.to_step for cap in self.request.grid_caps)
-
     def _allowed(self, step: int, plan: _StepPlan) -> bool:
         """Whether the limits that may not be broken hold."""
         grid_kw = self._grid_kw(step, plan)
@@ -377,8 +374,6 @@ class _Operator:
                 fill_to_kwh, keep_kwh = (
                     (high_kwh, high_kwh) if self.filling[store.name] else (store.min_kwh, store.min_kwh)
                 )
-            elif self._in_cap(step):
-                keep_kwh = store.min_kwh
             keep_kwh = store.min_kwh + (keep_kwh - store.min_kwh) * way.keep_ratio
             cap_kw = float(self.flow_caps_kw[store.name][0][step])
             charge[store.name] = max(

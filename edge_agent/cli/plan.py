@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 LIMIT_S = 10.0
 GAP_SHARE = 0.001
 TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
-MODE_ZH = {"direct": "直供", "charge": "蓄热"}
 
 
 @click.command(help="制定蓄能与机组计划 / make a plan, from a request file or of the running service.")
@@ -84,7 +82,7 @@ def command(
     if common.as_json:
         click.echo(plan.to_json())
     else:
-        _print(common, plan, zone=ZoneInfo(request.timezone), why=why)
+        _print(common, plan, zone=ZoneInfo(request.timezone), title=request.name, why=why)
 
 
 def _of_service(common: Common, *, why: bool) -> None:
@@ -102,7 +100,7 @@ def _of_service(common: Common, *, why: bool) -> None:
     if common.as_json:
         click.echo(plan.to_json())
     else:
-        _print(common, plan, zone=ZoneInfo(site.site.timezone), why=why)
+        _print(common, plan, zone=ZoneInfo(site.site.timezone), title=site.site.name, why=why)
 
 
 def _read(common: Common, name: str) -> bytes:
@@ -148,56 +146,8 @@ def _refuse(common: Common, status: Exit, message: str, *, path: str) -> NoRetur
     sys.exit(status)
 
 
-def _print(common: Common, plan: "Plan", *, zone: ZoneInfo, why: bool) -> None:
-    """The plan for people: cost, blocks of every unit, and the reasons; all times on the plant's clock."""
-    gap = "" if plan.gap is None else f", gap {plan.gap:.2%}"
-    start_utc = plan.grid_start_utc
-    begin = f"{start_utc.astimezone(zone):%Y-%m-%d %H:%M} {zone.key}"
-    name = f"{plan.request.removesuffix(f' {start_utc:%Y-%m-%dT%H:%MZ}')}  {begin}"
-    common.say(
-        f"{name}: {plan.objective_cny:.2f} 元({plan.method}{gap}, {plan.solve_seconds:.1f} s)",
-        f"{name}: {plan.objective_cny:.2f} CNY ({plan.method}{gap}, {plan.solve_seconds:.1f} s)",
-    )
-    starts = [start.astimezone(zone) for start in _starts_utc(plan)]
-    width = max(len(name) for name in (*plan.units, *plan.storages, *(reason.name for reason in plan.reasons)))
-    for name, unit in plan.units.items():
-        blocks = list(_blocks(unit.mode))
-        if not blocks:
-            click.echo(f"  {name:<{width}}  {common.pick('停', 'off')}")
-        for number, (first, last, mode) in enumerate(blocks):
-            label = name if number == 0 else ""
-            mean_kw = sum(unit.load_kw[first:last]) / (last - first)
-            words = common.pick(MODE_ZH.get(mode, mode), mode)
-            click.echo(f"  {label:<{width}}  {_span(starts, first, last)}  {words}  {mean_kw:.0f} kW")
-    if plan.note:
-        click.echo(f"  ({plan.note})")
-    if why:
-        common.say("理由", "reasons")
-        for reason in plan.reasons:
-            span = _span(starts, reason.from_step, reason.to_step)
-            click.echo(f"  {reason.name:<{width}}  {span}  {common.pick(reason.zh, reason.en)}")
+def _print(common: Common, plan: "Plan", *, zone: ZoneInfo, title: str, why: bool) -> None:
+    """The plan for people."""
+    from edge_agent.cli.plan_show import PlanPrinter  # noqa: PLC0415 - only for people
 
-
-def _blocks(modes: Sequence[str | None]) -> Iterator[tuple[int, int, str]]:
-    """(first step, step after the last, mode) of each stretch in which a unit runs in one mode."""
-    first = 0
-    for step in range(1, len(modes) + 1):
-        if step == len(modes) or modes[step] != modes[first]:
-            mode = modes[first]
-            if mode is not None:
-                yield first, step, mode
-            first = step
-
-
-def _starts_utc(plan: "Plan") -> list[datetime]:
-    starts = [plan.grid_start_utc]
-    for minutes in plan.step_minutes:
-        starts.append(starts[-1] + timedelta(minutes=minutes))
-    return starts
-
-
-def _span(starts: list[datetime], first: int, last: int) -> str:
-    """Month, day and time of both ends; the second day only where it is another one."""
-    begin, end = starts[first], starts[last]
-    ending = f"{end:%H:%M}" if begin.date() == end.date() else f"{end:%m-%d %H:%M}"
-    return f"{begin:%m-%d %H:%M}–{ending}"
+    PlanPrinter(common, plan, zone=zone, title=title).show(why=why)

@@ -11,6 +11,7 @@ import click
 from edge_agent import local_api
 from edge_agent.cli.common import Common, Exit, emit, shared_options
 from edge_agent.cli.override import order_words
+from edge_agent.cli.plan_show import method_words
 
 
 @click.command(help="正在运行的服务在做什么 / what the running service is doing.")
@@ -162,11 +163,11 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
     if plan is None:
         yield pick("计划 还没有", "plan: none yet")
     else:
-        gap = "" if plan["gap"] is None else f", gap {100 * plan['gap']:.2f} %"
         made, cost_cny = local(plan["made_utc"]), f"{plan['objective_cny']:.0f}"
+        zh, en = method_words(plan["method"], plan["gap"])
         yield pick(
-            f"计划 {made} 制定 ({plan['method']}),{cost_cny} 元{gap};理由: edge-agent plan --why",
-            f"plan made {made} ({plan['method']}), {cost_cny} CNY{gap}; reasons: edge-agent plan --why",
+            f"计划 {made} 制定:{zh},{cost_cny} 元;理由: edge-agent plan --why",
+            f"plan made {made}: {en}, {cost_cny} CNY; reasons: edge-agent plan --why",
         )
     yield from _advice_lines(common, answer["advice"], local=local)
     for name, uplink in answer["uplinks"].items():

@@ -5,11 +5,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pytest
+
 from scheduling.explain import with_reasons
-from scheduling.plan import Plan
+from scheduling.plan import Plan, Reason
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
 from scheduling.solve import solve
+from scheduling.why.compare import without_storage
 
 Case = Callable[[str], PlanRequest]
 
@@ -48,13 +52,121 @@ def test_reasons_stay_inside_the_plan_and_speak_both_languages(case: Case) -> No
             assert reason.zh != reason.en
 
 
+def explained(document: dict[str, Any]) -> tuple[PlanRequest, Plan]:
+    request = PlanRequest.model_validate_json(json.dumps(document))
+    return request, with_reasons(request, plan_by_rule(request))
+
+
+def of(plan: Plan, name: str) -> dict[str, Reason]:
+    return {reason.code: reason for reason in plan.reasons if reason.name == name}
+
+
 def test_stored_heat_that_is_dearer_than_direct_heat_claims_no_saving(document: dict[str, Any]) -> None:
     """A unit in its minimum rest leaves the load to the tank although electricity is cheap."""
     document["price_cny_per_kwh"] = [0.2] * 6
-    request = PlanRequest.model_validate_json(json.dumps(document))
-    plan = with_reasons(request, plan_by_rule(request))
-    told = [reason for reason in plan.reasons if reason.name == "tank" and reason.code == "min_time"]
+    document["grid_caps"] = []
+    document["groups"][0]["units"][1]["minutes_in_state"] = 5
+    document["groups"][0]["min_down_minutes"] = 90
+    document["loops"][0]["load_kw"][0] = 310.0
+    _, plan = explained(document)
+    told = of(plan, "tank")
+    assert "本不该放" in told["min_time"].zh
+    assert told["min_time"].saves_cny is None
+    assert "discharge_dear" not in told, "at one price all day storing is never the cheaper way"
+
+
+def test_what_really_binds_is_named_before_the_price(document: dict[str, Any]) -> None:
+    """At one price all day the tank is emptied for the last hour's cap, and for what units cannot give."""
+    document["price_cny_per_kwh"] = [0.2] * 6
+    _, plan = explained(document)
+    assert "现做会超电网上限" in of(plan, "tank")["grid_cap"].zh
+    document["grid_caps"] = []
+    document["aux"] = []
+    document["loops"][0]["load_kw"][3] = 700.0
+    _, plan = explained(document)
+    reason = of(plan, "tank")["short_capacity"]
+    assert "机组全开也最多缺 100 kW" in reason.zh  # 700 less 2 x 300
+    assert reason.saves_cny is None
+
+
+def test_not_giving_counts_the_demand_that_it_keeps_down(document: dict[str, Any]) -> None:
+    """4.8 CNY for each kW of the month: more than the price gap of 193 kWh."""
+    document["price_cny_per_kwh"] = [0.4, 0.4, 0.5, 0.5, 0.5, 0.5]
+    document["grid_caps"] = []
+    document["demand"][0].update(peak_so_far_kw=70.0)
+    _, plan = explained(document)
+    told = [reason for reason in plan.reasons if reason.name == "tank" and "把需量抬高" in reason.zh]
     assert told
-    assert all("少花" not in reason.zh for reason in told)
-    given = [reason for reason in plan.reasons if reason.name == "tank" and reason.code == "discharge_dear"]
-    assert not given, "at one price all day storing is never the cheaper way"
+    assert all(reason.saves_cny is None or reason.saves_cny > 4.8 for reason in told)
+
+
+def test_a_hold_is_said_with_its_end_and_bars_charging(document: dict[str, Any]) -> None:
+    document["storages"][0]["limits"] = [
+        {"from": "2026-01-12T21:30:00Z", "to": "2026-01-12T23:00:00Z", "charge_kw_max": 0, "discharge_kw_max": 0}
+    ]
+    _, plan = explained(document)
+    held = of(plan, "tank")["held"]
+    assert (held.from_step, held.to_step) == (0, 2)
+    assert "01-13 07:00" in held.zh
+    assert "ordered by a person" in held.en
+    assert "有指令不得蓄" in of(plan, "tank")["do_not_charge"].zh
+
+
+def test_what_is_lacking_names_what_stands_in_the_way(document: dict[str, Any]) -> None:
+    document["aux"] = []
+    document["grid_caps"] = []
+    document["loops"][0]["load_kw"] = [900.0] * 6
+    document["groups"][0]["units"][0].update(available=False, minutes_in_state=900)
+    _, plan = explained(document)
+    lack = of(plan, "heat")["short_capacity"]
+    assert "负荷 900 kW,机组和辅助热源全开 300 kW" in lack.zh
+    assert "HP1 不可用" in lack.zh
+    assert "HP1 not available" in lack.en
+    assert "不可用" in of(plan, "HP1")["unit_not_needed"].zh
+
+
+def test_a_unit_that_could_help_and_may_not_is_named(document: dict[str, Any]) -> None:
+    """A hard cap of 60 kW carries one unit; the other stands still while heat is lacking."""
+    document["aux"] = []
+    document["storages"][0]["soc_kwh"] = 0.0
+    document["groups"][0]["units"][0].update(on=False, mode=None, minutes_in_state=900)
+    document["groups"][0]["units"][1].update(minutes_in_state=900)
+    document["grid_caps"] = [
+        {"name": "line", "from_step": 0, "to_step": 6, "cap_kw": 60.0, "penalty_cny_per_kwh": 20.0, "hard": True}
+    ]
+    _, plan = explained(document)
+    lack = of(plan, "heat")["short_capacity"]
+    assert "停着没用" in lack.zh
+    assert "电网上限" in lack.zh
+    assert "the grid limit" in lack.en
+
+
+def test_yardsticks_are_priced_like_the_plan(case: Case) -> None:
+    request = case("13")
+    rule = with_reasons(request, plan_by_rule(request))
+    assert rule.comparison is not None
+    assert rule.comparison.rule is not None
+    assert rule.comparison.rule.objective_cny == rule.objective_cny
+    alone = rule.comparison.no_storage
+    assert alone is not None
+    # Nothing into the tank and nothing out: it ends with what its losses leave, and the loop lacks what it gave.
+    nothing = plan_by_rule(without_storage(request))
+    assert not any(nothing.storages["tank"].charge_kw)
+    assert not any(nothing.storages["tank"].discharge_kw)
+    assert alone.objective_cny == nothing.objective_cny
+    assert alone.penalty_cny == pytest.approx(5.0 * alone.unmet_kwh, rel=1e-3)
+
+
+def test_every_block_of_a_store_is_explained_once(case: Case) -> None:
+    for name in ("08", "14", "15"):
+        request = case(name)
+        plan = with_reasons(request, plan_by_rule(request))
+        for store in request.storages:
+            said = plan.storages[store.name]
+            told = np.zeros(request.grid.steps, int)
+            for reason in plan.reasons:
+                if reason.name == store.name and reason.code not in ("do_not_charge", "held"):
+                    told[reason.from_step : reason.to_step] += 1
+            moves = (np.array(said.charge_kw) > 0.5) | (np.array(said.discharge_kw) > 0.5)
+            assert (told[moves] == 1).all()
+            assert told.max() <= 1

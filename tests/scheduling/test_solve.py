@@ -108,3 +108,14 @@ def test_a_request_that_cannot_be_met_has_no_plan(document: dict[str, Any]) -> N
     document["groups"][0]["units"][0].update(available=False, minutes_in_state=5)  # must run on, may not run
     with pytest.raises(NoPlan, match="min_up"):
         quick(PlanRequest.model_validate_json(json.dumps(document)))
+
+
+def test_a_standing_limit_that_does_not_bind_changes_no_rule_plan(document: dict[str, Any]) -> None:
+    """The limit of the connection stands in every request: it is no reason to empty the tank in the valley."""
+    document["grid_caps"] = []
+    free = plan_by_rule(PlanRequest.model_validate_json(json.dumps(document)))
+    cap = {"name": "grid", "from_step": 0, "to_step": 6, "cap_kw": 900.0, "penalty_cny_per_kwh": 20.0}
+    document["grid_caps"] = [cap]
+    capped = plan_by_rule(PlanRequest.model_validate_json(json.dumps(document)))
+    assert capped.storages == free.storages
+    assert capped.units == free.units

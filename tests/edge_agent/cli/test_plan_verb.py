@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge_agent.cli.plan import command
+from edge_agent.cli.plan_show import WIDTH_MAX, cells, method_words, wrapped
 from scheduling.plan import check, read_plan
 from scheduling.request import read_request
 
@@ -67,12 +70,40 @@ def test_wrong_usage_ends_with_2(wrong: list[str]) -> None:
 
 
 def test_for_people_in_two_languages() -> None:
-    chinese = run("--request", str(TINY), "--why", "--lang", "zh")
-    english = run("--request", str(TINY), "--why", "--lang", "en")
-    assert chinese.stdout.startswith("tiny  2026-01-13 05:30 Asia/Shanghai: ")
-    assert "蓄热" in chinese.stdout
-    assert "05:30" in chinese.stdout
-    assert "store" in english.stdout
+    chinese = run("--request", str(TINY), "--why", "--lang", "zh").stdout
+    english = run("--request", str(TINY), "--why", "--lang", "en").stdout
+    assert chinese.startswith("tiny  2026-01-13 周二 05:30 起 5.5 小时  优化计划\n费用 277 元\n")
+    for said in ("不蓄能", "按常规规则 287 元", "理论下限 277 元", "蓄热", "不蓄约多花", "放热", "不开最多缺"):
+        assert said.replace(" ", "") in "".join(chinese.split())
+    assert english.startswith("tiny  Tue 2026-01-13 from 05:30, 5.5 h  optimised plan\ncost 277 CNY\n")
+    for said in ("without storage", "operator's rule 287 CNY", "lower bound 277 CNY", "not storing would cost about"):
+        assert said in " ".join(english.split())
+    assert not {"milp", "gap", "solver", "relaxed"} & set(english.lower().replace(",", " ").split())
+    assert not {"milp", "gap"} & set(chinese.lower().split())
+    assert max(cells(line) for line in chinese.splitlines()) <= WIDTH_MAX
+
+
+@given(st.text(alphabet="蓄热kWh 0123456789,;:()元→", max_size=300), st.integers(20, 60))
+def test_wrapping_loses_nothing_and_keeps_the_width(text: str, width: int) -> None:
+    lines = list(wrapped(text, indent="    ", width=width))
+    assert "".join("".join(lines).split()) == "".join(text.split())
+    for line in lines:
+        assert line.startswith("    ")
+        # Only a word that is itself too long may stand out.
+        assert cells(line) <= width or not any(sign in line.strip() for sign in "蓄热元 ,;:")
+
+
+@pytest.mark.parametrize(
+    ("method", "gap", "said"),
+    [
+        ("milp", 0.0, "优化计划,最多还能省 0.1 %"),
+        ("milp", 0.0123, "优化计划,最多还能省 1.3 %"),
+        ("relaxed", None, "简化优化的计划"),
+        ("rule", None, "按常规规则的计划"),
+    ],
+)
+def test_ways_of_planning_have_names_for_people(method: str, gap: float | None, said: str) -> None:
+    assert method_words(method, gap)[0] == said
 
 
 def test_help_loads_no_solver() -> None:

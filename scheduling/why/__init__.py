@@ -1,0 +1,1 @@
+"""Reasons of a finished plan, subject by subject; `scheduling.explain` puts them together."""
