@@ -68,6 +68,10 @@ faults: venv ## the 22 failures of the field bus, each against the agent over re
 fuzz: venv ## N (a million) hostile frames and profiles: a checked answer, a cause, or a counted fault; SEED=
 	@$(BIN)/python tests/campaigns/fuzz.py $(if $(N),--frames $(N)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: power-cut
+power-cut: venv ## the power goes under the store (N= trials of ten cuts) and under the agent: is all there that was promised? root, /dev/fuse; SEED=
+	@$(BIN)/python tests/campaigns/power_cut.py $(if $(N),--trials $(N)) $(if $(SEED),--seed $(SEED))
+
 .PHONY: campaign kills
 campaign: venv ## a planted violation, then every plant fault against the agent over real wires; N= seeds of each (1), SEED= the first, SPEED=
 	@$(BIN)/python tests/campaigns/control.py --planted $(if $(SEED),--seed $(SEED))
