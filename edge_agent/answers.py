@@ -6,6 +6,7 @@ The form of each part of an answer is said by `edge_agent.status`; orders are ta
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from drivers.bus.base import Bus
@@ -22,6 +23,7 @@ from edge_agent.expectation import Expectation
 from edge_agent.image import ProcessImage
 from edge_agent.planner import Planner
 from edge_agent.settings.load import Configuration
+from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.sender import Sender
 
 
@@ -39,7 +41,8 @@ class Answers:
         devices: by name.
         recorder: commits frames.
         pending: samples not committed yet.
-        senders: by uplink.
+        senders: by stream.
+        daily: the ledger's daily round.
         expectation: tariff and forecasts.
         planner: plans.
         operation: mode and orders in force.
@@ -57,6 +60,7 @@ class Answers:
     recorder: Recorder
     pending: Pending
     senders: Mapping[str, Sender]
+    daily: Daily
     expectation: Expectation
     planner: Planner
     operation: Operation
@@ -125,6 +129,25 @@ class Answers:
                 for name, sender in self.senders.items()
             }
         }
+
+    async def upload_retry(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
+        """Connects now, puts back what was refused, and, for a span, all that was delivered in it.
+
+        Raises:
+            RefusedByInterlock: there is no such uplink.
+        """
+        only, begin, end = (arguments.get(key) for key in ("uplink", "from", "to"))
+        wanted = {name: sender for name, sender in self.senders.items() if only in {None, name, name.split("@")[0]}}
+        if not wanted:
+            raise RefusedByInterlock(f"没有上传 {only} / there is no uplink {only}")
+        answer = {}
+        for name, sender in wanted.items():
+            again = 0
+            if isinstance(begin, str) and isinstance(end, str):
+                span = [datetime.fromisoformat(bound).astimezone(UTC) for bound in (begin, end)]
+                again = await self.daily.send_again(name, span[0], span[1])
+            answer[name] = {"refused": await sender.retry(), "again": again}
+        return {"uplinks": answer}
 
     async def plan(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
         """The plan in force.

@@ -48,6 +48,7 @@ from edge_agent.store.store import Store
 from edge_agent.supervision import supervise
 from edge_agent.uplink import credentials
 from edge_agent.uplink.archive import Archive
+from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.periods import PeriodCloser
 from edge_agent.uplink.sender import Sender
 from edge_agent.uplink.streams import StreamMemory, streams
@@ -152,6 +153,8 @@ class Service:
             promise=self._promise,
         )
         archive = Archive(store, configuration.uplink, plant=site.site.id)
+        ways = streams(configuration.uplink, plant=site.site.id)
+        self.daily = Daily(store, archive, streams=tuple(ways.values()), zone=self.zone)
         self.senders = {
             name: Sender(
                 uplink=name,
@@ -165,7 +168,7 @@ class Service:
                 now_utc=clock.now_utc,
                 elapsed_s=elapsed_s,
             )
-            for name, stream in streams(configuration.uplink, plant=site.site.id).items()
+            for name, stream in ways.items()
         }
         self.controller: Controller
         self.planner: Planner
@@ -406,6 +409,10 @@ class Service:
         for name, sender in self.senders.items():
             yield f"uplink {name}", sender.run
         yield "tend store", self.store.tend
+        yield (
+            "daily ledger",
+            partial(self.daily.run, now_utc=self.clock.now_utc, sleep_until=partial(sleep_until, self.clock)),
+        )
         yield "watchdog", self._watchdog
 
     def _polled(self, bus: str) -> None:
@@ -491,6 +498,7 @@ class Service:
             recorder=self.recorder,
             pending=self.pending,
             senders=self.senders,
+            daily=self.daily,
             expectation=self.expectation,
             planner=self.planner,
             operation=self.operation,
@@ -503,6 +511,7 @@ class Service:
             "status": answers.status,
             "read": answers.read,
             "upload": answers.upload,
+            "upload_retry": answers.upload_retry,
             "plan": answers.plan,
             "mode": self._answer_mode,
             "override": self.operation.answer_override,

@@ -45,6 +45,10 @@ def uplink_dict(status: OutboxStatus, *, connected: bool, fault: str) -> dict[st
         "completeness": None if not status.due else status.acknowledged / status.due,
         "resent": status.resent,
         "refused": status.refused,
+        "unacknowledged": status.unacknowledged,
+        "fetched": status.fetched,
+        "evicted": status.evicted,
+        "backlog_bytes": status.backlog_bytes,
     }
 
 

@@ -1,4 +1,4 @@
-"""Reads the instants that people type: UTC with Z, an offset, or the site's own time when nothing is said."""
+"""Reads the instants that people type (UTC with Z, an offset, or the site's own time), and shows instants to them."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -25,3 +25,10 @@ def instant(text: str, *, zone: ZoneInfo) -> datetime:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone)
     return moment.astimezone(UTC)
+
+
+def local(moment: str | None, zone: ZoneInfo) -> str:
+    """An instant on the site's clock, with the zone's distance from UTC; `-`: none."""
+    if moment is None:
+        return "-"
+    return datetime.fromisoformat(moment).astimezone(zone).isoformat(sep=" ", timespec="seconds")

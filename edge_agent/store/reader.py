@@ -3,7 +3,9 @@
 For `export`, `audit`, reports. What is committed is seen at once; a frame that cannot be read is logged and left out.
 """
 
+import sqlite3
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -58,6 +60,29 @@ def read_means(
     finally:
         reader.close()
     return {rollup.start_utc: rollup.mean for rollup in rollups if rollup.mean is not None}
+
+
+@contextmanager
+def read_ledger(state_dir: Path) -> Iterator[StateReader]:
+    """The delivery ledger, beside the service.
+
+    Args:
+        state_dir: the service's state folder.
+
+    Raises:
+        StoreFault: there is no store here, or it is an older release's that no service has opened since.
+    """
+    path = state_dir / STATE_FILE
+    if not path.is_file():
+        raise StoreFault(f"{path}: 没有记录 / no records here")
+    try:
+        reader = StateReader(path)
+        try:
+            yield reader
+        finally:
+            reader.close()
+    except sqlite3.Error as error:
+        raise StoreFault(f"{path}: 读不出 / cannot be read: {error}") from error
 
 
 def read_audit(state_dir: Path, *, limit: int) -> tuple[list[AuditEntry], int | None, dict[int, AuditEntry]]:

@@ -137,6 +137,62 @@ class OutboxRow:
     again: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What became of one number.
+
+    Attributes:
+        uplink: name of the stream.
+        epoch: birth mark of the numbering.
+        seq: the number.
+        kind: `record`, `gap` or `alarm`.
+        start_utc: start of the period.
+        period_min: its length [min].
+        made_utc: the instant that the bytes carry as that of their making; 1970 when an older release made them.
+        digest: first bytes of the SHA-256 of the payload; empty when an older release made it.
+        codes: what the record reports, in its order.
+        gaps: places in `codes` without a valid value, by cause.
+        fate: how far it has come.
+        sent_count: how often it was sent.
+        backfilled: its first sending was not on time.
+        settled_utc: when the last proof was taken.
+        reason: why it was refused or dropped.
+    """
+
+    uplink: str
+    epoch: str
+    seq: int
+    kind: str
+    start_utc: datetime
+    period_min: int
+    made_utc: datetime
+    digest: bytes
+    codes: tuple[str, ...]
+    gaps: Mapping[str, tuple[int, ...]]
+    fate: Fate
+    sent_count: int
+    backfilled: bool
+    settled_utc: datetime | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainedDay:
+    """A day's completeness as it stands in the chain.
+
+    Attributes:
+        number: place in the chain.
+        day: of the site's calendar, ISO.
+        record: what was due and what became of it.
+        hash: of the chain up to here, hexadecimal.
+    """
+
+    number: int
+    day: str
+    record: Mapping[str, object]
+    hash: str
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxStatus:
     """How far one uplink is.

@@ -4,7 +4,7 @@ Every method that changes something commits before it returns, or changes nothin
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_agent.rollup import Period, Rollup, instant, microseconds
-from edge_agent.store import audit, database, outbox, rollup_codec
-from edge_agent.store.rows import AuditEntry, Gap, OutboxEntry, OutboxRow, OutboxStatus, Receipt
+from edge_agent.store import audit, database, deliveries, outbox, rollup_codec
+from edge_agent.store.rows import AuditEntry, ChainedDay, Delivery, Gap, OutboxEntry, OutboxRow, OutboxStatus, Receipt
 
 KIND = "schema"
 PLAN_COUNT_MAX = 10_000
@@ -131,6 +131,22 @@ class StateWriter:
         """Puts what the platform refused back into the queue; returns how many."""
         with self._transaction() as connection:
             return outbox.retry(connection, uplink)
+
+    def fetched(self, uplink: str, from_us: int, to_us: int, *, instant_us: int) -> int:
+        """Notes that the platform has asked for a span and was served."""
+        with self._transaction() as connection:
+            return deliveries.fetched(connection, uplink, from_us, to_us, instant_us=instant_us)
+
+    def send_again(self, uplink: str, payloads: Mapping[tuple[str, int], bytes]) -> int:
+        """Puts delivered records back into the queue; returns how many."""
+        with self._transaction() as connection:
+            return deliveries.send_again(connection, uplink, payloads)
+
+    def append_day(self, uplink: str, day: str, record: Mapping[str, object], *, forget_before_us: int) -> None:
+        """Chains a day's completeness, and forgets single records of days long past."""
+        with self._transaction() as connection:
+            deliveries.append_day(connection, uplink, day, record)
+            deliveries.remove_old(connection, forget_before_us)
 
     def put_gap(self, gap: Gap) -> None:
         """Declares to every stream that something will never come."""
@@ -261,6 +277,26 @@ class StateReader:
                 self._connection, uplink, limit=limit, skip=skip, live_first=live_first, waiting_max=waiting_max
             )
         )
+
+    def deliveries(self, uplink: str, from_us: int, to_us: int) -> list[Delivery]:
+        """What became of the records of a span."""
+        return list(deliveries.between(self._connection, uplink, from_us, to_us))
+
+    def ledger_begin_us(self, uplink: str) -> int | None:
+        """Start of the oldest record that the ledger knows of a stream [us since 1970 UTC]."""
+        return deliveries.begin_us(self._connection, uplink)
+
+    def stream_names(self) -> list[str]:
+        """Streams that were ever given a number."""
+        return deliveries.names(self._connection)
+
+    def completeness(self, uplink: str, from_day: str, to_day: str) -> list[ChainedDay]:
+        """The record that holds of each day in [from, to]."""
+        return deliveries.days(self._connection, uplink, from_day, to_day)
+
+    def completeness_broken_at(self) -> int | None:
+        """Number of the first daily record that does not fit the chain."""
+        return deliveries.broken_at(self._connection)
 
     def outbox_status(self, uplink: str) -> OutboxStatus:
         """How far an uplink is."""

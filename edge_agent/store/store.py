@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
@@ -27,7 +27,17 @@ from edge_agent.store.frame_numbers import FrameNumbers
 from edge_agent.store.frame_writer import FrameWriter
 from edge_agent.store.outbox import WAITING_MAX
 from edge_agent.store.reader import FRAMES_FOLDER
-from edge_agent.store.rows import AuditEntry, Gap, OutboxEntry, OutboxRow, OutboxStatus, Receipt, StoredSample
+from edge_agent.store.rows import (
+    AuditEntry,
+    ChainedDay,
+    Delivery,
+    Gap,
+    OutboxEntry,
+    OutboxRow,
+    OutboxStatus,
+    Receipt,
+    StoredSample,
+)
 from edge_agent.store.state import StateReader, StateWriter
 
 LOG = logging.getLogger(__name__)
@@ -38,6 +48,7 @@ TEND_S = 5.0
 """Housekeeping looks for work this often [s, wall] ..."""
 TEND_BUSY_S = 0.05
 """... and goes on after this, while there is some."""
+MICROSECONDS_MAX = 2**62
 T = TypeVar("T")
 
 
@@ -453,6 +464,58 @@ class Store:
     async def outbox_retry_refused(self, uplink: str) -> int:
         """Puts what the platform refused back into the queue; returns how many."""
         return await self._run(self._writing, partial(self._parts.state.retry_refused, uplink))
+
+    async def outbox_fetched(
+        self, uplink: str, from_utc: datetime | None, to_utc: datetime | None, *, instant_utc: datetime
+    ) -> int:
+        """Notes that the platform has asked for the periods that begin in [from, to) and was served."""
+        from_us = 0 if from_utc is None else microseconds(from_utc)
+        to_us = MICROSECONDS_MAX if to_utc is None else microseconds(to_utc)
+        return await self._run(
+            self._writing,
+            partial(self._parts.state.fetched, uplink, from_us, to_us, instant_us=microseconds(instant_utc)),
+        )
+
+    async def outbox_send_again(self, uplink: str, payloads: Mapping[tuple[str, int], bytes]) -> int:
+        """Puts delivered records back into the queue under their old epoch and number; returns how many.
+
+        Bytes that differ from what was sent before are left out: one number never stands for two contents.
+        """
+        return await self._run(self._writing, partial(self._parts.state.send_again, uplink, dict(payloads)))
+
+    async def deliveries(self, uplink: str, from_utc: datetime, to_utc: datetime) -> list[Delivery]:
+        """What became of the records of the periods that begin in [from, to), oldest first."""
+        return await self._run(
+            self._reading,
+            partial(self._parts.state_reader.deliveries, uplink, microseconds(from_utc), microseconds(to_utc)),
+        )
+
+    async def ledger_begin_utc(self, uplink: str) -> datetime | None:
+        """Start of the oldest record that the ledger knows of a stream."""
+        begin_us = await self._run(self._reading, partial(self._parts.state_reader.ledger_begin_us, uplink))
+        return None if begin_us is None else instant(begin_us)
+
+    async def completeness(self, uplink: str, from_day: date, to_day: date) -> list[ChainedDay]:
+        """The record that holds of each day of the site's calendar in [from, to], oldest first."""
+        return await self._run(
+            self._reading,
+            partial(self._parts.state_reader.completeness, uplink, from_day.isoformat(), to_day.isoformat()),
+        )
+
+    async def append_day(
+        self, uplink: str, day: date, record: Mapping[str, object], *, forget_before_utc: datetime
+    ) -> None:
+        """Chains a day's completeness, and forgets single records of days before an instant."""
+        await self._run(
+            self._writing,
+            partial(
+                self._parts.state.append_day,
+                uplink,
+                day.isoformat(),
+                record,
+                forget_before_us=microseconds(forget_before_utc),
+            ),
+        )
 
     async def put_gap(self, gap: Gap) -> None:
         """Declares to every stream that something will never come."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from edge_agent.texts import alarms, commissioning, operation, profiles, quality, refusals, settings, tariff
+from edge_agent.texts import alarms, commissioning, delivery, operation, profiles, quality, refusals, settings, tariff
 from edge_agent.texts.entry import Text
 
 TEXTS: Mapping[str, Text] = MappingProxyType({
     **settings.TEXTS, **quality.TEXTS, **refusals.TEXTS, **alarms.TEXTS,
-    **commissioning.TEXTS, **operation.TEXTS, **tariff.TEXTS, **profiles.TEXTS,
+    **commissioning.TEXTS, **operation.TEXTS, **tariff.TEXTS, **profiles.TEXTS, **delivery.TEXTS,
 })  # fmt: skip
 
 

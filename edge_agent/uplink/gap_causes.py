@@ -5,11 +5,11 @@ from collections.abc import Collection, Sequence
 
 from drivers.sample import Quality, Sample
 
-NOT_RUNNING = "not_running"
+NOT_RUNNING = "gap_not_running"
 """Nothing at all was read: the service did not run, or its store refused."""
-NOT_READ = "not_read"
+NOT_READ = "gap_not_read"
 """Other points were read, this one never."""
-TOO_FEW = "too_few"
+TOO_FEW = "gap_too_few"
 """What was read was valid, but covers too little of the period."""
 
 

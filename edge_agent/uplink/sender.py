@@ -60,6 +60,16 @@ class Outbox(Protocol):
         """Takes receipts; returns for each the numbers that need no further sending."""
         ...
 
+    async def outbox_fetched(
+        self, uplink: str, from_utc: datetime | None, to_utc: datetime | None, *, instant_utc: datetime
+    ) -> int:
+        """Notes that the platform has asked for a span and was served."""
+        ...
+
+    async def outbox_retry_refused(self, uplink: str) -> int:
+        """Puts what the platform refused back into the queue."""
+        ...
+
     async def outbox_status(self, uplink: str) -> OutboxStatus:
         """How far the uplink is."""
         ...
@@ -113,6 +123,7 @@ class Sender:
         self._bucket = Bucket(backfill_per_s, now_s=elapsed_s())
         self._flying = 0
         self._wake = asyncio.Event()
+        self._now = asyncio.Event()
         self._receipts: asyncio.Queue[Receipt] = asyncio.Queue(PARKED_RECEIPTS_MAX)
         self._queries: asyncio.Queue[Query] = asyncio.Queue(QUERY_COUNT_MAX)
         self._down_since_s: float | None = None
@@ -144,8 +155,27 @@ class Sender:
             self.connected = False
             if self._heard:
                 backoff_s = BACKOFF_FIRST_S  # the session delivered: this is a new outage
-            await asyncio.sleep(backoff_s * (0.5 + 0.5 * self._jitter()))
-            backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+            if await self._asked_within(backoff_s * (0.5 + 0.5 * self._jitter())):
+                backoff_s = BACKOFF_FIRST_S
+            else:
+                backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
+
+    async def retry(self) -> int:
+        """Connects at once if it is not connected, and puts back what the platform refused; returns how many."""
+        count = await self._store.outbox_retry_refused(self._uplink)
+        self._now.set()
+        self._wake.set()
+        return count
+
+    async def _asked_within(self, wait_s: float) -> bool:
+        """Waits; True when somebody asked to try again at once."""
+        self._now.clear()
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._now.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _went_down(self, fault: BaseException) -> None:
         self.fault = str(fault)
@@ -238,7 +268,10 @@ class Sender:
                 await self._transport.reply(query, portion, last=False)
                 count += len(portion)
             await self._transport.reply(query, (), last=True)
-            LOG.info("span served uplink=%s records=%d", self._uplink, count)
+            known = await self._store.outbox_fetched(
+                self._uplink, query.from_utc, query.to_utc, instant_utc=self._now_utc()
+            )
+            LOG.info("span served uplink=%s records=%d proven=%d", self._uplink, count, known)
 
     # ---------------------------------------------------------------------------------------------------- what is sent
     async def _fill(self, group: asyncio.TaskGroup) -> None:

@@ -4,8 +4,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from edge_agent.cli.instants import local
 from edge_agent.cli.status import deciding
-from edge_agent.cli.upload import local
 from edge_agent.proving import refused
 
 ORDERS = [

@@ -12,7 +12,7 @@ import drivers
 import edge_agent
 from drivers.sample import Cause, Quality
 from drivers.writing import Reason
-from edge_agent.texts import alarms, commissioning, operation, profiles, quality, refusals, settings, tariff
+from edge_agent.texts import alarms, commissioning, delivery, operation, profiles, quality, refusals, settings, tariff
 from edge_agent.texts.catalogue import TEXTS, text
 
 
@@ -42,7 +42,7 @@ def test_a_remedy_can_be_typed_as_it_stands(code) -> None:
 
 
 def test_codes_are_unique() -> None:
-    parts = (settings, quality, refusals, alarms, commissioning, operation, profiles, tariff)
+    parts = (settings, quality, refusals, alarms, commissioning, delivery, operation, profiles, tariff)
     assert len(TEXTS) == sum(len(part.TEXTS) for part in parts)
 
 

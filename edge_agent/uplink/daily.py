@@ -1,0 +1,192 @@
+"""Once a day: chains the completeness of the day before, corrects that of days filled since, and reconciles.
+
+Reconciling sends again what was delivered without an acknowledgement, under its old number and with the same bytes,
+where the uplink asks for it (`reconcile: daily`).
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from edge_agent.rollup import period_at
+from edge_agent.store.rows import ChainedDay, Delivery, Fate
+from edge_agent.uplink.archive import Archive
+from edge_agent.uplink.ledger import account, day_bounds, day_record
+from edge_agent.uplink.record import encode
+from edge_agent.uplink.streams import Stream
+
+LOG = logging.getLogger(__name__)
+
+LOOK_S = 600.0
+"""The calendar is looked at this often [s, site clock]."""
+AFTER_MIDNIGHT = timedelta(minutes=10)
+"""A day is closed this long after its end: its last period has been made by then, and sent if the line is up."""
+CORRECTED_DAYS_MAX = 40
+"""Days back that are looked at for figures that have changed: longer than any outage that a platform fills."""
+KEPT_DAYS = 800
+"""Single records are kept this long [d]; two heating seasons and a summer. Daily records are kept for ever."""
+DAYS_A_LOOK_MAX = 3
+"""Days chained at one look: after months without this the store is not held for minutes."""
+
+
+DELIVERED = frozenset({Fate.CONSUMED, Fate.FETCHED, Fate.ACKNOWLEDGED})
+
+
+class LedgerStore(Protocol):
+    """What the daily round needs of the store."""
+
+    async def deliveries(self, uplink: str, from_utc: datetime, to_utc: datetime) -> list[Delivery]:
+        """What became of the records of a span."""
+        ...
+
+    async def ledger_begin_utc(self, uplink: str) -> datetime | None:
+        """Start of the oldest record that the ledger knows."""
+        ...
+
+    async def completeness(self, uplink: str, from_day: date, to_day: date) -> list[ChainedDay]:
+        """Daily records that hold."""
+        ...
+
+    async def append_day(
+        self, uplink: str, day: date, record: Mapping[str, object], *, forget_before_utc: datetime
+    ) -> None:
+        """Chains a day."""
+        ...
+
+    async def outbox_send_again(self, uplink: str, payloads: Mapping[tuple[str, int], bytes]) -> int:
+        """Puts delivered records back into the queue."""
+        ...
+
+
+class Daily:
+    """The daily round over all streams."""
+
+    def __init__(self, store: LedgerStore, archive: Archive, *, streams: Sequence[Stream], zone: ZoneInfo) -> None:
+        """Names the parts.
+
+        Args:
+            store: ledger and chain.
+            archive: makes records anew for reconciling.
+            streams: all of them.
+            zone: of the site's calendar.
+        """
+        self._store = store
+        self._archive = archive
+        self._streams = {stream.name: stream for stream in streams}
+        self._zone = zone
+        self._reconciled: dict[str, date] = {}
+
+    async def look(self, now_utc: datetime) -> int:
+        """Chains what is due.
+
+        Args:
+            now_utc: the present on the site's clock.
+
+        Returns:
+            How many daily records were written.
+
+        Raises:
+            StoreFault: the store refuses; the next look tries again.
+        """
+        last = (now_utc - AFTER_MIDNIGHT).astimezone(self._zone).date() - timedelta(days=1)
+        written = 0
+        for stream in self._streams.values():
+            begin_utc = await self._store.ledger_begin_utc(stream.name)
+            if begin_utc is None:
+                continue
+            first = max(begin_utc.astimezone(self._zone).date(), last - timedelta(days=CORRECTED_DAYS_MAX))
+            known = {entry.day: entry.record for entry in await self._store.completeness(stream.name, first, last)}
+            day, of_stream = first, 0
+            while day <= last and of_stream < DAYS_A_LOOK_MAX:
+                of_stream += await self._chain(
+                    stream, day, begin_utc, known=known.get(day.isoformat()), now_utc=now_utc
+                )
+                day += timedelta(days=1)
+            written += of_stream
+            if stream.entry.reconcile == "daily" and self._reconciled.get(stream.name) != last:
+                from_utc, to_utc = day_bounds(last, zone=self._zone)
+                await self._queue_again(stream, from_utc, to_utc, fates=frozenset({Fate.CONSUMED}))
+                self._reconciled[stream.name] = last
+        return written
+
+    async def _chain(
+        self,
+        stream: Stream,
+        day: date,
+        begin_utc: datetime,
+        *,
+        known: Mapping[str, object] | None,
+        now_utc: datetime,
+    ) -> bool:
+        if known is not None and not known.get("missing") and not known.get("unproven"):
+            return False  # complete: nothing can change it
+        from_utc, to_utc = day_bounds(day, zone=self._zone)
+        found = account(
+            await self._store.deliveries(stream.name, from_utc, to_utc),
+            stream=stream.name,
+            period_min=stream.entry.period_min,
+            from_utc=max(begin_utc, first_start(from_utc, stream.entry.period_min)),
+            to_utc=to_utc,
+        )
+        record = day_record(day, found, period_min=stream.entry.period_min)
+        if record == known:
+            return False
+        await self._store.append_day(stream.name, day, record, forget_before_utc=now_utc - timedelta(days=KEPT_DAYS))
+        LOG.info(
+            "day chained uplink=%s day=%s expected=%d held=%d missing=%d",
+            stream.name,
+            day,
+            found.expected,
+            found.held,
+            len(found.missing),
+        )
+        return True
+
+    async def send_again(self, stream: str, from_utc: datetime, to_utc: datetime) -> int:
+        """Puts all that was delivered of a span back into the queue, with the same bytes: the platform has lost it.
+
+        Args:
+            stream: name of the stream.
+            from_utc: first start.
+            to_utc: first start no longer wanted.
+
+        Returns:
+            How many go again.
+        """
+        return await self._queue_again(self._streams[stream], from_utc, to_utc, fates=DELIVERED)
+
+    async def _queue_again(
+        self, stream: Stream, from_utc: datetime, to_utc: datetime, *, fates: frozenset[Fate]
+    ) -> int:
+        wanted = {
+            (entry.start_utc, entry.period_min): entry
+            for entry in await self._store.deliveries(stream.name, from_utc, to_utc)
+            if entry.kind == "record" and entry.fate in fates
+        }
+        again = 0
+        async for portion in self._archive.records(stream.name, from_utc, to_utc):
+            payloads = {}
+            for record in portion:
+                entry = wanted.get((record.period.start_utc, record.period.length_min))
+                if entry is not None:
+                    payload = encode(record, epoch=entry.epoch, seq=entry.seq, sent_at_utc=entry.made_utc)
+                    payloads[entry.epoch, entry.seq] = payload
+            if payloads:
+                again += await self._store.outbox_send_again(stream.name, payloads)
+        if wanted:
+            LOG.info("sent again to be proven uplink=%s records=%d of=%d", stream.name, again, len(wanted))
+        return again
+
+    async def run(self, *, now_utc: Callable[[], datetime], sleep_until: Callable[[datetime], Awaitable[None]]) -> None:
+        """Looks for ever."""
+        while True:
+            await self.look(now_utc())
+            await sleep_until(now_utc() + timedelta(seconds=LOOK_S))
+
+
+def first_start(instant_utc: datetime, period_min: int) -> datetime:
+    """Start of the first period that begins at an instant or after it."""
+    period = period_at(instant_utc, period_min)
+    return period.start_utc if period.start_utc == instant_utc else period.end_utc

@@ -1,0 +1,179 @@
+"""The ledger: every period that is due is there by name, whatever became of it, and the chain shows any change."""
+
+import sqlite3
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_agent.rollup import Period, Rollup
+from edge_agent.settings.model import UplinkFile
+from edge_agent.store.reader import read_ledger
+from edge_agent.store.rows import Delivery, Fate, OutboxEntry, Proof, Receipt
+from edge_agent.store.store import Store
+from edge_agent.uplink.archive import Archive
+from edge_agent.uplink.daily import Daily
+from edge_agent.uplink.ledger import NOT_MADE, account, runs
+from edge_agent.uplink.record import build_record, encode
+from edge_agent.uplink.streams import streams
+from edge_agent.uplink.verdict import judge
+
+ZONE = ZoneInfo("Asia/Shanghai")
+MIDNIGHT = datetime(2026, 1, 14, 16, tzinfo=UTC)
+"""15 January begins in Shanghai."""
+DAY = date(2026, 1, 15)
+HOUR = timedelta(hours=1)
+CITY = "city@p:4400"
+UPLINKS = UplinkFile.model_validate(
+    {
+        "uplinks": {
+            "city": {"transport": "mohurd_tcp", "servers": ["p:4400"], "period_min": 60, "reconcile": "daily"},
+        },
+        "points": [{"point": "em.power", "code": "01"}, {"point": "hm.heat", "code": "02"}],
+    }
+)
+
+
+def delivery(hour: int, fate: Fate, *, seq: int = 1, gaps: dict[str, tuple[int, ...]] | None = None) -> Delivery:
+    return Delivery(
+        uplink=CITY,
+        epoch="e",
+        seq=seq,
+        kind="record",
+        start_utc=MIDNIGHT + hour * HOUR,
+        period_min=60,
+        made_utc=MIDNIGHT,
+        digest=b"",
+        codes=("01", "02"),
+        gaps=gaps or {},
+        fate=fate,
+        sent_count=0 if fate is Fate.STORED else 2,
+        backfilled=fate is Fate.ACKNOWLEDGED,
+        settled_utc=None,
+        reason="schema" if fate is Fate.REFUSED else None,
+    )
+
+
+@given(st.lists(st.sampled_from([None, *Fate]), max_size=30))
+def test_every_due_period_is_counted_once_and_named_unless_held(hours: list[Fate | None]) -> None:
+    rows = [delivery(hour, fate) for hour, fate in enumerate(hours) if fate is not None]
+    found = account(
+        reversed(rows), stream=CITY, period_min=60, from_utc=MIDNIGHT, to_utc=MIDNIGHT + len(hours) * HOUR + HOUR / 2
+    )
+    assert found.expected == len(hours) == sum(found.fates.values())
+    named = {entry.period.start_utc: entry.why for entry in [*found.missing, *found.unproven]}
+    assert named == {
+        MIDNIGHT + hour * HOUR: NOT_MADE if fate is None else str(fate)
+        for hour, fate in enumerate(hours)
+        if fate not in {Fate.ACKNOWLEDGED, Fate.FETCHED}
+    }
+    assert sum(count for _, _, count, _, _ in runs(found.missing)) == len(found.missing)
+
+
+def test_points_are_told_apart_and_gaps_have_causes() -> None:
+    rows = [
+        delivery(0, Fate.ACKNOWLEDGED),
+        delivery(1, Fate.CONSUMED, gaps={"no_answer": (1,)}),
+        delivery(2, Fate.STORED, gaps={"no_answer": (1,), "not_read": (0,)}),
+        delivery(2, Fate.REFUSED, gaps={"not_running": (0, 1)}),  # made anew after a lost database: further than stored
+    ]
+    found = account(rows, stream=CITY, period_min=60, from_utc=MIDNIGHT, to_utc=MIDNIGHT + 3 * HOUR)
+    first, second = found.points["01"], found.points["02"]
+    assert (first.expected, first.good, first.sent, first.acknowledged, first.unacknowledged) == (3, 2, 3, 1, 1)
+    assert dict(second.causes) == {"no_answer": 1, "not_running": 1}
+    assert found.missing[0].reason == "schema"
+    assert found.sent_again == 3
+
+
+async def closed(store: Store, hours: range) -> None:
+    for hour in hours:
+        period = Period(MIDNIGHT + hour * HOUR, 60)
+        value = float(hour)
+        rollups = {
+            name: Rollup(name, period.start_utc, 60, value, value, value, value, value, 1.0, 60)
+            for name in ("em.power", "hm.heat")
+        }
+        record = build_record(rollups, UPLINKS.points, plant="bj", period=period)
+
+        def made(epoch: str, seq: int, record=record, end_utc=period.end_utc) -> bytes:  # noqa: ANN001 - bound here
+            return encode(record, epoch=epoch, seq=seq, sent_at_utc=end_utc)
+
+        entry = OutboxEntry(CITY, made, made_utc=period.end_utc, codes=("01", "02"))
+        await store.close_period(period, list(rollups.values()), [entry])
+
+
+async def sent(store: Store) -> str:
+    rows = await store.outbox_due(CITY, 100)
+    await store.outbox_mark_sent(CITY, [row.seq for row in rows])
+    return rows[0].epoch
+
+
+async def test_a_platform_that_only_reads_is_asked_again_until_it_says_that_it_stores(tmp_path: Path) -> None:
+    """Consumed is not held: verify names the periods; the daily round sends the same bytes once more; then it is."""
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    daily = Daily(
+        store, Archive(store, UPLINKS, plant="bj"), streams=tuple(streams(UPLINKS, plant="bj").values()), zone=ZONE
+    )
+    await closed(store, range(24))
+    before = {row.seq: row.payload for row in await store.outbox_due(CITY, 100)}
+    epoch = await sent(store)
+    await store.outbox_settle(CITY, [Receipt(epoch, 24, proof=Proof.CONSUMED)], instant_utc=MIDNIGHT)
+    status = await store.outbox_status(CITY)
+    assert (status.backlog, status.acknowledged, status.unacknowledged) == (0, 0, 24)
+
+    def verdict():  # noqa: ANN202 - as judge returns it
+        with read_ledger(tmp_path) as ledger:
+            return judge(
+                ledger,
+                UPLINKS,
+                plant="bj",
+                zone=ZONE,
+                from_utc=MIDNIGHT,
+                to_utc=MIDNIGHT + 24 * HOUR,
+                now_utc=MIDNIGHT + 25 * HOUR,
+            )
+
+    assert len(verdict().accounts[CITY].unproven) == 24
+    assert not verdict().complete
+    assert await daily.look(MIDNIGHT + 24 * HOUR) == 0  # the day has ended this minute: not yet
+    assert await daily.look(MIDNIGHT + 25 * HOUR) == 1
+    assert await daily.look(MIDNIGHT + 26 * HOUR) == 0
+    rows = await store.outbox_due(CITY, 100)
+    assert {row.seq: row.payload for row in rows} == before
+    assert all(row.again and not row.live for row in rows)
+    await store.outbox_mark_sent(CITY, [row.seq for row in rows])
+    await store.outbox_settle(CITY, [Receipt(epoch, 0, ((1, 24),))], instant_utc=MIDNIGHT + 26 * HOUR)
+    assert verdict().complete
+    assert await daily.look(MIDNIGHT + 26 * HOUR) == 1  # the day's record is corrected by a new one
+    (day,) = await store.completeness(CITY, DAY, DAY)
+    assert (day.number, day.record["fates"]) == (2, {"acknowledged": 24})
+    assert verdict().days[CITY] == [day]
+    await store.close()
+
+
+async def test_a_query_proves_what_was_only_consumed_and_nothing_else(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    await closed(store, range(4))
+    epoch = await sent(store)
+    await store.outbox_settle(CITY, [Receipt(epoch, 0, ((1, 2),), proof=Proof.CONSUMED)], instant_utc=MIDNIGHT)
+    assert await store.outbox_fetched(CITY, None, None, instant_utc=MIDNIGHT) == 2
+    fates = [entry.fate for entry in await store.deliveries(CITY, MIDNIGHT, MIDNIGHT + 9 * HOUR)]
+    assert fates == [Fate.FETCHED, Fate.FETCHED, Fate.SENT, Fate.SENT]
+    await store.close()
+
+
+async def test_a_changed_daily_record_breaks_the_chain(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    for day in range(3):
+        await store.append_day(CITY, DAY + timedelta(days=day), {"expected": day}, forget_before_utc=MIDNIGHT)
+    await store.close()
+    with read_ledger(tmp_path) as ledger:
+        assert ledger.completeness_broken_at() is None
+    connection = sqlite3.connect(tmp_path / "state.db")
+    connection.execute("UPDATE completeness SET record = replace(record, '1', '9') WHERE id = 2")
+    connection.commit()
+    connection.close()
+    with read_ledger(tmp_path) as ledger:
+        assert ledger.completeness_broken_at() == 2
