@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
+from pydantic import ValidationError
+
 from edge_agent.settings.model import Performance, SiteFile, Storage, Unit
 from scheduling.request import (
     Demand,
@@ -21,18 +23,23 @@ from scheduling.request import (
     StorageLimit,
     Terminal,
     UnitState,
+    fault_of,
 )
 from scheduling.request import Storage as StorageTask
 from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
 
 WATER_KWH_PER_M3_K = 1.149
 """Heat held by a cubic metre of water a kelvin [kWh/(m3 K)]: 4.186 kJ/(kg K) x 988 kg/m3 (50 degC) / 3600."""
-UNMET_CNY_PER_KWH = 5.0
-"""Price of heat not delivered: above any way of making it. Ours."""
+UNMET_CNY_PER_KWH = 25.0
+"""Price of heat not delivered. Ours: above any way of making it, and above what an hour of it adds to the demand charge
+of a month (52 CNY/kW at a COP of 2.2 or more), so that no plan lets people freeze to save money."""
 DUMP_CNY_PER_KWH = 0.5
 """Price of heat nobody can take. Ours."""
-GRID_EXCESS_CNY_PER_KWH = 20.0
-"""Price of power above the connection's limit. Ours: dearer than unmet heat is worth in electricity."""
+GRID_EXCESS_CNY_PER_KWH = 150.0
+"""Price of power above the connection's limit. Ours: dearer than the heat that it could make (25 CNY/kWh at a COP of
+5), because a breaker that trips ends all heat."""
+CALL_EXCESS_CNY_PER_KWH = 20.0
+"""Price of power above a called limit. Ours: storage and charging give way to it, comfort does not."""
 MODE_CHANGE_CNY = 4.0
 """Price of moving a running unit between loop and tank: a nuisance, not a start. Ours."""
 CHARGE_TAPER_RATIO = 0.875
@@ -131,8 +138,16 @@ def build_request(
         live: present state and expectation; series have one value a step of the grid.
 
     Raises:
-        RequestFault, ValidationError: the site's figures do not make a possible task (checked at configuration time).
+        RequestFault: a figure is not a number, has the wrong sign, or contradicts another; its path names it. What the
+            site file alone can contradict is refused when it is read.
     """
+    try:
+        return _request(site, performance, grid=grid, live=live)
+    except ValidationError as error:
+        raise fault_of(error) from error
+
+
+def _request(site: SiteFile, performance: Mapping[str, Performance], *, grid: TimeGrid, live: LiveState) -> PlanRequest:
     return PlanRequest(
         schema_id="plan-request/1",
         name=f"{site.site.id} {grid.start_utc:%Y-%m-%dT%H:%MZ}",
@@ -198,11 +213,16 @@ def _demand(live: LiveState, grid: TimeGrid) -> tuple[Demand, ...]:
 
 def _caps(site: SiteFile, live: LiveState, grid: TimeGrid) -> tuple[GridCap, ...]:
     limit_kw = site.limits.grid_kw_max
-    standing = [] if limit_kw is None else [(0, grid.count, limit_kw, "grid")]
-    return tuple(
-        GridCap(name=reason, from_step=start, to_step=end, cap_kw=cap_kw, penalty_cny_per_kwh=GRID_EXCESS_CNY_PER_KWH)
-        for start, end, cap_kw, reason in (*standing, *live.caps)
+    called = tuple(
+        GridCap(name=reason, from_step=start, to_step=end, cap_kw=cap_kw, penalty_cny_per_kwh=CALL_EXCESS_CNY_PER_KWH)
+        for start, end, cap_kw, reason in live.caps
     )
+    if limit_kw is None:
+        return called
+    standing = GridCap(
+        name="grid", from_step=0, to_step=grid.count, cap_kw=limit_kw, penalty_cny_per_kwh=GRID_EXCESS_CNY_PER_KWH
+    )
+    return (standing, *called)
 
 
 def _storage(

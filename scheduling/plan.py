@@ -188,6 +188,29 @@ class Violation:
     amount: float
     unit: str
 
+    def words(self) -> tuple[str, str]:
+        """The broken rule for people, in both languages."""
+        zh, en = RULE_WORDS.get(self.rule, (self.rule, self.rule))
+        step = "" if self.step is None else f" [{self.step}]"
+        return (
+            f"{self.name}{step}: {zh} ({self.amount:g} {self.unit})",
+            f"{self.name}{step}: {en} ({self.amount:g} {self.unit})",
+        )
+
+
+RULE_WORDS = {
+    "min_up": ("最短运行时间未满就要停", "would stop before its minimum run is over"),
+    "min_down": ("最短停机时间未满就要起", "would start before its minimum rest is over"),
+    "max_starts_per_day": ("每日起动次数超限", "more starts a day than allowed"),
+    "unavailable": ("不可用却要运行", "would run though it is not available"),
+    "grid_cap": ("超出不可超的电网上限", "power above a limit that may not be passed"),
+    "source_limit": ("超出热源上限", "more than the source may give"),
+    "source_energy": ("超出热源可用总量", "more energy than the source may give"),
+    "storage_overdrawn": ("低于储量下限", "below the lowest energy of the store"),
+    "storage_overfull": ("超出储量上限", "above the capacity of the store"),
+}
+"""What rules are called for people; only those that a request itself may make impossible."""
+
 
 @dataclass(slots=True)
 class UnitTrack:

@@ -254,6 +254,13 @@ class Aux(Document):
     electricity_kw_per_kw: NotNegative = 0.0
     on: bool = False
 
+    @model_validator(mode="after")
+    def _limits(self) -> Self:
+        most_kw = max(self.max_kw) if isinstance(self.max_kw, tuple) else self.max_kw
+        if self.max_kw != () and 0.0 < most_kw < self.min_kw:  # all zero: out of service
+            raise _fault("min_kw", f"{self.min_kw} kW is above the highest output of {most_kw} kW: it could never run")
+        return self
+
 
 class UnitState(Document):
     """A unit and its present state."""

@@ -14,7 +14,10 @@ from edge_agent.cli.common import Common, Exit, emit, shared_options, unreadable
 
 if TYPE_CHECKING:
     from scheduling.plan import Plan
+    from scheduling.request import PlanRequest
 
+BROKEN_SAID = 5
+"""So many broken rules are named."""
 LIMIT_S = 10.0
 GAP_SHARE = 0.001
 TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
@@ -74,8 +77,8 @@ def command(
         plan = solve(
             request, limit_s=limit_s, gap_ratio=gap_share, method=chosen[method], hint=hint, elapsed_s=elapsed_s
         )
-    except NoPlan as fault:
-        _refuse(common, Exit.FINDING, str(fault), path="$")
+    except NoPlan:
+        _refuse(common, Exit.FINDING, _impossible(common, request), path="$")
     plan = with_reasons(request, plan)
     if made_utc is not None:
         plan = plan.model_copy(update={"made_utc": made_utc})
@@ -83,6 +86,20 @@ def command(
         click.echo(plan.to_json())
     else:
         _print(common, plan, zone=ZoneInfo(request.timezone), title=request.name, why=why)
+
+
+def _impossible(common: Common, request: "PlanRequest") -> str:
+    """Which rules no plan of a request can keep, as a good operator's plan breaks them."""
+    from scheduling.plan import check  # noqa: PLC0415 - heavy
+    from scheduling.rule import plan_by_rule  # noqa: PLC0415 - heavy
+
+    broken = check(request, plan_by_rule(request))
+    seen: dict[tuple[str, str], str] = {}
+    for violation in broken:
+        seen.setdefault((violation.rule, violation.name), common.pick(*violation.words()))
+    said = list(seen.values())
+    head = common.pick("没有能遵守全部规则的计划", "no plan keeps every rule")
+    return "\n  ".join([f"{head}:", *said[:BROKEN_SAID]])
 
 
 def _of_service(common: Common, *, why: bool) -> None:

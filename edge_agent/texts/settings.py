@@ -408,6 +408,39 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "在曲线文件里补上",
             "add it to the map",
         ),
+        "capacity_below_load": Text(
+            "设计负荷 {load} kW,机组和辅助热源一共只有 {have} kW,差 {lack} kW",
+            "the design load is {load} kW, units and auxiliaries together give {have} kW: {lack} kW are missing",
+            "核对 design_kw 与机组的性能曲线;若确实如此,最冷的日子会缺热,计划会写明",
+            "check design_kw and the units' maps; if it is so, the coldest days lack heat, and the plan says so",
+        ),
+        "limit_below_unit": Text(
+            "上限 {given} kW 低于 {unit} 最低负荷的用电 {least} kW(含水泵),没有一台机组能运行",
+            "the limit of {given} kW is below what {unit} takes at its lowest load with its pumps, {least} kW: "
+            "no unit could ever run",
+            "核对单位(kW)和数值",
+            "check the unit (kW) and the figure",
+        ),
+        "contract_above_limit": Text(
+            "合同需量 {given} kW 高于最大用电功率 {limit} kW,永远用不到",
+            "the contracted demand of {given} kW is above the most power drawn, {limit} kW: it can never be used",
+            "核对两个数值,或降低合同需量以省电费",
+            "check both figures, or contract less and save",
+        ),
+        "source_below_unit": Text(
+            "热源上限 {given} kW 低于 {unit} 最低负荷的取热量 {least} kW,没有一台机组能运行",
+            "the source's limit of {given} kW is below what {unit} draws at its lowest load, {least} kW: "
+            "no unit could ever run",
+            "核对单位(kW)和数值;不限就删去",
+            "check the unit (kW) and the figure; delete it if there is no limit",
+        ),
+        "charge_below_unit": Text(
+            "蓄热上限 {given} kW 低于 {unit} 蓄热方式最低负荷 {least} kW,多出的热只能进管网",
+            "the tank takes at most {given} kW, {unit} gives {least} kW at its lowest load while charging: "
+            "the rest must go into the loop",
+            "核对 charge_kw_max",
+            "check charge_kw_max",
+        ),
         "twin_itself": Text("机组不能与自己相同", "a unit cannot be identical to itself", "删去这一项", "delete it"),
         "twin_chain": Text(
             "{name} 自己又与别的机组相同",

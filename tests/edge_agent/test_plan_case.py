@@ -7,9 +7,18 @@ import pytest
 
 from edge_agent.control.order_rules import held_until_utc, planned_around
 from edge_agent.control.orders import Order, OrderKind
-from edge_agent.plan_case import LiveState, UnitNow, build_request
+from edge_agent.plan_case import (
+    CALL_EXCESS_CNY_PER_KWH,
+    GRID_EXCESS_CNY_PER_KWH,
+    UNMET_CNY_PER_KWH,
+    DemandNow,
+    LiveState,
+    UnitNow,
+    build_request,
+)
 from edge_agent.settings.files import shipped_config
 from edge_agent.settings.load import Configuration, load_configuration
+from scheduling.errors import RequestFault
 from scheduling.plan import check
 from scheduling.rule import plan_by_rule
 from scheduling.timegrid import staged_grid
@@ -103,3 +112,48 @@ def test_who_is_not_available_stays_so_and_others_are_left_alone() -> None:
     told = planned_around({"hp1": silent, "hp2": silent}, (order("hp1", 2.0),))
     assert not told["hp1"].available
     assert told["hp2"] == silent
+
+
+NUMBERS = [
+    "storage_kwh", "load_kw", "price_cny_per_kwh", "valley_cny_per_kwh", "flat_cny_per_kwh", "other_load_kw", "peak",
+    "minutes", "cap",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NUMBERS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_no_number_never_enters_a_request(office: Configuration, what: str, value: float) -> None:
+    site = office.site
+    grid = staged_grid(NOW, horizon_h=24)
+    count = grid.count
+
+    def pick(name: str, good: float) -> float:
+        return value if what == name else good
+
+    unit = UnitNow(on=False, mode=None, minutes_in_state=pick("minutes", 600.0), starts_today=0, available=True)
+    live = LiveState(
+        units=dict.fromkeys(site.units, unit),
+        storage_kwh=dict.fromkeys(site.storages, pick("storage_kwh", 4000.0)),
+        load_kw={name: [900.0, pick("load_kw", 900.0), *[900.0] * (count - 2)] for name in site.loops},
+        price_cny_per_kwh=[*[0.6] * (count - 1), pick("price_cny_per_kwh", 0.6)],
+        valley_cny_per_kwh=pick("valley_cny_per_kwh", 0.3),
+        flat_cny_per_kwh=pick("flat_cny_per_kwh", 0.6),
+        other_load_kw=pick("other_load_kw", 30.0),
+        demand=DemandNow(48.0, pick("peak", 600.0)),
+        caps=[(0, 2, pick("cap", 300.0), "call")],
+    )
+    if what == "storage_kwh" and value == float("inf"):
+        assert build_request(site, office.performance, grid=grid, live=live).storages[0].soc_kwh > 0  # full, clamped
+        return
+    with pytest.raises(RequestFault) as refused:
+        build_request(site, office.performance, grid=grid, live=live)
+    assert refused.value.path.startswith("$.")
+
+
+def test_heat_comes_before_the_demand_charge_and_the_connection_before_heat(office: Configuration) -> None:
+    """By the prices alone: what an hour of heat adds to the charge of a month, and what heat a kWh above makes."""
+    figures = [mode for map_ in office.performance.values() for mode in map_.modes.values()]
+    cops = [mode.heat_kw * ratio / kw for mode in figures for ratio, kw in mode.curve]
+    assert 52.0 / min(cops) < UNMET_CNY_PER_KWH
+    assert UNMET_CNY_PER_KWH * max(cops) < GRID_EXCESS_CNY_PER_KWH
+    assert UNMET_CNY_PER_KWH * min(cops) > CALL_EXCESS_CNY_PER_KWH

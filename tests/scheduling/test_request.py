@@ -61,6 +61,8 @@ FAULTS: list[tuple[str, str, Change]] = [
         "$.groups[0].units[0].available",
         lambda d: d["groups"][0]["units"][0].update(available=[True]),
     ),
+    ("lowest above highest output", "$.aux[0].min_kw", lambda d: d["aux"][0].update(min_kw=300.0)),
+    ("short bands", "$.bands", lambda d: d.update(bands=["valley"])),
     *(
         (f"limit of a while, {name}", f"$.storages[0].limits[0]{path}", lambda d, limit=limit: limited(d, limit))
         for name, path, limit in [

@@ -45,6 +45,15 @@ def test_stdin_rule_and_hint(tmp_path: Path) -> None:
     assert read_plan(hinted.stdout).objective_cny <= read_plan(rule.stdout).objective_cny + 0.011
 
 
+@pytest.mark.parametrize("key", ["price_cny_per_kwh", "timezone", "groups"])
+def test_a_missing_price_or_part_is_refused_by_name(key: str) -> None:
+    document = json.loads(TINY.read_text(encoding="utf-8"))
+    del document[key]
+    done = run("--request", "-", "--json", text=json.dumps(document))
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["path"] == f"$.{key}"
+
+
 @pytest.mark.parametrize("text", ["{", "{}", '{"schema": "plan-request/1", "foo": 1}'])
 def test_a_faulty_document_ends_with_2_and_its_path(text: str) -> None:
     done = run("--request", "-", "--json", text=text)
@@ -59,9 +68,27 @@ def test_what_is_no_json_is_said_in_words() -> None:
 def test_no_possible_plan_ends_with_1() -> None:
     document = json.loads(TINY.read_text(encoding="utf-8"))
     document["groups"][0]["units"][0].update(available=False, minutes_in_state=5)
-    done = run("--request", "-", text=json.dumps(document))
+    done = run("--request", "-", "--lang", "zh", text=json.dumps(document))
     assert done.exit_code == 1
-    assert "min_up" in done.stderr
+    assert "HP1 [0]: 最短运行时间未满就要停 (55 minutes)" in done.stderr
+
+
+def test_a_limit_that_others_already_pass_ends_with_1_and_says_so() -> None:
+    document = json.loads(TINY.read_text(encoding="utf-8"))
+    document["other_load_kw"] = 80.0
+    document["grid_caps"][0].update(hard=True)
+    done = run("--request", "-", "--lang", "en", text=json.dumps(document))
+    assert done.exit_code == 1
+    assert "power above a limit that may not be passed" in done.stderr
+
+
+def test_a_plant_too_small_is_planned_and_the_lack_is_explained() -> None:
+    document = json.loads(TINY.read_text(encoding="utf-8"))
+    document["loops"][0]["load_kw"] = [1500.0] * 6
+    done = run("--request", "-", "--lang", "zh", text=json.dumps(document))  # without --why: a lack is always said
+    assert done.exit_code == 0
+    assert "缺供" in done.stdout
+    assert "负荷 1500 kW,机组和辅助热源全开 800 kW" in done.stdout
 
 
 @pytest.mark.parametrize("wrong", [["--at", "yesterday"], ["--hint", "/nowhere.json"], ["--limit", "0"]])

@@ -1,0 +1,39 @@
+"""Limits that contradict what units need: refused or warned of at their file, line and column."""
+# ruff: noqa: ANN001 - fixtures and parameters are known by their names
+
+import pytest
+
+CASES = [
+    # key of the site file, its value, code, severity, where the caret stands
+    ("design_kw: 2050 ", "design_kw: 2500 ", "capacity_below_load", "warning", "2500"),
+    ("grid_kw_max: 900 ", "grid_kw_max: 40 ", "limit_below_unit", "error", "40"),
+    ("contract_demand_kw: null ", "contract_demand_kw: 12 ", "limit_below_unit", "error", "12"),
+    ("contract_demand_kw: null ", "contract_demand_kw: 950 ", "contract_above_limit", "warning", "950"),
+    ("heat_kw_max: 2000", "heat_kw_max: 20", "source_below_unit", "error", "20"),
+    ("charge_kw_max: 1800", "charge_kw_max: 100", "charge_below_unit", "warning", "100"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "code", "severity", "given"), CASES, ids=[f"{c[2]} {c[4]}" for c in CASES])
+def test_a_contradiction_is_found_where_it_stands(plant, old, new, code, severity, given) -> None:
+    assert not [finding for finding in plant.inspect().warnings if finding.file == "site.yaml"]
+    plant.replace("site.yaml", old, new)
+    inspection = plant.inspect()
+    found = [finding for finding in (*inspection.errors, *inspection.warnings) if finding.code == code]
+    assert len(found) == 1
+    assert (found[0].file, found[0].severity) == ("site.yaml", severity)
+    line = plant.text("site.yaml").splitlines()[found[0].line - 1]
+    assert line[found[0].column - 1 :].startswith(given)
+    assert given in found[0].zh
+    assert given in found[0].en
+    assert found[0].hint_zh
+    assert (inspection.configuration is None) == (severity == "error")
+
+
+def test_one_unreadable_map_does_not_make_the_rest_too_small(plant) -> None:
+    path = plant.folder / "site.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("performance: ground_600kw", "performance: ground_60kw", 1), encoding="utf-8")
+    codes = {finding.code for finding in (*plant.inspect().errors, *plant.inspect().warnings)}
+    assert "unknown_name_near" in codes
+    assert "capacity_below_load" not in codes
