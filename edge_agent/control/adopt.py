@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from edge_agent.control.memory import ASKED, PREPARING, STARTS_KEPT, Phase, UnitMemory, enter
-from edge_agent.control.view import UnitState, UnitView
+from edge_agent.control.view import PlantView, UnitState, UnitView
 from edge_agent.settings.model import Control, Unit
 
 POWERED_KW = 0.05
@@ -46,7 +46,26 @@ def adopt(memory: UnitMemory, *, unit: UnitView, pumps_on: bool | None, now_utc:
     return _adopt_on(memory, unit=unit, now_utc=now_utc)
 
 
-def hear(memory: UnitMemory, *, unit: UnitView, now_utc: datetime, config: Unit, control: Control) -> UnitMemory:
+def cut_likely(name: str, view: PlantView) -> bool:
+    """Whether what is seen while a unit is silent speaks for a loss of its power, and not of its line only.
+
+    Its own meter, where it has one, decides (`hear`). Without one: the main meter is silent too, so the plant may be
+    dark; or other units answer and only this one does not, so its breaker may be off. All units silent while the main
+    meter answers have lost their line: to let them wait for warm oil would cost the house its heat for nothing.
+    """
+    dark = view.main_meter.read_utc is None
+    return dark or any(seen.known for other, seen in view.units.items() if other != name)
+
+
+def hear(
+    memory: UnitMemory,
+    *,
+    unit: UnitView,
+    now_utc: datetime,
+    config: Unit,
+    control: Control,
+    cut: bool,
+) -> UnitMemory:
     """Notes how long a unit has been silent; called before `adopt`.
 
     One that answers again, and is off, may have been without power: its oil has cooled and holds refrigerant.
@@ -59,16 +78,20 @@ def hear(memory: UnitMemory, *, unit: UnitView, now_utc: datetime, config: Unit,
         now_utc: the present instant.
         config: how long its oil is heated.
         control: what counts as a long power cut.
+        cut: whether it is likely now that a silent unit has lost its power (`cut_likely`).
     """
     if not unit.known and unit.electric_kw is not None and unit.electric_kw > POWERED_KW:
-        return replace(memory, silent_since_utc=None)  # its own meter says that it has power: only the line is gone
+        # Its own meter says that it has power: only the line is gone.
+        return replace(memory, silent_since_utc=None, cut_likely=False)
     if not unit.known:
-        return memory if memory.silent_since_utc is not None else replace(memory, silent_since_utc=now_utc)
+        since_utc = memory.silent_since_utc or now_utc
+        return replace(memory, silent_since_utc=since_utc, cut_likely=memory.cut_likely or cut)
     if memory.silent_since_utc is None:
         return memory
     silent_s = (now_utc - memory.silent_since_utc).total_seconds()
-    memory = replace(memory, silent_since_utc=None)
-    if silent_s < control.power_cut_s or unit.state is not UnitState.OFF:
+    likely = memory.cut_likely
+    memory = replace(memory, silent_since_utc=None, cut_likely=False)
+    if not likely or silent_s < control.power_cut_s or unit.state is not UnitState.OFF:
         return memory
     return replace(memory, heat_until_utc=now_utc + timedelta(seconds=min(silent_s, config.crankcase_heat_s)))
 

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 from edge_agent.control import demand_guard
 from edge_agent.control.actuation import Load, learn, load_given, stage_alarms, stage_count
-from edge_agent.control.adopt import adopt, hear
+from edge_agent.control.adopt import adopt, cut_likely, hear
 from edge_agent.control.arrange import arrange
+from edge_agent.control.causes import Causes
 from edge_agent.control.command import Alarm, Because, Command, Kind, Outcome, Verdict
-from edge_agent.control.demand_guard import Ceilings, DemandMemory, ceilings, limits_now, watch_demand
+from edge_agent.control.demand_guard import DemandMemory, ceilings, limits_now, watch_demand
 from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.doubt import trusted
 from edge_agent.control.effect import reconcile
@@ -32,6 +33,7 @@ from edge_agent.control.memory import (
     read_memory,
     resume,
     shifted,
+    worth_keeping,
     write_memory,
 )
 from edge_agent.control.modes import Mode
@@ -53,7 +55,7 @@ from scheduling.plan import Plan
 HOLD_AFTER_CYCLES = 5
 """Without a supply temperature or any unit for more than this many cycles nothing new is commanded."""
 MEMORY_EVERY_S = 300.0
-"""Regulators are kept at least this often; starts and stops at once, before they are commanded."""
+"""What only drifts is kept at least this often; what was decided at once, before it is commanded."""
 
 
 class Controller:
@@ -162,12 +164,12 @@ class Controller:
             self._begun_utc = now_utc
             self._memory = resume(self._memory, now_utc=now_utc)
         seen = without(build_view(self._site, self._image, now_utc=now_utc), out)
-        seen, doubts, doubtful = trusted(seen, self._memory.doubts, site=self._site)
+        ours, standing = mode is Mode.AUTO, self._executor.standing
+        valves = watch_valves(self._memory.valves, standing=standing, ours=ours, view=seen, site=self._site)
+        seen, doubts, doubtful = trusted(valves.view, self._memory.doubts, site=self._site)
         waters = believe(self._memory.waters, view=seen, site=self._site)
-        view = waters.view
-        valves, stuck = watch_valves(self._memory.valves if mode is Mode.AUTO else {}, view=view, site=self._site)
-        self._doubtful = (*doubtful, *waters.alarms, *stuck)
-        self._memory = replace(self._memory, doubts=doubts, waters=waters.memory, valves=valves)
+        view, self._doubtful = waters.view, (*doubtful, *waters.alarms, *valves.alarms)
+        self._memory = replace(self._memory, doubts=doubts, waters=waters.memory, valves=valves.memory)
         self._view = view
         self._adopt(view)
         self._watch_blindness(view, mode=mode)
@@ -251,7 +253,11 @@ class Controller:
             self._memory = memory
             await self._keep(now_utc)  # a start must be remembered even if we die while commanding it
         outcomes = await self._executor.carry_out(
-            commands, view=view, memory=memory, mode=mode, references=_references(plan, orders, power)
+            commands,
+            view=view,
+            memory=memory,
+            mode=mode,
+            cause_of=Causes(self._site, plan=plan, orders=orders, power=power),
         )
         if mode is Mode.AUTO:
             if any(_asked(outcome) for outcome in outcomes):
@@ -282,7 +288,12 @@ class Controller:
             pumps_on = True if True in pumps else (None if None in pumps else False)
             seen = view.units[name]
             heard = hear(
-                memory.unit(name), unit=seen, now_utc=view.instant_utc, config=unit, control=self._site.control
+                memory.unit(name),
+                unit=seen,
+                now_utc=view.instant_utc,
+                config=unit,
+                control=self._site.control,
+                cut=self._ready(view) and cut_likely(name, view),  # just started, nobody has answered yet
             )
             adopted = adopt(heard, unit=seen, pumps_on=pumps_on, now_utc=view.instant_utc)
             memory = memory.with_unit(name, adopted)
@@ -449,11 +460,9 @@ class Controller:
     # ------------------------------------------------------------------------------------------------------- journal
 
     async def _keep(self, now_utc: datetime) -> None:
-        """Keeps the memory: at once when a unit or an awaited effect has changed, now and then for the regulators."""
+        """Keeps the memory: at once when something was decided or begun, now and then what only drifts."""
         self._memory = replace(self._memory, expectations=self._executor.expectations)
-        kept = self._kept_memory
-        changed = kept.units != self._memory.units or kept.expectations != self._memory.expectations
-        changed = changed or kept.pumps != self._memory.pumps
+        changed = worth_keeping(self._memory) != worth_keeping(self._kept_memory)
         due = self._kept_utc is None or (now_utc - self._kept_utc).total_seconds() >= MEMORY_EVERY_S
         if not due and not changed:
             return
@@ -592,18 +601,3 @@ def _asked(outcome: Outcome) -> bool:
     """Whether a unit has been asked to run: a start, or a request given again."""
     command = outcome.command
     return command.kind is Kind.RUN_REQUEST and command.value == 1.0 and outcome.verdict is Verdict.VERIFIED
-
-
-def _references(plan: Plan | None, orders: Sequence[Order], power: Ceilings) -> dict[Because, str]:
-    """What stands behind a cause, for the audit: which plan, whose order, which limit of power."""
-    references: dict[Because, str] = {}
-    limits = [
-        f"{ceiling.code} {ceiling.steady_kw:.0f} kW" for ceiling in (power.hard, power.soft) if ceiling is not None
-    ]
-    if limits:
-        references[Because.LIMIT] = "; ".join(limits)
-    if plan is not None:
-        references[Because.PLAN] = f"{plan.request} {plan.made_utc.isoformat()}"
-    if orders:
-        references[Because.OPERATOR] = "; ".join(f"{order.number} {order.by}: {order.reason}" for order in orders)
-    return references

@@ -7,14 +7,13 @@ after three times in a row it is an alarm, and so is one that the plant did not 
 
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 from drivers.sample import Quality
 from drivers.writing import WriteOutcome
-from edge_agent.control.command import Alarm, Because, Command, Expectation, Kind, Outcome, Verdict
+from edge_agent.control.command import Alarm, Command, Expectation, Kind, Outcome, Verdict
 from edge_agent.control.effect import ended, expect, judge_effect
 from edge_agent.control.guard import Refused, judge
 from edge_agent.control.memory import ControlMemory
@@ -29,8 +28,8 @@ Write = Callable[[str, float], Awaitable[WriteOutcome]]
 Renew = Callable[[str, float], bool]
 Audit = Callable[[Sequence[Outcome]], Awaitable[None]]
 """Keeps stages of commands, all or none."""
-References = Mapping[Because, str]
-"""Which plan, whose order, which limit stands behind a cause."""
+CauseOf = Callable[[Command], str]
+"""Which plan, whose order, which limit stands behind a command."""
 
 DEADBANDS = {Kind.SETPOINT: 0.2, Kind.CAPACITY_LIMIT: 0.02, Kind.DISCHARGE_VALVE: 0.01}
 """A change smaller than this is not written: registers wear, valves too. [K, ratio, ratio] Ours."""
@@ -138,7 +137,7 @@ class Executor:
         view: PlantView,
         memory: ControlMemory,
         mode: Mode,
-        references: References = MappingProxyType({}),
+        cause_of: CauseOf = lambda _command: "",
     ) -> list[Outcome]:
         """Judges and writes what differs from what stands in the plant, in the given order.
 
@@ -149,7 +148,7 @@ class Executor:
             view: the plant now.
             memory: starts and stops.
             mode: nothing is written but in auto.
-            references: what stands behind each cause, for the audit.
+            cause_of: what stands behind a command, for the audit.
         """
         told = {command.point for command in commands}
         self._refused = {point: entry for point, entry in self._refused.items() if point in told}
@@ -178,7 +177,7 @@ class Executor:
                 continue
             verdict = judge(command, view, memory=memory, mode=mode, site=self._site)
             if isinstance(verdict, Refused):
-                outcomes[place] = self._refuse(command, verdict, view.instant_utc, references=references, news=news)
+                outcomes[place] = self._refuse(command, verdict, view.instant_utc, cause_of=cause_of, news=news)
                 if command.kind is Kind.MODE_REQUEST:
                     blocked.add(command.subject)
                 continue
@@ -193,17 +192,17 @@ class Executor:
                 Verdict.ISSUED,
                 before=issue.before,
                 number=issue.number,
-                reference=references.get(issue.command.because, ""),
+                reference=cause_of(issue.command),
             )
             for issue in issues
         ]
         if news:
             await self._audit(news)
-        outcomes |= await self._write_all(issues, view=view, references=references, blocked=blocked)
+        outcomes |= await self._write_all(issues, view=view, cause_of=cause_of, blocked=blocked)
         return [outcomes[place] for place in sorted(outcomes)]
 
     async def _write_all(
-        self, issues: Sequence[_Issue], *, view: PlantView, references: References, blocked: set[str]
+        self, issues: Sequence[_Issue], *, view: PlantView, cause_of: CauseOf, blocked: set[str]
     ) -> dict[int, Outcome]:
         """Writes what may be written; returns what became of each, by its place."""
         outcomes: dict[int, Outcome] = {}
@@ -227,7 +226,7 @@ class Executor:
                 written = await self._write(command.point, command.value)
                 outcome = self._conclude(command, written, before=issue.before, now_utc=view.instant_utc)
                 outcome = replace(outcome, latency_s=self._since_s(begun_utc))
-            outcome = replace(outcome, number=issue.number, reference=references.get(command.because, ""))
+            outcome = replace(outcome, number=issue.number, reference=cause_of(command))
             if not reason:
                 ends += self._await_effect(outcome)
             if command.kind is Kind.MODE_REQUEST and outcome.verdict is not Verdict.VERIFIED:
@@ -291,7 +290,7 @@ class Executor:
         return count >= REPLACED_COUNT_MAX
 
     def _refuse(
-        self, command: Command, verdict: Refused, now_utc: datetime, *, references: References, news: list[Outcome]
+        self, command: Command, verdict: Refused, now_utc: datetime, *, cause_of: CauseOf, news: list[Outcome]
     ) -> Outcome:
         """A refusal; one that lasts is told once."""
         outcome = Outcome(
@@ -307,7 +306,7 @@ class Executor:
             self._refused[command.point] = (command.value, verdict.code, now_utc)
             LOG.warning("command refused point=%s value=%s reason=%s", command.point, command.value, verdict.code)
             self._number += 1
-            outcome = replace(outcome, number=self._number, reference=references.get(command.because, ""))
+            outcome = replace(outcome, number=self._number, reference=cause_of(command))
             news.append(outcome)
         return outcome
 

@@ -74,6 +74,7 @@ class UnitMemory:
         stage_need, stage_need_utc: one stage more or less is needed, and since when.
         run_s: how long it has run in all, the present run not counted [s].
         silent_since_utc: not heard of since; None while it answers.
+        cut_likely: something seen during that silence speaks for a loss of its power.
         heat_until_utc: its oil is heated until then, after its power was away.
         danger_since_utc: something that must stop it has been seen since.
         withdrawn_utc: reading in which the request of a running unit was seen withdrawn, once; twice is a stop.
@@ -102,6 +103,7 @@ class UnitMemory:
     stage_need_utc: AwareDatetime | None = None
     run_s: float = 0.0
     silent_since_utc: AwareDatetime | None = None
+    cut_likely: bool = False
     heat_until_utc: AwareDatetime | None = None
     danger_since_utc: AwareDatetime | None = None
     withdrawn_utc: AwareDatetime | None = None
@@ -334,14 +336,39 @@ def read_memory(text: str | None) -> ControlMemory:
     return document.memory if document.version == VERSION else ControlMemory()
 
 
+def worth_keeping(memory: ControlMemory) -> object:
+    """What must be kept as soon as it changes: what was decided or begun, not what drifts from cycle to cycle.
+
+    A service that is killed must not forget that a unit was added for comfort, that a tank was found full, that a
+    sensor is not believed, or when something began to last.
+    """
+    loops = {
+        name: (
+            (loop.discharging, loop.tank_full, loop.loosened, loop.spending),
+            (loop.stopped_utc, loop.replan_utc),
+            (loop.lack_since_utc, loop.surplus_since_utc, loop.off_plan_since_utc),
+            loop.unloading_since_utc,
+            tuple(frozenset(until) for until in (loop.extra_until_utc, loop.rested_until_utc)),
+            frozenset(loop.charge_rest_until_utc),
+            frozenset(loop.caps),
+        )
+        for name, loop in memory.loops.items()
+    }
+    odd = {name: water.odd_utc for name, water in memory.waters.items()}
+    return memory.units, memory.pumps, memory.expectations, loops, memory.doubts, odd
+
+
 def resume(memory: ControlMemory, *, now_utc: datetime) -> ControlMemory:
     """What counts after a restart: a start that was under way begins its present step anew; regulators begin afresh."""
     units = {
         name: replace(unit, since_utc=now_utc) if unit.phase in PREPARING | {Phase.STARTING} else unit
         for name, unit in memory.units.items()
     }
-    loops = {name: replace(loop, error_k=None, regulated_utc=None) for name, loop in memory.loops.items()}
-    # What the valves were told meanwhile nobody knows.
+    loops = {
+        name: replace(loop, discharge_ratio=None, error_k=None, regulated_utc=None)
+        for name, loop in memory.loops.items()
+    }
+    # What the valves were told meanwhile nobody knows; a regulator goes on from where its valve stands.
     return _believable(replace(memory, units=units, loops=loops, valves={}), now_utc)
 
 
@@ -351,7 +378,7 @@ def after_boot(memory: ControlMemory, *, epoch: str) -> ControlMemory:
     if mark is None or mark.epoch == epoch:
         return memory
     units = {
-        name: replace(unit, silent_since_utc=unit.silent_since_utc or mark.site_utc)
+        name: replace(unit, silent_since_utc=unit.silent_since_utc or mark.site_utc, cut_likely=True)
         for name, unit in memory.units.items()
     }
     return replace(memory, units=units)

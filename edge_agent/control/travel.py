@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from edge_agent.control.command import Alarm, Command, Kind, Outcome, Verdict
 from edge_agent.control.memory import Told, ValveMemory
 from edge_agent.control.view import PlantView
-from edge_agent.settings.model import SiteFile, Valve
+from edge_agent.settings.model import SiteFile
 
 DEADBAND_RATIO = 0.05
 """A healthy drive may rest this far from its command: hysteresis of a cheap positioner. Ours."""
@@ -27,6 +27,9 @@ APART_RATIO = DEADBAND_RATIO + READING_RATIO
 FOREIGN_RATIO = 0.05
 """A register that shows another command than ours by more than this was written by somebody else, or has come back from
 a loss of power. Ours."""
+ROUNDING_RATIO = 1e-6
+Standing = Callable[[str], float | None]
+"""What stands in a point: the younger of its last reading and the last proven write."""
 VALVES = frozenset({Kind.ISOLATING_VALVE, Kind.DISCHARGE_VALVE})
 
 
@@ -92,7 +95,7 @@ def _moved(memory: ValveMemory, now_utc: datetime, given: Travel) -> ValveMemory
     """The positions that a healthy valve may have come to since the last reading."""
     since_utc = memory.read_utc or memory.told[0].since_utc
     window_utc = since_utc - timedelta(seconds=given.margin_s)
-    standing = tuple(entry for entry in memory.told if entry.until_utc is None or entry.until_utc >= window_utc)
+    standing = tuple(entry for entry in memory.told if entry.until_utc is None or entry.until_utc > window_utc)
     ratios = [entry.ratio for entry in standing if entry.since_utc <= now_utc]
     lowest_told, highest_told = min(ratios), max(ratios)
     stroke = max(0.0, (now_utc - since_utc).total_seconds()) / given.travel_s
@@ -120,27 +123,49 @@ def _late(memory: ValveMemory, ratio: float, *, late: bool) -> ValveMemory:
 # ------------------------------------------------------------------------------------------------------ all of a plant
 
 
-def watch_valves(
-    valves: Mapping[str, ValveMemory], *, view: PlantView, site: SiteFile
-) -> tuple[dict[str, ValveMemory], tuple[Alarm, ...]]:
-    """Takes this cycle's readings of the valves that we command; returns their memory, and those that are stuck.
+@dataclass(frozen=True, slots=True)
+class Valves:
+    """What has been found: the plant, the valves' memory, and those that are stuck."""
 
-    A valve without position feedback is not judged here: its command register shows what it was told, not where it is.
+    view: PlantView
+    memory: Mapping[str, ValveMemory]
+    alarms: tuple[Alarm, ...] = ()
+
+
+def watch_valves(
+    valves: Mapping[str, ValveMemory], *, standing: Standing, ours: bool, view: PlantView, site: SiteFile
+) -> Valves:
+    """Takes this cycle's readings of the valves: which are stuck, and where those stand that do not show it.
+
+    A valve without position feedback is never found stuck. In the view it stands as commanded once it has had its time
+    with that command, and nowhere before: its command register shows what it was told, not where it is.
 
     Args:
         valves: memory of the cycle before.
+        standing: what stands in a point.
+        ours: whether we command the valves; what they do for somebody else is not judged.
         view: the plant now.
         site: the valves and their times.
     """
-    seen: dict[str, ValveMemory] = {}
+    kept: dict[str, ValveMemory] = {}
+    seen = dict(view.valves)
     alarms: list[Alarm] = []
-    for name, memory in valves.items():
-        valve, position = site.valves[name], view.valves[name]
-        seen[name] = memory
-        if valve.feedback is None or position.position_ratio is None or position.read_utc is None:
+    for name, valve in site.valves.items():
+        position, given = view.valves[name], Travel(valve.travel_s, site.control.valve_margin_s)
+        if valve.feedback is None:
+            memory = _blind(valves.get(name), standing(f"{valve.device}.{valve.point}"), view=view, given=given)
+            if memory is not None:
+                kept[name] = memory
+            stands_ratio = None if position.commanded_ratio is None or memory is None else _settled_ratio(memory)
+            seen[name] = replace(position, position_ratio=stands_ratio, read_utc=None)
             continue
-        given = _given(valve, site)
-        now = seen[name] = read(memory, position.position_ratio, read_utc=position.read_utc, given=given)
+        memory = valves.get(name)
+        if not ours or memory is None:
+            continue
+        kept[name] = memory
+        if position.position_ratio is None or position.read_utc is None:
+            continue
+        now = kept[name] = read(memory, position.position_ratio, read_utc=position.read_utc, given=given)
         if stuck(now, given=given) and now.late_utc is not None:
             values: dict[str, float | str] = {
                 "valve": name,
@@ -148,7 +173,26 @@ def watch_valves(
                 "position_ratio": round(position.position_ratio, 2),
             }
             alarms.append(Alarm("valve_stuck", name, now.late_utc, values))
-    return seen, tuple(alarms)
+    return Valves(replace(view, valves=seen), kept, tuple(alarms))
+
+
+def _blind(memory: ValveMemory | None, ratio: float | None, *, view: PlantView, given: Travel) -> ValveMemory | None:
+    """A valve that does not show where it is, followed by its command alone, whoever gives that."""
+    if ratio is None:
+        return None
+    now_utc = view.instant_utc
+    if memory is None or not memory.told or abs(memory.told[-1].ratio - ratio) > FOREIGN_RATIO:
+        return told(ValveMemory(), ratio, from_utc=now_utc, until_utc=now_utc)
+    since_utc = memory.read_utc or memory.told[0].since_utc
+    return _moved(memory, now_utc, given) if now_utc > since_utc else memory
+
+
+def _settled_ratio(memory: ValveMemory) -> float | None:
+    """Where a healthy valve stands for certain; None while it may still be on its way."""
+    told_ratio = memory.told[-1].ratio
+    low = memory.lowest_ratio >= told_ratio - DEADBAND_RATIO - ROUNDING_RATIO
+    high = memory.highest_ratio <= told_ratio + DEADBAND_RATIO + ROUNDING_RATIO
+    return told_ratio if low and high else None
 
 
 def note_commands(
@@ -156,7 +200,7 @@ def note_commands(
     commands: Sequence[Command],
     outcomes: Sequence[Outcome],
     *,
-    standing: Callable[[str], float | None],
+    standing: Standing,
     view: PlantView,
     present_utc: datetime,
     site: SiteFile,
@@ -192,7 +236,3 @@ def note_commands(
             memory = ValveMemory()
         noted[name] = told(memory, ratio, from_utc=view.instant_utc, until_utc=present_utc)
     return noted
-
-
-def _given(valve: Valve, site: SiteFile) -> Travel:
-    return Travel(valve.travel_s, site.control.valve_margin_s)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from drivers.sample import good
-from edge_agent.control.adopt import hear
+from edge_agent.control.adopt import cut_likely, hear
 from edge_agent.control.command import Because, Kind
 from edge_agent.control.memory import (
     ClockMark,
@@ -24,7 +24,7 @@ from edge_agent.control.protection import danger_of
 from edge_agent.control.pump_care import care_alarms, frost_alarms, turned
 from edge_agent.control.sequence import step
 from edge_agent.control.station import pump_commands
-from edge_agent.control.view import UnitState, UnitView, build_view
+from edge_agent.control.view import MainMeterView, UnitState, UnitView, build_view
 from edge_agent.control.want import Step, Want
 from edge_agent.image import ProcessImage
 from edge_agent.settings.model import SiteFile
@@ -91,7 +91,7 @@ def test_after_a_long_power_cut_oil_is_heated_for_as_long_as_it_lasted(
     site = kit.site()
 
     def heard(memory: UnitMemory, unit: UnitView, now_utc: datetime) -> UnitMemory:
-        return hear(memory, unit=unit, now_utc=now_utc, config=site.units["hp1"], control=site.control)
+        return hear(memory, unit=unit, now_utc=now_utc, config=site.units["hp1"], control=site.control, cut=True)
 
     gone = heard(kit.rested(), UnitView(), kit.now_utc)
     assert heard(gone, UnitView(), kit.now_utc + timedelta(seconds=60)) == gone
@@ -275,7 +275,36 @@ def test_a_silent_unit_whose_meter_shows_power_had_no_power_cut(kit: SimpleNames
     for hour in range(9):
         now_utc = kit.now_utc + timedelta(hours=hour)
         gone = UnitView(electric_kw=0.4)
-        memory = hear(memory, unit=gone, now_utc=now_utc, config=site.units["hp1"], control=site.control)
+        memory = hear(memory, unit=gone, now_utc=now_utc, config=site.units["hp1"], control=site.control, cut=True)
     back_utc = kit.now_utc + timedelta(hours=9)
-    heard = hear(memory, unit=kit.unit_off, now_utc=back_utc, config=site.units["hp1"], control=site.control)
+    heard = hear(memory, unit=kit.unit_off, now_utc=back_utc, config=site.units["hp1"], control=site.control, cut=True)
     assert heard.heat_until_utc is None
+
+
+@pytest.mark.parametrize(
+    ("main_meter", "other", "likely"),
+    [
+        (True, False, False),  # all units silent, the main meter answers: their line is gone
+        (False, False, True),  # the plant may be dark
+        (True, True, True),  # only this one: its breaker may be off
+    ],
+)
+def test_a_silent_unit_without_a_meter_waits_for_its_oil_only_if_a_power_cut_is_likely(
+    kit: SimpleNamespace,
+    *,
+    main_meter: bool,
+    other: bool,
+    likely: bool,
+) -> None:
+    site, memory = kit.site(), kit.rested()
+    for minute in range(0, 181, 15):
+        now_utc = kit.now_utc + timedelta(minutes=minute)
+        view = kit.view(now_utc=now_utc, hp1=UnitView(), hp2=kit.unit_off if other else UnitView())
+        meter = MainMeterView(read_utc=now_utc, power_kw=20.0) if main_meter else MainMeterView()
+        cut = cut_likely("hp1", replace(view, main_meter=meter))
+        assert cut is likely
+        memory = hear(memory, unit=UnitView(), now_utc=now_utc, config=site.units["hp1"], control=site.control, cut=cut)
+    back_utc = kit.now_utc + timedelta(hours=3, minutes=1)
+    heard = hear(memory, unit=kit.unit_off, now_utc=back_utc, config=site.units["hp1"], control=site.control, cut=False)
+    assert (heard.heat_until_utc is not None) is likely
+    assert (heard.silent_since_utc, heard.cut_likely) == (None, False)

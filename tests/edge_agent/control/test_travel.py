@@ -1,6 +1,6 @@
 """A valve that does not follow is found whatever its commands do; one that is only slow, coarse or late never is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -13,6 +13,7 @@ from edge_agent.control.command import Command, Kind, Outcome, Verdict
 from edge_agent.control.memory import ControlMemory, ValveMemory, read_memory, write_memory
 from edge_agent.control.travel import APART_RATIO, Travel, note_commands, read, stuck, told, watch_valves
 from edge_agent.control.view import PlantView, ValveView
+from edge_agent.settings.model import SiteFile
 
 BEGIN_UTC = datetime(2026, 1, 12, tzinfo=UTC)
 GIVEN = Travel(travel_s=60.0, margin_s=30.0)
@@ -154,14 +155,21 @@ def seen(kit: SimpleNamespace, second: float, position: float | None, register: 
 
 def cycles(
     kit: SimpleNamespace, told_ratios: Sequence[float], *, position: float | None = 0.6, shown: float | None = None
-) -> tuple[dict[str, ValveMemory], list[str]]:
+) -> tuple[Mapping[str, ValveMemory], list[str]]:
     """One command a cycle of 30 s, a valve that stays; its memory, and the alarms of the last cycle."""
-    valves: dict[str, ValveMemory] = {}
+    valves: Mapping[str, ValveMemory] = {}
     codes: list[str] = []
     for place, ratio in enumerate(told_ratios):
         view = seen(kit, 30.0 * place, position, ratio if shown is None else shown)
-        valves, alarms = watch_valves(valves, view=view, site=kit.site())
-        codes = [alarm.code for alarm in alarms]
+        register = ratio if shown is None else shown
+        found = watch_valves(
+            valves,
+            standing=lambda _point, shown=register: shown,
+            ours=True,
+            view=view,
+            site=kit.site(),  # type: ignore[misc]
+        )
+        valves, codes = found.memory, [alarm.code for alarm in found.alarms]
         changed = place == 0 or ratio != told_ratios[place - 1]
         valves = note_commands(
             valves,
@@ -183,10 +191,35 @@ def test_a_modulating_valve_that_sticks_is_named_though_each_cycle_has_another_c
     assert cycles(kit, [0.6 + 0.005 * (place % 8) for place in range(40)])[1] == [], "it stands where it is told to"
 
 
-def test_without_feedback_nothing_is_claimed(kit: SimpleNamespace) -> None:
+def without_feedback(kit: SimpleNamespace) -> SiteFile:
     valves = {name: valve.model_copy(update={"feedback": None}) for name, valve in kit.site().valves.items()}
-    blind = SimpleNamespace(now_utc=kit.now_utc, view=kit.view, site=lambda: kit.site(valves=valves))
+    site: SiteFile = kit.site(valves=valves)
+    return site
+
+
+def test_without_feedback_no_valve_is_called_stuck(kit: SimpleNamespace) -> None:
+    site = without_feedback(kit)
+    blind = SimpleNamespace(now_utc=kit.now_utc, view=kit.view, site=lambda: site)
     assert cycles(blind, CREEP)[1] == []
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_without_feedback_a_valve_stands_as_told_only_after_its_time(kit: SimpleNamespace, *, ours: bool) -> None:
+    site, valves = without_feedback(kit), dict[str, ValveMemory]()
+    shown: list[float | None] = []
+    for place in range(14):
+        ratio = 0.0 if place < 7 else 1.0
+        found = watch_valves(
+            valves,
+            standing=lambda point, ratio=ratio: ratio if point == "io1.v_charge" else 0.0,  # type: ignore[misc]
+            ours=ours,
+            view=kit.view(now_utc=kit.now_utc + timedelta(seconds=30 * place), charge_ratio=ratio),
+            site=site,
+        )
+        valves = dict(found.memory)
+        shown.append(found.view.valves["v_charge"].position_ratio)
+    # 90 s of travel and 30 s of margin, in cycles of 30 s.
+    assert shown == [None] * 4 + [0.0] * 3 + [None] * 4 + [1.0] * 3
 
 
 def test_a_valve_that_stands_as_told_is_followed_from_the_first_wish_on(kit: SimpleNamespace) -> None:
