@@ -1,7 +1,9 @@
 """What must survive a kill: JSON round trip, damage, resuming."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +18,11 @@ from edge_agent.control.memory import (
     read_memory,
     resume,
     shifted,
+    worth_keeping,
     write_memory,
 )
 
+NOON_UTC = datetime(2026, 1, 12, 4, 0, tzinfo=UTC)
 INSTANTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds are naive by the library's rule
 MAYBE = st.none() | INSTANTS
 UNITS = st.builds(
@@ -130,3 +134,34 @@ def test_after_a_restart_nothing_is_in_the_future() -> None:
     (resumed,) = resume(ControlMemory(units={"hp1": unit}), now_utc=NOW_UTC).units.values()
     assert (resumed.since_utc, resumed.off_since_utc, resumed.starts_utc) == (NOW_UTC, NOW_UTC, (NOW_UTC,))
     assert resumed.retry_utc == NOW_UTC + timedelta(hours=24)
+
+
+@pytest.mark.parametrize(
+    ("changed", "kept_at_once"),
+    [
+        ({"discharging": True}, True),
+        ({"tank_full": True}, True),
+        ({"extra_until_utc": {"hp2": NOON_UTC}}, True),
+        ({"charge_rest_until_utc": {"hp2": NOON_UTC}}, True),
+        ({"lack_since_utc": NOON_UTC}, True),
+        ({"caps": {"charge": 0.5}}, True),
+        ({"trim_k": 0.2}, False),
+        ({"discharge_ratio": 0.4, "error_k": 0.1, "regulated_utc": NOON_UTC, "tank_used_utc": NOON_UTC}, False),
+        ({"extra_until_utc": {"hp1": NOON_UTC + timedelta(minutes=1)}}, False),
+    ],
+)
+def test_what_was_decided_is_kept_at_once_and_what_drifts_is_not(
+    changed: dict[str, object], *, kept_at_once: bool
+) -> None:
+    before = LoopMemory(extra_until_utc={"hp1": NOON_UTC})
+    if changed.get("extra_until_utc") == {"hp2": NOON_UTC}:
+        changed = {"extra_until_utc": {"hp1": NOON_UTC, "hp2": NOON_UTC}}
+    memory = ControlMemory(loops={"heating": before})
+    after = memory.with_loop("heating", replace(before, **changed))  # type: ignore[arg-type]
+    assert (worth_keeping(after) != worth_keeping(memory)) is kept_at_once
+
+
+def test_a_regulator_goes_on_from_its_valve_after_a_restart() -> None:
+    memory = ControlMemory(loops={"heating": LoopMemory(discharge_ratio=0.4, error_k=0.1, trim_k=0.3)})
+    loop = resume(memory, now_utc=NOON_UTC).loops["heating"]
+    assert (loop.discharge_ratio, loop.error_k, loop.trim_k) == (None, None, 0.3)
