@@ -185,16 +185,26 @@ class Still:
 
 
 @dataclass(frozen=True, slots=True)
+class Off:
+    """A sensor that is not believed: by how much it is corrected, and when that was found last."""
+
+    correction_k: float
+    found_utc: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
 class WaterMemory:
     """What is remembered of the sensors of one loop.
 
     Attributes:
         odd_utc: by what is odd (`water.py`): seen since.
         still: by point.
+        off: by point.
     """
 
     odd_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
     still: Mapping[str, Still] = field(default_factory=dict)
+    off: Mapping[str, Off] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,19 @@ Source: plant-operation notes, section 10 (sensor frozen, swapped: quality, fall
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from edge_agent.control.command import Alarm
-from edge_agent.control.memory import Still, WaterMemory
+from edge_agent.control.memory import Off, Still, WaterMemory
 from edge_agent.control.regulate import unit_flow_kg_per_s
 from edge_agent.control.station import CLOSED_RATIO
 from edge_agent.control.view import LoopView, PlantView, UnitState
 from edge_agent.settings.model import SiteFile
 
 SUPPLY, RETURN = "supply", "return"
+OFF_HELD_S = 3600.0
+"""A sensor that was found wrong is corrected by what was found for so long after its counterpart has fallen silent [s]:
+a silent meter makes a wrong header no better. Ours: one that drifts by 2 K an hour is then off by as much again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class _Loop:
         self._names = [unit for unit, entry in site.units.items() if entry.loop == name and self._serves(unit)]
         self._units_degc = {SUPPLY: self._units_supply_degc(), RETURN: self._mean("user_return_degc")}
         self._odd: dict[str, bool] = {}
+        held_utc = self._now_utc - timedelta(seconds=OFF_HELD_S)
+        self._off = {point: off for point, off in memory.off.items() if off.found_utc >= held_utc}
         self._still = {point: still for water in self._points for point, still in self._stills(water)}
 
     # --------------------------------------------------------------------------------------------------------- units
@@ -195,7 +201,7 @@ class _Loop:
     def remembered(self) -> WaterMemory:
         """For the next cycle."""
         odd_utc = {key: self._memory.odd_utc.get(key, self._now_utc) for key, odd in self._odd.items() if odd}
-        return WaterMemory(odd_utc, self._still)
+        return WaterMemory(odd_utc, self._still, self._off)
 
     def _weigh(self, water: str, swapped: set[int], *, floor_degc: float | None) -> tuple[float | None, float | None]:
         """The believed temperature of one water, and the one that protection against heat goes by."""
@@ -214,10 +220,18 @@ class _Loop:
             return (units_degc, units_degc) if shown else (None, None)
         voices = sorted([*(sensor.degc for sensor in sensors), *([] if units_degc is None else [units_degc])])
         middle_degc = voices[(len(voices) - 1) // 2]
-        if not self._lasts(water, odd=self._differ(water, sensors)):
+        differ = self._differ(water, sensors)
+        if not self._lasts(water, odd=differ):
+            if not differ:
+                self._off = {point: off for point, off in self._off.items() if point not in self._points[water]}
             # A sudden difference has no winner yet: nothing is stopped for one sensor alone.
             return sensors[0].degc, middle_degc
         believed_degc = self._settle(water, sensors, voices, floor_degc)
+        if len(sensors) > 1:
+            for sensor in sensors:
+                self._off.pop(sensor.point, None)
+                if sensor.degc != believed_degc:
+                    self._off[sensor.point] = Off(believed_degc - sensor.degc, self._now_utc)
         return believed_degc, believed_degc
 
     def _differ(self, water: str, sensors: Sequence[_Sensor]) -> bool:
@@ -225,6 +239,8 @@ class _Loop:
         limit_k = self._control.doubt_k * (0.5 if water in self._memory.odd_utc else 1.0)
         if len(sensors) > 1:
             return abs(sensors[0].degc - sensors[1].degc) > limit_k
+        if sensors[0].point in self._off:
+            return True  # its counterpart is silent, which makes it no better
         # Water may lose heat to what it is mixed with on its way; it is never warmer than all that comes in.
         units_degc = self._units_degc[SUPPLY] if water == SUPPLY else None
         return units_degc is not None and sensors[0].degc > units_degc + limit_k
@@ -236,7 +252,15 @@ class _Loop:
         tolerance_k, units_degc = self._control.doubt_k, self._units_degc[water]
         middle_degc = voices[(len(voices) - 1) // 2]
         if len(sensors) == 1:
-            self._differs(sensors[0], middle_degc, ", ".join(self._names))
+            off = self._off.get(sensors[0].point) if units_degc is None else None
+            if off is not None:
+                middle_degc = sensors[0].degc + off.correction_k
+            other = (
+                ", ".join(self._names)
+                if off is None
+                else next(point for point in self._points[water] if point != sensors[0].point)
+            )
+            self._differs(sensors[0], middle_degc, other)
             return middle_degc
         warmest_degc = self._warmest_degc() if water == SUPPLY else None
         possible = [

@@ -105,6 +105,30 @@ def test_a_difference_must_last_and_its_end_must_be_clear(kit: SimpleNamespace) 
     assert (again.view.loops["heating"].supply_degc, again.alarms) == (44.9, ())
 
 
+def test_a_sensor_that_was_found_wrong_is_no_better_while_its_counterpart_is_silent(kit: SimpleNamespace) -> None:
+    found = weigh(kit, (46.0, 40.0), load_kw=None, discharge_ratio=0.5)
+    assert found.view.loops["heating"].supply_degc == 40.0
+    supplies: list[float | None] = []
+    codes: list[list[str]] = []
+    for minutes, meter_degc in ((12, None), (40, None), (50, 40.5), (60, None), (109, None), (120, None)):
+        now = plant(kit, (46.5, meter_degc), after_s=60.0 * minutes, load_kw=None, discharge_ratio=0.5)
+        found = believe(found.memory, view=now, site=kit.site())
+        supplies.append(found.view.loops["heating"].supply_degc)
+        codes.append([alarm.code for alarm in found.alarms])
+    # Corrected while the meter is silent; believed at once when it is back; for an hour after that, and no longer.
+    assert supplies == [40.5, 40.5, 40.5, 40.5, 40.5, 46.5]
+    assert codes == [["sensor_differs"]] * 2 + [["sensors_disagree"]] + [["sensor_differs"]] * 2 + [[]]
+
+
+def test_a_sensor_that_agrees_again_is_corrected_no_more(kit: SimpleNamespace) -> None:
+    found = weigh(kit, (46.0, 40.0), load_kw=None, discharge_ratio=0.5)
+    assert found.memory["heating"].off[HEADER].correction_k == -6.0
+    agrees = believe(found.memory, view=plant(kit, (40.2, 40.0), after_s=660.0), site=kit.site())
+    assert agrees.memory["heating"].off == {}
+    alone = believe(agrees.memory, view=plant(kit, (41.0, None), after_s=720.0), site=kit.site())
+    assert (alone.view.loops["heating"].supply_degc, alone.alarms) == (41.0, ())
+
+
 def test_without_a_unit_the_tank_and_the_return_tell_what_cannot_be(kit: SimpleNamespace) -> None:
     given_by_tank = {"discharge_ratio": 0.5, "layers_degc": (45.0, 45.0, 43.0, 42.0)}
     warm = weigh(kit, (56.0, 43.0), **given_by_tank)
