@@ -19,6 +19,7 @@ from drivers.read_plan import LineCost
 from drivers.wire_budget import WireBudget, device_share, line_cost
 from edge_agent.settings.check_actuation import check_actuation, writable
 from edge_agent.settings.check_modes import check_modes
+from edge_agent.settings.check_paths import check_paths
 from edge_agent.settings.check_plan import check_plan
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest
@@ -156,6 +157,7 @@ def check(files: Files) -> list[Finding]:
         for rule in (_identity, _loops, _storages, _seasons, _limits, check_modes):
             found.extend(rule(site))
         found.extend(_units(site, files))
+        found.extend(check_paths(site))
         found.extend(check_plan(site, files.performance))
         found.extend(check_actuation(site, files.profiles))
         found.extend(_points_needed(site, files))

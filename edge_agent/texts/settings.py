@@ -363,6 +363,13 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "缩短 period_s 或加大 control.stale_s",
             "shorten period_s or raise control.stale_s",
         ),
+        "state_dir_too_long": Text(
+            "数据目录路径 {given} 字节,最多 {most} 字节:放不下服务的套接字,不经 systemd 启动时命令行连不上服务",
+            "the path of the state folder has {given} bytes, at most {most} leave room for the service's socket: verbs "
+            "cannot reach a service that systemd has not started",
+            "换一个短些的目录",
+            "use a shorter folder",
+        ),
         "bus_overloaded": Text(
             "总线 {name} 每秒要占用 {share} 秒,采集周期无法保证(占用最多:{devices})",
             "bus {name} is asked for {share} s of every second and cannot keep its periods (most: {devices})",

@@ -349,3 +349,13 @@ def test_the_example_shows_every_time_of_control_with_its_default(plant) -> None
     assert {name: getattr(shown, name) for name in written - own} == {
         name: type(shown).model_fields[name].default for name in written - own
     }
+
+
+@pytest.mark.parametrize(
+    ("folder", "warned"), [("/" + 95 * "a", False), ("/" + 96 * "a", True), ("/" + 32 * "目", True)]
+)
+def test_a_state_folder_too_deep_for_the_socket_is_a_warning(plant, folder: str, *, warned: bool) -> None:
+    plant.replace("site.yaml", "state_dir: /var/lib/edge-agent", f"state_dir: {folder}")
+    inspection = plant.inspect()
+    assert not inspection.errors
+    assert ("state_dir_too_long" in [warning.code for warning in inspection.warnings]) is warned
