@@ -42,6 +42,7 @@ from edge_agent.plan_case import build_request
 from edge_agent.planner import Planner, SolverProcess
 from edge_agent.proving import Prover, refused
 from edge_agent.serving import SERVE_S, serve_bus
+from edge_agent.settings.codes import point_codes
 from edge_agent.settings.load import Configuration
 from edge_agent.store.facts import Keep, PointFacts
 from edge_agent.store.store import Store
@@ -52,7 +53,7 @@ from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.periods import PeriodCloser
 from edge_agent.uplink.sender import Sender
 from edge_agent.uplink.streams import StreamMemory, streams
-from edge_agent.uplink.transports.choose import build_transport
+from edge_agent.uplink.transports.choose import Surroundings, build_transport
 from edge_agent.wiring import (
     DEVICE_KEY,
     MEMORY_KEY,
@@ -159,9 +160,7 @@ class Service:
             name: Sender(
                 uplink=name,
                 store=store,
-                transport=build_transport(
-                    stream, memory=StreamMemory(store, name), secrets=credentials.folders(configuration.folder)
-                ),
+                transport=build_transport(stream, memory=StreamMemory(store, name), around=self._surroundings()),
                 archive=archive,
                 resend_s=stream.entry.resend_s,
                 backfill_per_s=stream.entry.backfill_per_s,
@@ -176,6 +175,22 @@ class Service:
         self.report: CycleReport | None = None
 
     # ------------------------------------------------------------------------------------------------- small parts
+    def _surroundings(self) -> Surroundings:
+        """What the ways to the platforms need of the house."""
+        uplink = self.configuration.uplink
+        return Surroundings(
+            secrets=credentials.folders(self.configuration.folder),
+            zone=self.zone,
+            now_utc=self.clock.now_utc,
+            elapsed_s=elapsed_s,
+            dialects=self.configuration.dialects,
+            point_codes={
+                name: point_codes(((point.code, point.number) for point in uplink.points), gateway=entry.gateway_id)
+                for name, entry in uplink.uplinks.items()
+                if entry.gateway_id is not None
+            },
+        )
+
     def _closer(self) -> PeriodCloser:
         periods_s = {
             f"{device}.{name}": max(entry.period_s, period_s)

@@ -21,10 +21,11 @@ from edge_agent.settings.check_actuation import check_actuation, writable
 from edge_agent.settings.check_modes import check_modes
 from edge_agent.settings.check_paths import check_paths
 from edge_agent.settings.check_plan import check_plan
+from edge_agent.settings.check_uplink import check_uplink
+from edge_agent.settings.dialect import Dialect
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest
 from edge_agent.settings.model import Performance
-from edge_agent.settings.required import INDEX_NAMES, missing_indices
 from edge_agent.settings.yaml_file import Document, Path_
 
 DAY_MIN = 24 * 60
@@ -115,7 +116,6 @@ NEEDED_POINTS: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 # What the configuration can say but this version cannot do: file, path, values.
 NOT_BUILT: tuple[tuple[str, tuple[str, ...], frozenset[str]], ...] = (
-    ("uplink", ("uplinks", "*", "transport"), frozenset({"mohurd_tcp", "https_json"})),
     ("site", ("units", "*", "performance"), frozenset({NAMEPLATE})),
     ("site", ("storages", "*", "kind"), frozenset({"chilled_water", "ice", "pcm"})),
 )
@@ -134,6 +134,7 @@ class Files:
         profile_names: profiles that exist.
         performance: performance maps that could be read.
         performance_names: performance maps that exist.
+        dialects: uplink -> how its platform is spoken to; absent when it could not be read.
     """
 
     documents: Mapping[str, Document]
@@ -141,6 +142,7 @@ class Files:
     profile_names: tuple[str, ...]
     performance: Mapping[str, Performance]
     performance_names: tuple[str, ...]
+    dialects: Mapping[str, Dialect]
 
 
 def check(files: Files) -> list[Finding]:
@@ -164,8 +166,7 @@ def check(files: Files) -> list[Finding]:
         found.extend(_actuators(site, files))
         found.extend(_stale(site, devices, files.profiles))
     if uplink is not None:
-        found.extend(_uplinks(uplink))
-        found.extend(_required(uplink, site))
+        found.extend(check_uplink(uplink, site, files.dialects))
     return found
 
 
@@ -656,54 +657,3 @@ def _actuators(site: Document, files: Files) -> Iterator[Finding]:
                     yield from _name(site, at, full, kind="point", known=known)
                 elif key != "feedback" and not writable(profile, point):
                     yield site.finding("device_lacks_command", at, device=device, profile=profile.name, point=point)
-
-
-# ---------------------------------------------------------------------------------------------------------- uplink.yaml
-
-
-def _uplinks(uplink: Document) -> Iterator[Finding]:
-    for name, entry in _entries(uplink, "uplinks").items():
-        at = ("uplinks", name)
-        period = entry.get("period_min")
-        if isinstance(period, int) and 1 <= period <= DAY_MIN and DAY_MIN % period:
-            yield uplink.finding("period_form", (*at, "period_min"), given=period)
-        if entry.get("transport") != "mqtt_json":
-            continue
-        for key, example in (("broker", "mqtts://broker.example:8883"), ("plant", "bj-demo-office")):
-            if entry.get(key) is None:
-                yield uplink.finding("uplink_lacks", at, at_key=True, key=key, example=example)
-        broker = entry.get("broker")
-        if isinstance(broker, str):
-            scheme, separator, address = broker.partition("://")
-            if "@" in address:
-                yield uplink.finding("secret_in_file", (*at, "broker"))
-            elif not separator or scheme not in {"mqtt", "mqtts"} or not _is_host_port(address):
-                yield uplink.finding("broker_form", (*at, "broker"), given=broker)
-    points = uplink.data.get("points")
-    codes: dict[str, int] = {}
-    for index, point in enumerate(points if isinstance(points, list) else ()):
-        code = point.get("code") if isinstance(point, Mapping) else None
-        if isinstance(code, str):
-            if code in codes:
-                yield uplink.finding("code_twice", ("points", index, "code"), given=code, other=codes[code] + 1)
-            codes.setdefault(code, index)
-
-
-def _required(uplink: Document, site: Document | None) -> Iterator[Finding]:
-    """What the monitoring rules require of this type of plant and nobody reports."""
-    identity = site.data.get("site") if site is not None else None
-    plant_type = identity.get("plant_type") if isinstance(identity, Mapping) else None
-    if not isinstance(plant_type, str) or not uplink.data.get("uplinks"):
-        return
-    codes = [code for _, code in _walk(uplink.data, ("points", "*", "code")) if isinstance(code, str)]
-    for index in missing_indices(plant_type, codes):
-        name_zh, name_en = INDEX_NAMES[index]
-        yield uplink.finding(
-            "required_point_missing",
-            ("points",),
-            at_key=True,
-            warning=True,
-            index=index,
-            name_zh=name_zh,
-            name_en=name_en,
-        )

@@ -97,6 +97,8 @@ class Body(Entry):
     """Attribute that carries the quality, 192 or 0; `error` is sent in any case (meter_function)."""
     error_value: int = Field(default=1, ge=1, le=255)
     """What `error` says of an invalid value."""
+    ids_rx: Literal["same", "any"] = "same"
+    """Packets that name another plant or collector are passed over; any: a platform that does not repeat ours."""
     stamp: Literal["end", "start"] = "end"
     """Whether a period is named by its end or by its start."""
     sequence_digits: int = Field(default=10, ge=1, le=18)
@@ -112,6 +114,8 @@ class Login(Entry):
     """Letters of the digest."""
     pass_words: Texts = ("pass", "ok", "1", "success")
     """Words of the result that mean: come in."""
+    step_s: float = Field(default=10.0, gt=0, le=120)
+    """Each step of the login is awaited this long [s, wall]."""
     clock: Literal["result", "none"] = "result"
     """Where the platform's clock comes with the login."""
 
@@ -125,6 +129,8 @@ class Heartbeat(Entry):
     """Unanswered heartbeats after which the connection is given up."""
     answer: Literal["any", "heart_result", "time"] = "any"
     """What answers a heartbeat: `heart_result`, or a packet of the heartbeat's element with the platform's time."""
+    echo: Literal["same", "any"] = "same"
+    """Whether the answer must repeat the heartbeat's sequence; any: answers are counted in their order."""
     proof_s: float = Field(default=5.0, ge=0.2, le=600)
     """Without an acknowledgement of data: a heartbeat follows sent records after this time [s, wall]; it is their only
     proof."""
@@ -135,11 +141,11 @@ class Data(Entry):
 
     ack: Literal["none", "report_ack", "data_ack"] = "none"
     """How the platform acknowledges a report."""
-    ack_match: Literal["frame_sequence", "body_sequence", "either", "in_turn"] = "either"
-    """What an acknowledgement must repeat: the sequence of the frame, of the body, one of them; in_turn: it names none,
-    so one report is on its way at a time."""
+    ack_match: Literal["given", "frame_sequence", "body_sequence", "in_turn"] = "given"
+    """What an acknowledgement names: the sequence of the frame, of the text, whatever it gives of both (all must fit);
+    in_turn: it names none, so one record is on its way at a time."""
     ack_s: float = Field(default=20.0, gt=0, le=600)
-    """An acknowledgement is awaited this long [s, wall]; then the record is sent again on a new connection."""
+    """in_turn: without an acknowledgement for this long [s, wall], the connection is given up."""
 
 
 class Continuous(Entry):
@@ -147,6 +153,8 @@ class Continuous(Entry):
 
     ack: Literal["packet", "batch", "none"] = "packet"
     """Whether each packet is acknowledged, only the last of a batch, or none."""
+    ack_value: Literal["current", "ok"] = "current"
+    """Whether the acknowledgement names the packet by its `current` (a batch by its `total`), or only says 1."""
     batch_max: int = Field(default=48, ge=1, le=1000)
     """Most packets of one batch: `total` in each of them."""
 
@@ -229,5 +237,7 @@ class Dialect(Entry):
     """The platform's clock: passed over, or kept as an offset beside the records. Ours is never set by it."""
     code_form: Literal["digits", "alnum"] = "digits"
     """Whether codes are digits only; one public project number has a letter."""
+    extra_indices: Texts = ()
+    """Indices beside the guideline's 01..22 that this platform takes; values under other ones are not sent to it."""
     operations: Mapping[str, str] = {}
     """Names of packet types that differ on this platform: the guideline's name: theirs."""

@@ -21,6 +21,8 @@ from drivers.profile_file import merged, override, parse_profile
 from drivers.profile_form import ProfileFile
 from edge_agent.errors import ConfigurationFault
 from edge_agent.settings.check import Files, check, check_performance
+from edge_agent.settings.dialect import Dialect
+from edge_agent.settings.dialect_file import dialect_paths, read_dialect
 from edge_agent.settings.files import DEVICES, SITE, TARIFF, UPLINK, shipped_config
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest, validate
@@ -54,6 +56,7 @@ class Configuration:
         uplink: who gets what.
         profiles: device -> register map, with the device's own changes.
         performance: unit -> performance map.
+        dialects: uplink -> how its platform is spoken to, with the plant's own options.
         warnings: what should be looked at, though it stops nothing.
     """
 
@@ -64,6 +67,7 @@ class Configuration:
     uplink: UplinkFile
     profiles: Mapping[str, Profile]
     performance: Mapping[str, Performance]
+    dialects: Mapping[str, Dialect]
     warnings: tuple[Finding, ...]
 
 
@@ -149,6 +153,7 @@ def inspect(folder: Path) -> Inspection:
         reader.weather(site)
     profiles = reader.profiles()
     performance = reader.performance()
+    dialects = reader.dialects()
     reader.findings.extend(
         check(
             Files(
@@ -157,6 +162,7 @@ def inspect(folder: Path) -> Inspection:
                 profile_names=tuple(reader.profile_paths),
                 performance=performance,
                 performance_names=tuple(reader.performance_paths),
+                dialects=dialects,
             )
         )
     )
@@ -177,6 +183,7 @@ def inspect(folder: Path) -> Inspection:
             uplink=uplink,
             profiles=MappingProxyType(profiles),
             performance=MappingProxyType({name: performance[unit.performance] for name, unit in site.units.items()}),
+            dialects=MappingProxyType(dialects),
             warnings=warnings,
         )
     return Inspection(tuple(reader.seen), errors, warnings, configuration)
@@ -328,6 +335,42 @@ class _Reader:
                 performance = self._read(path, self._name_of(path), Performance)
                 if performance is not None:
                     found[name] = performance
+        return found
+
+    def dialects(self) -> dict[str, Dialect]:
+        """Uplink -> dialect with the uplink's options, for those whose dialect can be used."""
+        found: dict[str, Dialect] = {}
+        paths = dialect_paths(self.folder)
+        for name, entry in self._mappings("uplink", "uplinks"):
+            wanted, options = entry.get("profile"), entry.get("options", {})
+            if (
+                entry.get("transport") != "mohurd_tcp"
+                or not isinstance(wanted, str)
+                or not isinstance(options, Mapping)
+            ):
+                continue
+            uplink = self.documents["uplink"]
+            if wanted not in paths:
+                close = nearest(wanted, paths)
+                self.findings.append(
+                    uplink.finding(
+                        "unknown_name_near" if close else "unknown_name",
+                        ("uplinks", name, "profile"),
+                        name=wanted,
+                        kind_zh="平台协议文件",
+                        kind_en="dialect",
+                        close=close,
+                        known=", ".join(paths),
+                    )
+                )
+                continue
+            file, below = self._name_of(paths[wanted]), ("uplinks", name, "options")
+            if file not in self.seen:
+                self.seen.append(file)
+            dialect, findings = read_dialect(paths[wanted], file=file, options=options, uplink=uplink, below=below)
+            self.findings.extend(findings)
+            if dialect is not None:
+                found[name] = dialect
         return found
 
 

@@ -587,8 +587,12 @@ class Uplink(Entry):
     credentials: str | None = None
     """Name of the credential files beside the configuration: NAME.user (user and password, one a line), NAME.crt and
     NAME.key (our certificate), NAME.ca (authorities of the platform), NAME.crl (what they have revoked)."""
+    url: str | None = None
+    """https_json: where records are posted, https://host/path."""
     profile: str | None = None
-    """mohurd_tcp: dialect."""
+    """mohurd_tcp: dialect, one of those that come with the product or uplink/NAME.yaml beside this file."""
+    options: Mapping[str, object] = {}
+    """mohurd_tcp: options of the dialect that differ here, e.g. {crc: {order: high_first}}; see `schema dialect`."""
     servers: Names = ()
     """mohurd_tcp: host:port of each server."""
     project_id: str | None = None
@@ -614,6 +618,8 @@ class ReportedPoint(Entry):
     """Code on the platform."""
     aggregate: Literal["mean", "last", "min", "max"] = "mean"
     """What of the period is reported."""
+    number: int | None = Field(default=None, ge=1, le=99)
+    """Number of the point at its collector, the end of its 15-digit code; absent: its place in this list."""
 
 
 class UplinkFile(Entry):

@@ -528,7 +528,103 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "as in 5, 15, 30, 60",
         ),
         "uplink_lacks": Text(
-            "mqtt_json 缺少 {key}", "mqtt_json needs {key}", "补上 {key}: {example}", "add {key}: {example}"
+            "{transport} 缺少 {key}", "{transport} needs {key}", "补上 {key}: {example}", "add {key}: {example}"
+        ),
+        "uplink_key_unused": Text(
+            "{transport} 不用 {key}",
+            "{transport} has no use for {key}",
+            "删去,或核对 transport",
+            "delete it, or look at transport",
+        ),
+        "url_form": Text(
+            "“{given}” 不是 https://主机/路径",
+            "{given} is no https://host/path",
+            "例如 https://platform.example/records;不加密的 http 只许用于本机",
+            "as in https://platform.example/records; plain http for this machine only",
+        ),
+        "server_twice": Text(
+            "服务器 {given} 已用于 {other}",
+            "server {given} is already used by {other}",
+            "同一采集器的两个连接会互相挤掉,每个服务器只写一次",
+            "two connections of one collector push each other out: name each server once",
+        ),
+        "project_form": Text(
+            "项目号 {given} 应为 9 位:区划 6 + 项目 3",
+            "project {given} must have 9 characters: area 6 + project 3",
+            '例如 "110108900",加引号',
+            'as in "110108900", in quotes',
+        ),
+        "project_area": Text(
+            "项目号的区划 {given} 与 site.yaml 的 area_code {area} 不同",
+            "area {given} of the project differs from area_code {area} in site.yaml",
+            "两处都核对:项目号由主管部门给出",
+            "check both: the authority gives the project's number",
+        ),
+        "gateway_form": Text(
+            "采集器号 {given} 应为 13 位:项目号 9 + 系统 2 + 采集器 2",
+            "collector {given} must have 13 characters: project 9 + system 2 + collector 2",
+            '例如 "1101089000101",加引号',
+            'as in "1101089000101", in quotes',
+        ),
+        "gateway_project": Text(
+            "采集器号 {given} 不以项目号 {project} 开头",
+            "collector {given} does not begin with project {project}",
+            "向平台核对",
+            "ask the platform",
+        ),
+        "period_outside": Text(
+            "上传周期 {given} min 超出平台的 {least}..{most} min",
+            "a period of {given} min is outside the platform's {least}..{most} min",
+            "导则:默认 30 min",
+            "the guideline's default is 30 min",
+        ),
+        "code_form": Text(
+            "编码 {given} 应为 16 位:区划 6 + 项目 3 + 技术类型 3 + 系统 2 + 指标 2({uplink} 要求)",
+            "code {given} must have 16 characters: area 6 + project 3 + technology 3 + system 2 + index 2 ({uplink})",
+            '例如 "1101089002050120";字符:{form}',
+            'as in "1101089002050120"; characters: {form}',
+        ),
+        "code_project": Text(
+            "编码 {given} 里的项目号是 {found},应为 {project}",
+            "code {given} names project {found}, this plant is {project}",
+            "前 9 位改为 {project}",
+            "let it begin with {project}",
+        ),
+        "code_technology": Text(
+            "编码 {whole} 里的技术类型 {given} 不存在",
+            "technology {given} in code {whole} does not exist",
+            "第 10 至 12 位,可用:{known}",
+            "characters 10 to 12, one of {known}",
+        ),
+        "code_technology_unfit": Text(
+            "技术类型 {given}({name_zh})与 plant_type: {plant_type} 不符",
+            "technology {given} ({name_en}) does not fit plant_type: {plant_type}",
+            "核对第 10 至 12 位",
+            "check characters 10 to 12",
+        ),
+        "code_system": Text(
+            "编码 {given} 里的系统号是 00",
+            "system 00 in code {given}",
+            "第 13、14 位,01 至 99",
+            "characters 13 and 14, 01 to 99",
+        ),
+        "indices_unsent": Text(
+            "{count} 个测点的指标({indices})平台没有,不上传给 {uplink}",
+            "{count} points carry indices ({indices}) that the platform does not know: not sent to {uplink}",
+            "平台已分配时写 options: {{extra_indices: [...]}}",
+            "if the platform has assigned them: options: {{extra_indices: [...]}}",
+        ),
+        "too_many_points": Text(
+            "{count} 个测点;{uplink} 的测点编码只有两位序号",
+            "{count} points; the point codes of {uplink} have two digits for their number",
+            "每个采集器最多 99 个",
+            "at most 99 a collector",
+        ),
+        "number_twice": Text(
+            "测点序号 {given} 已用于第 {other} 条",
+            "number {given} is already used by entry {other}",
+            "每个序号只能用一次",
+            "a number stands for one point",
         ),
         "broker_form": Text(
             "“{given}” 不是 mqtt://主机:端口",

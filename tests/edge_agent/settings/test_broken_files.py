@@ -123,7 +123,6 @@ ACROSS = [
     ("devices.yaml", NET, NET + '\n  net_2: {rtu_over_tcp: ⟦"192.0.2.10:502"}', "host_twice", "同一条总线"),
     ("devices.yaml", NET, NET.replace('"192.0.2.10:502"', '⟦"192.0.2.10"'), "host_port", "502"),
     ("devices.yaml", "usb-rs485-2", "usb-rs485-1", "port_twice", "一条总线"),
-    ("uplink.yaml", "transport: mqtt_json ", "transport: ⟦mohurd_tcp ", "not_built", "已支持"),
     ("uplink.yaml", "period_min: 15 ", "period_min: ⟦7 ", "period_form", "15"),
     ("uplink.yaml", "    plant: ground-office  ", "    plant: null  ", "uplink_lacks", "plant"),
     ("uplink.yaml", "broker: mqtt://127.0.0.1:1883", "broker: ⟦127.0.0.1:1883", "broker_form", "mqtts://"),

@@ -68,6 +68,8 @@ def read_packet(text: str, *, body: Body) -> Heard:
         BadText: it is no packet of this protocol.
     """
     root = read_xml(text)
+    if root.name.lower() == "ack":  # one family's whole answer is <ack>OK</ack>; single source
+        return Heard("", "", ("data_ack",), root, root)
     common = next(root.all("common"), None)
     if common is None:
         raise BadText("no <common>")
@@ -191,18 +193,20 @@ class Writer:
         """A timed report."""
         return self.packet("report", "data", *self._data(told, sequence=sequence))
 
-    def reply(self, told: Told, *, sequence: str) -> str:
-        """A period that the platform asked for."""
-        return self.packet("reply", "data", *self._data(told, sequence=sequence))
+    def reply(self, told: Told, *, sequence: str, parse: str = "yes") -> str:
+        """A period that the platform asked for; `parse` no: there is none."""
+        return self.packet("reply", "data", *self._data(told, sequence=sequence, parse=parse))
 
     def continuous(self, told: Told, *, sequence: str, total: int, current: int) -> str:
         """A packet of history, one of a batch."""
         counts = (Element("total", text=str(total)), Element("current", text=str(current)))
         return self.packet("continuous", "data", *self._data(told, sequence=sequence, counts=counts))
 
-    def _data(self, told: Told, *, sequence: str, counts: Sequence[Element] = ()) -> Iterable[Element]:
+    def _data(
+        self, told: Told, *, sequence: str, counts: Sequence[Element] = (), parse: str = "yes"
+    ) -> Iterable[Element]:
         yield Element("sequence", text=sequence)
-        yield Element("parse", text="yes")
+        yield Element("parse", text=parse)
         yield Element("time", text=told.time)
         yield from counts
         form = self._dialect.body.data
