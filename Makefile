@@ -80,6 +80,11 @@ campaign: venv ## a planted violation, then every plant fault against the agent 
 kills: venv ## the agent killed at N (50) moments of a winter day, and in each phase of its sequences; SEED=
 	@$(BIN)/python tests/campaigns/kills.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED))
 
+.PHONY: crash
+crash: venv ## three planted bugs, then N (1000) kills, N/10 power cuts, N/50 full disks and clock jumps, N/20 restarts of broker and platform; SEED=, PARALLEL=, ALLOW_SKIP=1
+	@$(BIN)/python tests/campaigns/crash.py --planted $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python tests/campaigns/crash.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED)) $(if $(PARALLEL),--parallel $(PARALLEL))
+
 .PHONY: sequences
 sequences: venv ## one start and one stop of each kind of unit at 1x over real wires, every step against the configuration; SEED=
 	@$(BIN)/python tests/campaigns/sequences.py $(if $(SEED),--seed $(SEED))

@@ -152,6 +152,11 @@ class Ledger:
         (count,) = self._connection.execute("SELECT count(*) FROM message").fetchone()
         return int(count)
 
+    def digests(self) -> dict[tuple[str, str, int], bytes]:
+        """SHA-256 of every message held, by (plant, epoch, seq)."""
+        rows = self._connection.execute("SELECT plant, epoch, seq, digest FROM message")
+        return {(plant, epoch, seq): bytes(mark) for plant, epoch, seq, mark in rows}
+
     def periods(self) -> set[datetime]:
         """Starts of all periods of which something is held."""
         return {datetime.fromisoformat(time) for (time,) in self._connection.execute("SELECT time FROM period")}

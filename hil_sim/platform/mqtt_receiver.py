@@ -117,6 +117,10 @@ class MqttReceiver:
         """Starts of all periods of which it holds a record."""
         return self._ledger.periods()
 
+    def digests(self) -> dict[tuple[str, str, int], bytes]:
+        """SHA-256 of every message held, by (plant, epoch, seq)."""
+        return self._ledger.digests()
+
     @property
     def records_held(self) -> int:
         """Different records held: one for each (plant, epoch, seq)."""
