@@ -7,10 +7,12 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from zoneinfo import ZoneInfo
+
+import numpy as np
 
 from edge_agent.control.intent import BandOutlook
 from edge_agent.hourly_record import HOUR, Archive, HourlyRecord
@@ -98,6 +100,8 @@ class Expectation:
             load_kw={name: forecast.load_kw.tolist() for name, forecast in self.load_forecast.items()},
             price_cny_per_kwh=prices.cny_per_kwh.tolist(),
             bands=prices.bands,
+            source_degc=self._sources(now_utc, units, outdoor_degc=outdoor(weather, grid)),
+            supply_degc={name: supply_curve(loop, outdoor(weather, grid)) for name, loop in self._site.loops.items()},
             valley_cny_per_kwh=float(prices.cny_per_kwh.min()),
             flat_cny_per_kwh=median(prices.cny_per_kwh.tolist()),
             other_load_kw=other_load_kw,
@@ -107,6 +111,23 @@ class Expectation:
                 for cap in caps_of(tariff.events, grid, zone=self._zone)
             ],
         )
+
+    def _sources(
+        self, now_utc: datetime, units: Mapping[str, UnitNow], *, outdoor_degc: list[float]
+    ) -> dict[str, list[float]]:
+        """Temperature of each source per step: air as forecast, water as running units see it now; else no entry."""
+        out: dict[str, list[float]] = {}
+        for name, source in self._site.sources.items():
+            if source.kind == "air":
+                out[name] = outdoor_degc
+                continue
+            # A unit that rests has no flow, and its sensor tells the plant room's temperature.
+            running = [u for key, u in self._site.units.items() if u.source == name and key in units and units[key].on]
+            points = [unit.point("source_inlet_temperature") for unit in running]
+            seen = [v for point in points if point is not None and (v := self._value(point, now_utc)) is not None]
+            if seen:
+                out[name] = [median(seen)] * len(outdoor_degc)
+        return out
 
     async def _facts(self, now_utc: datetime) -> Facts:
         """What the records say of the tariff's facts: how hot days were, what the meter has counted."""
@@ -201,6 +222,19 @@ class Expectation:
 def _full_hour(instant_utc: datetime) -> datetime:
     """The last full hour."""
     return instant_utc.replace(minute=0, second=0, microsecond=0)
+
+
+def outdoor(weather: HourlyWeather, grid: TimeGrid) -> list[float]:
+    """Expected outdoor temperature at the start of every step [degC]."""
+    last = len(weather.outdoor_degc) - 1
+    hours = [int((start - weather.start_utc) / HOUR) for start in grid.starts_utc()]
+    return [float(weather.outdoor_degc[min(max(hour, 0), last)]) for hour in hours]
+
+
+def supply_curve(loop: Loop, outdoor_degc: Sequence[float]) -> list[float]:
+    """Supply temperature of a loop by its heating curve [degC]."""
+    pairs = loop.supply_setpoint_degc
+    return np.interp(outdoor_degc, [cold for cold, _ in pairs], [supply for _, supply in pairs]).tolist()
 
 
 DEAR_BANDS = frozenset({"peak", "sharp"})

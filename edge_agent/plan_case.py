@@ -10,7 +10,10 @@ from itertools import pairwise
 
 from pydantic import ValidationError
 
-from edge_agent.settings.model import Performance, SiteFile, Storage, Unit
+from edge_agent.settings.model import Performance, PerformanceMode, SiteFile, Storage, Unit
+from scheduling.plant.curve import convex_hull
+from scheduling.plant.tank import WaterTank, loss_fraction_per_h
+from scheduling.plant.unit import MapPoint, Operating, PerformanceMap
 from scheduling.request import (
     Demand,
     Grid,
@@ -28,8 +31,6 @@ from scheduling.request import (
 from scheduling.request import Storage as StorageTask
 from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
 
-WATER_KWH_PER_M3_K = 1.149
-"""Heat held by a cubic metre of water a kelvin [kWh/(m3 K)]: 4.186 kJ/(kg K) x 988 kg/m3 (50 degC) / 3600."""
 UNMET_CNY_PER_KWH = 25.0
 """Price of heat not delivered. Ours: above any way of making it, and above what an hour of it adds to the demand charge
 of a month (52 CNY/kW at a COP of 2.2 or more), so that no plan lets people freeze to save money."""
@@ -42,14 +43,10 @@ CALL_EXCESS_CNY_PER_KWH = 20.0
 """Price of power above a called limit. Ours: storage and charging give way to it, comfort does not."""
 MODE_CHANGE_CNY = 4.0
 """Price of moving a running unit between loop and tank: a nuisance, not a start. Ours."""
-CHARGE_TAPER_RATIO = 0.875
-"""Above this share of its energy a tank takes less and less: the thermocline nears the port. Ours."""
-DISCHARGE_TAPER_RATIO = 0.12
-"""Below this share a tank gives less and less. Ours, as in the cases."""
-DISCHARGE_EMPTY_RATIO = 0.05
-"""Share of the full rate that an almost empty tank still gives. Ours."""
 TERMINAL_TARGET_RATIO = 0.3
 """Energy wanted at the end of the plan, as share of the capacity. Ours."""
+SOURCE_SAME_K = 0.5
+"""A source that moves by less over the plan counts as steady: factors a step cost the solver time."""
 TANK_PUMP_KW_PER_KW = 0.01
 """Pumping for each kW into or out of the tank. Ours, as in the cases."""
 
@@ -105,6 +102,8 @@ class LiveState:
         demand: the demand charge, or None.
         caps: (from step, to step, kW, reason) of called limits.
         bands: name of the tariff's band, one a step; empty: not known.
+        source_degc: temperature of each source, one value a step; without an entry a unit's usual one is taken.
+        supply_degc: leaving temperature that each loop will be served at, one value a step; likewise.
         held_until_utc: until then a person has ordered a storage to be left alone; without an entry nobody has.
     """
 
@@ -118,12 +117,16 @@ class LiveState:
     demand: DemandNow | None = None
     caps: Sequence[tuple[int, int, float, str]] = ()
     bands: Sequence[str] = ()
+    source_degc: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    supply_degc: Mapping[str, Sequence[float]] = field(default_factory=dict)
     held_until_utc: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def storage_capacity_kwh(storage: Storage) -> float:
-    """Usable energy of a full water tank [kWh], between its two temperatures."""
-    return storage.volume_m3 * WATER_KWH_PER_M3_K * (storage.degc_max - storage.degc_min)
+def tank_of(storage: Storage) -> WaterTank:
+    """A water tank of the site between its two temperatures."""
+    if storage.kind == "chilled_water":
+        return WaterTank(storage.volume_m3, empty_degc=storage.degc_max, full_degc=storage.degc_min)
+    return WaterTank(storage.volume_m3, empty_degc=storage.degc_min, full_degc=storage.degc_max)
 
 
 def build_request(
@@ -234,7 +237,8 @@ def _storage(
     live: LiveState,
     start_utc: datetime,
 ) -> StorageTask:
-    capacity_kwh = storage_capacity_kwh(storage)
+    tank = tank_of(storage)
+    capacity_kwh = tank.capacity_kwh
     users = [unit for unit in site.units if site.units[unit].storage == name]
     cop_charge = max((_cop(performance[unit], "charge") for unit in users), default=1.0)
     cop_direct = max((_cop(performance[unit], "direct") for unit in users), default=1.0)
@@ -244,17 +248,9 @@ def _storage(
         loop=storage.loop,
         capacity_kwh=capacity_kwh,
         soc_kwh=min(max(live.storage_kwh[name], 0.0), capacity_kwh),
-        loss_fraction_per_h=1.0 - (1.0 - storage.loss_ratio_per_day) ** (1.0 / 24.0),
-        charge_limit_kw=(
-            (0.0, storage.charge_kw_max),
-            (CHARGE_TAPER_RATIO * capacity_kwh, storage.charge_kw_max),
-            (capacity_kwh, 0.0),
-        ),
-        discharge_limit_kw=(
-            (0.0, DISCHARGE_EMPTY_RATIO * storage.discharge_kw_max),
-            (DISCHARGE_TAPER_RATIO * capacity_kwh, storage.discharge_kw_max),
-            (capacity_kwh, storage.discharge_kw_max),
-        ),
+        loss_fraction_per_h=loss_fraction_per_h(storage.loss_ratio_per_day),
+        charge_limit_kw=tank.charge_limit_kw(storage.charge_kw_max),
+        discharge_limit_kw=tank.discharge_limit_kw(storage.discharge_kw_max),
         limits=_held(live.held_until_utc.get(name), start_utc),
         pump_kw_per_kw=TANK_PUMP_KW_PER_KW,
         # A missing kWh will be made in ordinary hours; a spare one saves a valley kWh of charging, less its losses.
@@ -277,6 +273,10 @@ def _group(
     site: SiteFile, performance: Mapping[str, Performance], *, names: Sequence[str], live: LiveState, grid: TimeGrid
 ) -> Group:
     unit = site.units[names[0]]
+    figures = {
+        mode: _conditioned(site, unit, performance[names[0]].modes[mode], mode=mode, live=live) for mode in unit.modes
+    }
+    capacity, cop = _factors(unit, [figures[mode] for mode in unit.modes], live=live)
     return Group(
         name="+".join(names),
         units=tuple(
@@ -295,8 +295,10 @@ def _group(
         min_down_minutes=unit.min_off_s / SECONDS_PER_MINUTE,
         max_starts_per_day=unit.starts_per_day_max,
         start_cost_cny=unit.start_cost_cny,
+        capacity_factor=capacity,
+        cop_factor=cop,
         modes=tuple(
-            _mode(unit, performance[names[0]], mode, achieved=[live.units[name].achieved for name in names])
+            _mode(unit, figures[mode], mode, achieved=[live.units[name].achieved for name in names])
             for mode in unit.modes
         ),
     )
@@ -309,8 +311,62 @@ def _available(unit: UnitNow, grid: TimeGrid) -> bool | tuple[bool, ...]:
     return tuple(start_utc >= unit.out_until_utc for start_utc in grid.starts_utc())
 
 
-def _mode(unit: Unit, performance: Performance, mode: str, *, achieved: Sequence[Mapping[str, float]]) -> Mode:
-    figures = performance.modes[mode]
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """A mode at the temperatures of the coming days.
+
+    Attributes:
+        heat_kw: at full load.
+        curve: electricity over load, convex.
+        map: its map and the temperatures that the figures stand for; None: it has none.
+    """
+
+    heat_kw: float
+    curve: Curve
+    map: tuple[PerformanceMap, Operating, float] | None = None
+
+
+def _conditioned(site: SiteFile, unit: Unit, figures: PerformanceMode, *, mode: str, live: LiveState) -> _Figures:
+    """A mode's figures, moved along its map from their usual temperatures to the mean of those that are expected.
+
+    Where nothing is expected, and where a mode has no map, the usual figures stand.
+    """
+    curve = convex_hull(figures.curve).points
+    if not figures.full_load or figures.source_degc is None or figures.load_degc is None:
+        return _Figures(figures.heat_kw, curve)
+    unit_map = PerformanceMap([MapPoint(*row) for row in figures.full_load])
+    source_degc = _mean(live.source_degc.get(unit.source, ()), default=figures.source_degc)
+    load_degc = _mean(live.supply_degc.get(unit.loop, ()), default=figures.load_degc)
+    if mode == "charge" and unit.storage is not None:
+        load_degc = site.storages[unit.storage].charge_setpoint_degc
+    usual, here = unit_map.at(figures.source_degc, figures.load_degc), unit_map.at(source_degc, load_degc)
+    electric_ratio = here.electric_kw / usual.electric_kw
+    return _Figures(
+        figures.heat_kw * here.output_kw / usual.output_kw,
+        tuple((load, kw * electric_ratio) for load, kw in curve),
+        (unit_map, here, load_degc),
+    )
+
+
+def _factors(
+    unit: Unit, figures: Sequence[_Figures], *, live: LiveState
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Capacity and COP of each step against the mean, as the source's temperature moves; its modes' mean counts."""
+    sources = live.source_degc.get(unit.source, ())
+    mapped = [figure.map for figure in figures if figure.map is not None]
+    if not mapped or not sources or max(sources) - min(sources) < SOURCE_SAME_K:
+        return None, None
+    each = [
+        unit_map.factors(sources, [load_degc] * len(sources), reference=here) for unit_map, here, load_degc in mapped
+    ]
+    capacity, cop = (
+        tuple(_mean(values, default=1.0) for values in zip(*(pair[part] for pair in each), strict=True))
+        for part in (0, 1)
+    )
+    return capacity, cop
+
+
+def _mode(unit: Unit, figures: _Figures, mode: str, *, achieved: Sequence[Mapping[str, float]]) -> Mode:
     return Mode(
         name=mode,
         loop=unit.loop,

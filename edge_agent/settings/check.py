@@ -27,6 +27,7 @@ from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest
 from edge_agent.settings.model import Performance
 from edge_agent.settings.yaml_file import Document, Path_
+from scheduling.plant.curve import HULL_RATIO_MAX, SMOOTH_RATIO, convex_hull
 
 DAY_MIN = 24 * 60
 HOUR_MIN = 60
@@ -616,12 +617,46 @@ def check_performance(document: Document) -> Iterator[Finding]:
                 rising = False
                 yield document.finding("curve_not_rising", (*at, index), before=f"{before:g}", after=f"{after:g}")
         if rising:
-            slopes = [(high - low) / (after - before) for (before, low), (after, high) in pairwise(curve)]
-            for index, (flat, steep) in enumerate(pairwise(slopes), start=2):
-                if steep < flat - 1e-6 * abs(flat):
-                    yield document.finding("curve_not_convex", (*at, index))
+            yield from _bend(document, at, curve)
         if not 0 < curve[0][0] < 1 or not math.isclose(curve[-1][0], 1):
             yield document.finding("curve_ends", at)
+        yield from _full_load(document, name, mode)
+
+
+def _bend(document: Document, at: Path_, curve: list[tuple[float, float]]) -> Iterator[Finding]:
+    """A curve that is not convex is planned by its hull while that is nearly true, and refused beyond."""
+    hull = convex_hull(curve)
+    if hull.error_ratio <= SMOOTH_RATIO:
+        return
+    slopes = [(high - low) / (after - before) for (before, low), (after, high) in pairwise(curve)]
+    index = next(index for index, (flat, steep) in enumerate(pairwise(slopes), start=2) if steep < flat)
+    percent = f"{100 * hull.error_ratio:.1f}"
+    if hull.error_ratio <= HULL_RATIO_MAX:
+        yield document.finding("curve_hull", (*at, index), warning=True, percent=percent, load=f"{hull.position:g}")
+    else:
+        yield document.finding("curve_not_convex", (*at, index), percent=percent)
+
+
+def _full_load(document: Document, name: str, mode: Mapping[str, Any]) -> Iterator[Finding]:
+    """Figures at other temperatures: positive, each place once, and the temperatures of the usual figures known."""
+    rows = mode.get("full_load")
+    if not isinstance(rows, list) or not rows:
+        return
+    at = ("modes", name, "full_load")
+    for key in ("source_degc", "load_degc"):
+        if _number(mode, key) is None:
+            yield document.finding("map_needs", at, at_key=True, key=key)
+    seen: set[tuple[float, float]] = set()
+    for index, row in enumerate(rows):
+        figures = [_finite(number) for number in row] if isinstance(row, list) else []
+        if len(figures) != 4 or any(figure is None for figure in figures):  # noqa: PLR2004 - a row of the map
+            continue  # its form has been complained about
+        source, load, output, electric = (figure or 0.0 for figure in figures)
+        if output <= 0 or electric <= 0 or electric >= output:
+            yield document.finding("map_row", (*at, index))
+        if (source, load) in seen:
+            yield document.finding("map_twice", (*at, index), source=f"{source:g}", load=f"{load:g}")
+        seen.add((source, load))
 
 
 # -------------------------------------------------------------------------------------- what devices must be able to do

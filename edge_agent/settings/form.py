@@ -38,6 +38,8 @@ _CODE: Mapping[str, str] = {
     "date_type": "needs_date",
     "date_from_datetime_parsing": "needs_date",
 }
+MAP_KEY = "full_load"
+"""The one list whose rows have more than two numbers."""
 _BOUND: Mapping[str, tuple[str, str]] = {
     "greater_than": ("gt", ">"),
     "greater_than_equal": ("ge", "≥"),
@@ -176,7 +178,9 @@ def _finding(model: type[BaseModel], document: Placed, detail: ErrorDetails) -> 
         kind in {"too_short", "too_long"} and _is_pair(model, at)
     ):
         if isinstance(at[-1] if at else None, int) or kind != "missing":
-            return document.finding("needs_pair", at[:-1] if isinstance(at[-1], int) else at, given=_shown(given))
+            row = at[:-1] if isinstance(at[-1], int) else at
+            form = "map_row" if MAP_KEY in row else "needs_pair"
+            return document.finding(form, row, given=_shown(given))
         about = known_keys(model, at[:-1]).get(key, "")
         parent = str(at[-2]) if len(at) > 1 else document.file
         return document.finding("missing_key", at[:-1], at_key=len(at) > 1, key=key, parent=parent, about_en=about)

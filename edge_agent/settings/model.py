@@ -31,6 +31,7 @@ def _as_path(value: object) -> object:
 
 Names = Texts
 Pairs = Annotated[tuple[tuple[float, float], ...], BeforeValidator(tuples)]
+Rows = Annotated[tuple[tuple[float, float, float, float], ...], BeforeValidator(tuples)]
 Ratios = Annotated[tuple[float, ...], BeforeValidator(tuples)]
 Date = Annotated[date, BeforeValidator(_as_date)]
 FilePath = Annotated[Path, BeforeValidator(_as_path)]
@@ -638,6 +639,13 @@ class PerformanceMode(Entry):
     """Output at full load [kW]."""
     curve: Pairs
     """Pairs of load ratio and electricity [kW], convex; first = lowest load."""
+    source_degc: float | None = None
+    """Source temperature [degC] of these figures; needed with `full_load`."""
+    load_degc: float | None = None
+    """Leaving temperature [degC] of these figures; needed with `full_load`."""
+    full_load: Rows = ()
+    """Full load at other temperatures, a row each: source [degC], leaving [degC], output [kW], electricity [kW].
+    Without it the unit is planned at its usual temperatures all the time."""
 
 
 class Performance(Entry):

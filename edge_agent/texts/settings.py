@@ -316,10 +316,34 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "sort them by their first figure",
         ),
         "curve_not_convex": Text(
-            "曲线不凸:这一点之前的斜率更大",
-            "the curve is not convex: it was steeper before this point",
+            "曲线不凸:这一点之前的斜率更大,计划会把耗电少算 {percent} %",
+            "the curve is not convex, steeper before this point: a plan would count {percent} % too little electricity",
             "核对样本数据;负荷越高,每 kW 增量耗电不应减少",
             "check the maker's figures; each further kW must not get cheaper",
+        ),
+        "curve_hull": Text(
+            "曲线略有不凸:计划按其凸包,负荷率 {load} 处耗电少算 {percent} %",
+            "the curve bends a little: planned by its hull, {percent} % too little electricity at load {load}",
+            "可以不改;若是抄写误差,请改正",
+            "may stay; if it is a copying error, mend it",
+        ),
+        "map_needs": Text(
+            "有 full_load 就要写明常用工况的 {key}",
+            "full_load needs {key}, the temperature of the usual figures",
+            "补上 {key}",
+            "add {key}",
+        ),
+        "map_row": Text(
+            "这一行应为 [热源温度, 出水温度, 出力 kW, 电功率 kW],出力大于电功率,都大于 0",
+            "a row is [source degC, leaving degC, output kW, electricity kW]: above 0, more output than electricity",
+            "核对顺序和单位",
+            "check order and units",
+        ),
+        "map_twice": Text(
+            "热源 {source} °C、出水 {load} °C 写了两次",
+            "source {source} degC, leaving {load} degC stands twice",
+            "删去一行",
+            "delete one",
         ),
         "curve_ends": Text(
             "曲线应从最低负荷率(0 与 1 之间)到 1",

@@ -18,6 +18,7 @@ from edge_agent.plan_case import (
 )
 from edge_agent.settings.files import shipped_config
 from edge_agent.settings.load import Configuration, load_configuration
+from edge_agent.settings.model import Performance
 from scheduling.errors import RequestFault
 from scheduling.plan import check
 from scheduling.rule import plan_by_rule
@@ -157,3 +158,80 @@ def test_heat_comes_before_the_demand_charge_and_the_connection_before_heat(offi
     assert 52.0 / min(cops) < UNMET_CNY_PER_KWH
     assert UNMET_CNY_PER_KWH * max(cops) < GRID_EXCESS_CNY_PER_KWH
     assert UNMET_CNY_PER_KWH * min(cops) > CALL_EXCESS_CNY_PER_KWH
+
+
+WARM = [
+    (source, load, 600.0 + 12.0 * (source - 10.0), 136.4 + 2.3 * (load - 45.0))
+    for source in (0.0, 10.0, 20.0)
+    for load in (35.0, 45.0, 55.0)
+]
+
+
+def mapped(office: Configuration) -> dict[str, Performance]:
+    """The example's units with a map of their direct mode: 12 kW a kelvin of source, 2.3 kW of lift."""
+    out = {}
+    for name, performance in office.performance.items():
+        direct = performance.modes["direct"].model_copy(
+            update={"source_degc": 10.0, "load_degc": 45.0, "full_load": tuple(WARM)}
+        )
+        out[name] = performance.model_copy(update={"modes": {**performance.modes, "direct": direct}})
+    return out
+
+
+def live_at(office: Configuration, count: int, **changes: object) -> LiveState:
+    site = office.site
+    resting = UnitNow(on=False, mode=None, minutes_in_state=600.0, starts_today=0, available=True)
+    live = LiveState(
+        units=dict.fromkeys(site.units, resting),
+        storage_kwh=dict.fromkeys(site.storages, 4000.0),
+        load_kw={name: [900.0] * count for name in site.loops},
+        price_cny_per_kwh=[0.6] * count,
+        valley_cny_per_kwh=0.3,
+        flat_cny_per_kwh=0.6,
+        other_load_kw=30.0,
+    )
+    return replace(live, **changes)
+
+
+def test_a_map_moves_the_figures_to_the_temperatures_that_are_expected(office: Configuration) -> None:
+    site, grid = office.site, staged_grid(NOW, horizon_h=24)
+    maps = mapped(office)
+    usual = build_request(site, maps, grid=grid, live=live_at(office, grid.count))
+    plain = build_request(site, office.performance, grid=grid, live=live_at(office, grid.count))
+    assert usual == plain  # nothing is known of the days ahead: the usual figures
+    warm = build_request(
+        site,
+        maps,
+        grid=grid,
+        live=live_at(
+            office,
+            grid.count,
+            source_degc={"ground": [15.0] * grid.count},
+            supply_degc={"heating": [40.0] * grid.count},
+        ),
+    )
+    group = warm.groups[0]
+    direct = {mode.name: mode for mode in group.modes}["direct"]
+    assert direct.capacity_kw == pytest.approx(660.0)
+    assert direct.curve[-1][1] == pytest.approx(136.4 - 11.5)
+    charge = {mode.name: mode for mode in group.modes}["charge"]
+    assert charge.capacity_kw == office.performance["hp1"].modes["charge"].heat_kw  # it has no map
+    assert group.capacity_factor is None  # a steady source needs no factors
+
+
+def test_a_source_that_moves_becomes_factors_of_each_step(office: Configuration) -> None:
+    site, grid = office.site, staged_grid(NOW, horizon_h=24)
+    sources = [5.0 + 10.0 * step / (grid.count - 1) for step in range(grid.count)]
+    request = build_request(
+        site, mapped(office), grid=grid, live=live_at(office, grid.count, source_degc={"ground": sources})
+    )
+    group = request.groups[0]
+    direct = {mode.name: mode for mode in group.modes}["direct"]
+    assert group.capacity_factor is not None
+    assert group.cop_factor is not None
+    # Whatever the reference, output and electricity of a step are those of the map at its source temperature.
+    for step in (0, grid.count // 2, grid.count - 1):
+        assert direct.capacity_kw * group.capacity_factor[step] == pytest.approx(600.0 + 12.0 * (sources[step] - 10.0))
+        electric_kw = direct.curve[-1][1] * group.capacity_factor[step] / group.cop_factor[step]
+        assert electric_kw == pytest.approx(136.4)
+    assert check(request, plan_by_rule(request)) == []

@@ -3,6 +3,8 @@
 
 import pytest
 
+from edge_agent.settings.files import shipped_config
+
 CASES = [
     # key of the site file, its value, code, severity, where the caret stands
     ("design_kw: 2050 ", "design_kw: 2500 ", "capacity_below_load", "warning", "2500"),
@@ -37,3 +39,33 @@ def test_one_unreadable_map_does_not_make_the_rest_too_small(plant) -> None:
     codes = {finding.code for finding in (*plant.inspect().errors, *plant.inspect().warnings)}
     assert "unknown_name_near" in codes
     assert "capacity_below_load" not in codes
+
+
+def performance(plant, old: str, new: str) -> None:
+    """The plant's own copy of the shipped map with a change."""
+    folder = plant.folder / "performance"
+    folder.mkdir()
+    text = (shipped_config() / "performance" / "ground_600kw.yaml").read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    (folder / "ground_600kw.yaml").write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "severity"),
+    [
+        ("[0.75, 97.4]", "[0.75, 102.9]", "curve_hull", "warning"),  # the chord from 0.5 to 1 has 102.3
+        ("[0.75, 97.4]", "[0.75, 110]", "curve_not_convex", "error"),
+        ("heat_kw: 600\n", "heat_kw: 600\n    full_load: [[5, 45, 560, 130]]\n", "map_needs", "error"),
+        ("heat_kw: 600\n", "heat_kw: 600\n    full_load: [[5, 45, 130, 560]]\n", "map_row", "error"),
+        ("heat_kw: 600\n", "heat_kw: 600\n    full_load: [[5, 45, 560, 130], [5, 45, 1, 0]]\n", "map_twice", "error"),
+        ("heat_kw: 600\n", "heat_kw: 600\n    full_load: [[5, 45, 560]]\n", "map_row", "error"),
+    ],
+)
+def test_a_map_is_checked_where_it_stands(plant, old, new, code, severity) -> None:
+    performance(plant, old, new)
+    inspection = plant.inspect()
+    found = [f for f in (*inspection.errors, *inspection.warnings) if f.file == "performance/ground_600kw.yaml"]
+    assert (code, severity) in {(f.code, f.severity) for f in found}, found
+    for finding in found:
+        assert finding.line > 8
+        assert finding.hint_zh
