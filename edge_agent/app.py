@@ -39,11 +39,12 @@ from edge_agent.image import ProcessImage
 from edge_agent.journal import Journal
 from edge_agent.lending import Lender
 from edge_agent.plan_case import build_request
-from edge_agent.planner import Planner, SolverProcess
+from edge_agent.planner import Planner
 from edge_agent.proving import Prover, refused
 from edge_agent.serving import SERVE_S, serve_bus
 from edge_agent.settings.codes import point_codes
 from edge_agent.settings.load import Configuration
+from edge_agent.solver_process import SolverProcess
 from edge_agent.store.facts import Keep, PointFacts
 from edge_agent.store.store import Store
 from edge_agent.supervision import supervise

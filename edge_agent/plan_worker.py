@@ -1,55 +1,92 @@
-"""The solver's own process: reads a planning task a line, writes a plan a line.
+"""The solver's own process: reads a planning task a line, writes plans a line.
 
-A crash or a hang here never touches the service. Started by `planner.py` as `python -m edge_agent.plan_worker`. A task:
-{"request": PlanRequest, "limit_s": number, "gap_ratio": number, "hint": Plan or null}; the answer is {"plan": Plan} or
-{"fault": text}.
+A crash or a hang here never touches the service. Started by `solver_process.py` as `python -m edge_agent.plan_worker`.
+A task: {"request": PlanRequest, "limit_s": number, "gap_ratio": number, "hint": Plan or null}. The answer is lines:
+{"started": true}; {"plan": Plan} for each better plan, so that what was found outlives a crash; and at last
+{"answer": Plan, "done": bool}, or {"fault": text, "done": bool}; after "done" the process ends, for a solver that did
+not return in time is still running in it.
 """
 
 import json
 import os
+import resource
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
-from edge_agent.clock import elapsed_s
+from edge_agent.clock import stopwatch
+from edge_agent.plan_in_time import plan_in_time
 from scheduling.errors import SchedulingError
 from scheduling.explain import with_reasons
-from scheduling.plan import read_plan
+from scheduling.plan import Plan, read_plan
 from scheduling.request import read_request
-from scheduling.solve import solve
 
 NICENESS = 5
 """The solver yields to polling and control, which have deadlines of seconds."""
+DATA_BYTES_MAX = 1 << 30
+"""Most memory for data; a solver that wants more ends here instead of taking the machine along. 5 times the most that
+was measured."""
+OFFER_EVERY_S = 0.3
+"""Better plans that follow each other faster are not all written."""
 
 
-def answer(task_line: str) -> str:
-    """Solves one task; every fault of the task itself becomes an answer."""
+def answer(task_line: str, *, write: Callable[[dict[str, object]], None]) -> bool:
+    """Solves one task; every fault of the task itself becomes an answer. False: the process has to end."""
+    late = False
     try:
         task = json.loads(task_line)
         hint = task.get("hint")
         request = read_request(json.dumps(task["request"]))
-        plan = solve(
+        write({"started": True})
+        passed_s = stopwatch()
+        next_s = 0.0
+
+        def offer(plan: Plan) -> None:
+            nonlocal next_s
+            if passed_s() >= next_s:
+                next_s = passed_s() + OFFER_EVERY_S
+                write({"plan": json.loads(plan.to_json())})
+
+        found = plan_in_time(
             request,
             limit_s=float(task["limit_s"]),
             gap_ratio=float(task["gap_ratio"]),
-            method="auto",
             hint=None if hint is None else read_plan(json.dumps(hint)),
-            elapsed_s=elapsed_s,
+            offer=offer,
         )
-    except (SchedulingError, ValueError, KeyError) as error:
-        return json.dumps({"fault": f"{type(error).__name__}: {error}"}, ensure_ascii=False)
-    return json.dumps({"plan": json.loads(with_reasons(request, plan).to_json())}, ensure_ascii=False)
+        late = found.late
+        write({"answer": json.loads(with_reasons(request, found.plan).to_json()), "done": late})
+    except (SchedulingError, ValueError, KeyError, MemoryError) as error:
+        write({"fault": f"{type(error).__name__}: {error}", "done": late})
+    return not late
 
 
 def main(source: TextIO = sys.stdin, sink: TextIO = sys.stdout) -> None:
-    """Answers tasks until the input ends, which is how the service stops it."""
-    for line in source:
-        sink.write(answer(line) + "\n")
+    """Answers tasks until the input ends, which is how the service stops it, or a solver does not return."""
+
+    def write(message: dict[str, object]) -> None:
+        sink.write(json.dumps(message, ensure_ascii=False) + "\n")
         sink.flush()
 
+    for line in source:
+        if not answer(line, write=write):
+            return
 
-if __name__ == "__main__":
+
+def run() -> None:
+    """What the process is: polite, bounded, first to go when memory runs out, and with its answers for itself."""
     os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_DATA, (DATA_BYTES_MAX, DATA_BYTES_MAX))
+    with suppress(OSError):  # a kernel without it has no such choice to make
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     # Native solvers print where they like: answers keep the real output for themselves, all else goes to stderr.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     main(sink=answers)
+    os._exit(0)  # a solver that is still running in its thread must not hold the process
+
+
+if __name__ == "__main__":
+    run()

@@ -1,17 +1,13 @@
-"""When to plan, and who solves: a worker process with a deadline, the rule plan when that fails.
+"""When to plan, and by rule when the solver fails.
 
-What the task says is built in `plan_case.py`; how it is solved is the business of `scheduling`. A crash or a hang of
-the solver costs its process and a log line, nothing else.
+What the task says is built in `plan_case.py`; who solves it is `solver_process.py`, and how is the business of
+`scheduling`.
 """
 
 import asyncio
-import json
 import logging
-import os
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -19,16 +15,12 @@ from edge_agent.clock import Clock, sleep_until
 from edge_agent.errors import StoreFault
 from scheduling.errors import SchedulingError, SolverFault
 from scheduling.explain import with_reasons
-from scheduling.plan import Plan, read_plan
+from scheduling.plan import Plan
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
 
 LOG = logging.getLogger(__name__)
 
-ANSWER_BYTES_MAX = 32 * 1024 * 1024
-"""Longest answer of the worker."""
-WORKER_START_S_MAX = 30.0
-"""Added to the solver's deadline for starting the worker, building the model and writing the plan [s, wall]."""
 SOLVE_SECONDS_KEPT = 1000
 """Solve times kept for the median."""
 AFTER_EDGE_S = 20.0
@@ -40,71 +32,6 @@ class Solver(Protocol):
 
     async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Plan:
         """The plan of a task, at best within the limit and the gap; SolverFault when there is none."""
-
-
-class SolverProcess:
-    """The worker process: started when first needed, ended when it overruns, started again for the next task."""
-
-    def __init__(self) -> None:
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Plan:
-        """Has a task solved.
-
-        Args:
-            request: the task.
-            limit_s: wall time for the solver [s].
-            gap_ratio: proven distance at which it may stop.
-            hint: the last plan.
-
-        Raises:
-            SolverFault: the worker crashed, overran its deadline, or answered with a fault.
-        """
-        task = {
-            "request": request.model_dump(mode="json", by_alias=True),
-            "limit_s": limit_s,
-            "gap_ratio": gap_ratio,
-            "hint": None if hint is None else json.loads(hint.to_json()),
-        }
-        try:
-            async with asyncio.timeout(limit_s + WORKER_START_S_MAX):
-                line = await self._exchange(json.dumps(task).encode() + b"\n")
-            answer = json.loads(line)
-            if "fault" not in answer:
-                return read_plan(json.dumps(answer["plan"]))
-        except (OSError, EOFError, TimeoutError, ValueError, KeyError, TypeError, SchedulingError) as error:
-            # Whatever it was, an answer may still be on its way: a new process starts with a clean pipe.
-            await self.stop()
-            raise SolverFault(f"the solver process failed: {type(error).__name__} {error}") from error
-        raise SolverFault(str(answer["fault"]))
-
-    async def _exchange(self, task: bytes) -> bytes:
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "edge_agent.plan_worker",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env={**os.environ, "PYTHONSAFEPATH": "1"},
-                limit=ANSWER_BYTES_MAX,
-            )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(task)
-        await self._process.stdin.drain()
-        line = await self._process.stdout.readline()
-        if not line:
-            raise EOFError("it ended without an answer")
-        return line
-
-    async def stop(self) -> None:
-        """Ends the worker at once."""
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
 
 class Planner:

@@ -1,6 +1,7 @@
 """`edge-agent plan`: a plan from a PlanRequest file without any site, or the running service's present plan."""
 
 import json
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +34,7 @@ TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 @click.option("--gap", "gap_share", type=click.FloatRange(0.0, 1.0), default=GAP_SHARE, show_default=True)
 @click.option("--method", type=click.Choice(["auto", "milp", "rule"]), default="auto", show_default=True)
 @click.option("--hint", "hint_file", type=click.Path(dir_okay=False), help="上一计划 / the last plan, to start from.")
+@click.option("--progress", is_flag=True, help="每个更好的计划报告一行 / a line on stderr for each better plan.")
 @shared_options
 def command(
     common: Common,
@@ -44,11 +46,16 @@ def command(
     gap_share: float,
     method: str,
     hint_file: str | None,
+    progress: bool,
 ) -> None:
     """Prints the plan; exit status 2 for a faulty document, 1 when no method gave a plan that keeps every rule."""
     if request_file is None:
         given = click.get_current_context().get_parameter_source
-        asked = [name for name in ("made_at", "limit_s", "gap_share", "method", "hint_file") if given(name) in TYPED]
+        asked = [
+            name
+            for name in ("made_at", "limit_s", "gap_share", "method", "hint_file", "progress")
+            if given(name) in TYPED
+        ]
         if asked:
             raise click.UsageError(
                 "这些选项只与 --request 同用,服务自己定时重算 / only with --request; the service plans by itself"
@@ -57,12 +64,12 @@ def command(
         return
     made_utc = None if made_at is None else _instant(common, made_at)
     # The solver and its models are loaded here and nowhere before: `check` and `--help` must stay quick.
-    from edge_agent.clock import elapsed_s  # noqa: PLC0415 - see above
+    from edge_agent.plan_in_time import plan_in_time  # noqa: PLC0415 - see above
     from scheduling.errors import NoPlan, RequestFault  # noqa: PLC0415 - see above
     from scheduling.explain import with_reasons  # noqa: PLC0415 - see above
     from scheduling.plan import read_plan  # noqa: PLC0415 - see above
     from scheduling.request import read_request  # noqa: PLC0415 - see above
-    from scheduling.solve import Method, solve  # noqa: PLC0415 - see above
+    from scheduling.solve import Method  # noqa: PLC0415 - see above
 
     try:
         request = read_request(_read_json(common, request_file))
@@ -74,18 +81,36 @@ def command(
         _refuse(common, Exit.USAGE, f"{hint_file}: {fault}", path=fault.path)
     chosen: dict[str, Method] = {"auto": "auto", "milp": "milp", "rule": "rule"}
     try:
-        plan = solve(
-            request, limit_s=limit_s, gap_ratio=gap_share, method=chosen[method], hint=hint, elapsed_s=elapsed_s
+        found = plan_in_time(
+            request,
+            limit_s=limit_s,
+            gap_ratio=gap_share,
+            method=chosen[method],
+            hint=hint,
+            offer=_say_better if progress else None,
         )
     except NoPlan:
         _refuse(common, Exit.FINDING, _impossible(common, request), path="$")
-    plan = with_reasons(request, plan)
+    plan = with_reasons(request, found.plan)
     if made_utc is not None:
         plan = plan.model_copy(update={"made_utc": made_utc})
     if common.as_json:
         click.echo(plan.to_json())
     else:
         _print(common, plan, zone=ZoneInfo(request.timezone), title=request.name, why=why)
+    if found.late:
+        # A solver that has not returned cannot be ended but with its process; the plan is delivered.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(Exit.OK)
+
+
+def _say_better(plan: "Plan") -> None:
+    """One line for a better plan, beside the answer on stdout."""
+    click.echo(
+        json.dumps({"s": plan.solve_seconds, "cost_cny": plan.objective_cny, "method": plan.method, "gap": plan.gap}),
+        err=True,
+    )
 
 
 def _impossible(common: Common, request: "PlanRequest") -> str:

@@ -17,8 +17,9 @@ from typing_extensions import override
 
 from edge_agent.control.report import CycleReport
 from edge_agent.expectation import Expectation, bands_at
-from edge_agent.planner import AFTER_EDGE_S, SolverProcess
+from edge_agent.planner import AFTER_EDGE_S
 from edge_agent.settings.load import Configuration, load_configuration
+from edge_agent.solver_process import SolverProcess
 from hil_sim.closed_loop.archive import MemoryArchive
 from hil_sim.closed_loop.building_ahead import known_load_kw, record_begins, recorded
 from hil_sim.closed_loop.lockstep import CYCLE_S, Lockstep, Machines

@@ -18,7 +18,7 @@ from scheduling.milp.coarse import blocks_of, coarse_request
 from scheduling.milp.door import Solution, Solver, solve_arrays
 from scheduling.milp.improve import attempt, better, improve
 from scheduling.milp.model import Ints, Model, build, clusters_of
-from scheduling.milp.narrow import holding
+from scheduling.milp.narrow import Narrowing, holding
 from scheduling.plan import Draft
 from scheduling.request import Floats, PlanRequest
 
@@ -40,6 +40,8 @@ SMALL_INTEGERS_MAX = 250
 """Up to this number of whole numbers the whole model comes first, whatever the plant."""
 WORTH_S = 0.5
 """With less time than this left the whole model is not begun again."""
+LAST_TRY_SHARE = 0.7
+"""Part of the time that is left that the whole model gets when there is no plan yet; the rung below needs some."""
 RELAX_S_MAX = 10.0
 RELAX_SHARE = 0.5
 """Most of the time that the relaxation may take: it gives a bound and shows where a plan is worth another look."""
@@ -52,6 +54,9 @@ RESERVE_S = 0.15
 UNIT_UP_FROM = (0.5, 0.25, 0.05)
 """Parts of a unit in the relaxation from which on a whole unit runs; all are tried."""
 AUX_UP_FROM = 0.05
+REPAIR_S_MAX = 1.5
+REPAIR_REACH_STEPS = 2
+"""How far starts and stops of a rounded relaxation may move."""
 
 Hint: TypeAlias = tuple[Mapping[str, Sequence[str | None]], Mapping[str, Sequence[bool]]]
 Fallback: TypeAlias = Callable[[PlanRequest], Hint]
@@ -115,7 +120,7 @@ def search(
         bound_s = BOUND_SHARE * run.left_s()
         run.improve(loose, until_left_s=bound_s if bound_s > BOUND_S_MIN else 0.0)
         if not run.enough() and run.left_s() > WORTH_S:
-            run.whole(solver, limit_s=run.left_s())
+            run.whole(solver, limit_s=run.left_s() * (1.0 if run.best is not None else LAST_TRY_SHARE))
             run.improve(loose, until_left_s=0.0)
     if run.draft is None:
         raise SolverFault(f"no plan within {limit_s} s")
@@ -218,7 +223,7 @@ def _starts(
 
 
 def relaxed(request: PlanRequest, *, limit_s: float, elapsed_s: Callable[[], float]) -> Found:
-    """The relaxation, rounded to whole units within their minimum times, with loads made optimal for that.
+    """The relaxation, rounded to whole units within their minimum times, and starts and stops shifted where it pays.
 
     Args:
         request: what to plan.
@@ -229,7 +234,7 @@ def relaxed(request: PlanRequest, *, limit_s: float, elapsed_s: Callable[[], flo
         SolverFault: nothing was found.
     """
     model = build(request, clusters_of(request))
-    loose = solve_arrays(model.arrays, "glop", limit_s=limit_s - elapsed_s(), gap_ratio=0.0, relax=True)
+    loose = solve_arrays(model.arrays, "highs", limit_s=limit_s - elapsed_s(), gap_ratio=0.0, relax=True)
     aux_on = {name: (loose.values[on] > AUX_UP_FROM).tolist() for name, on in model.aux_on.items()}
     best: Solution | None = None
     for up_from in UNIT_UP_FROM:
@@ -237,6 +242,11 @@ def relaxed(request: PlanRequest, *, limit_s: float, elapsed_s: Callable[[], flo
         best = better(best, attempt(holding(model.arrays, *start), "highs", limit_s=limit_s - elapsed_s()))
     if best is None:
         raise SolverFault("no rounding of the relaxation can be run in the time")
+    repaired = Narrowing(model).edges(best.values, reach=REPAIR_REACH_STEPS)
+    best = (
+        better(best, attempt(repaired, "highs", limit_s=min(REPAIR_S_MAX, limit_s - elapsed_s()), hint=best.values))
+        or best
+    )
     return Found(draft_of(model, best.values), loose.objective_cny, optimal=False)
 
 

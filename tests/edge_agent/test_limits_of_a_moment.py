@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge_agent.expectation import EVENT_AHEAD, bands_at
-from edge_agent.planner import Planner, SolverProcess
+from edge_agent.planner import Planner
 from edge_agent.settings.files import shipped_config
 from edge_agent.settings.load import load_configuration
+from edge_agent.solver_process import SolverProcess
 from scheduling.request import Demand, PlanRequest, read_request
 from scheduling.rule import plan_by_rule
 from scheduling.tariff.model import Event
