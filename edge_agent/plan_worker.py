@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from edge_agent.clock import stopwatch
 from edge_agent.plan_in_time import plan_in_time
 from scheduling.errors import SchedulingError
 from scheduling.explain import with_reasons
@@ -28,8 +27,6 @@ NICENESS = 5
 DATA_BYTES_MAX = 1 << 30
 """Most memory for data; a solver that wants more ends here instead of taking the machine along. 5 times the most that
 was measured."""
-OFFER_EVERY_S = 0.3
-"""Better plans that follow each other faster are not all written."""
 
 
 def answer(task_line: str, *, write: Callable[[dict[str, object]], None]) -> bool:
@@ -40,14 +37,9 @@ def answer(task_line: str, *, write: Callable[[dict[str, object]], None]) -> boo
         hint = task.get("hint")
         request = read_request(json.dumps(task["request"]))
         write({"started": True})
-        passed_s = stopwatch()
-        next_s = 0.0
 
         def offer(plan: Plan) -> None:
-            nonlocal next_s
-            if passed_s() >= next_s:
-                next_s = passed_s() + OFFER_EVERY_S
-                write({"plan": json.loads(plan.to_json())})
+            write({"plan": json.loads(plan.to_json())})
 
         found = plan_in_time(
             request,

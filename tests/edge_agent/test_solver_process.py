@@ -64,7 +64,7 @@ async def test_a_fault_in_a_solve_costs_neither_the_plan_nor_the_service(
     monkeypatch.setattr(solver_process, "ANSWER_S_MAX", 0.0)
     code = PLANTED.format(fault=FAULTS[fault], flag=str(tmp_path / "planted"))
     solver = SolverProcess((sys.executable, "-c", code))
-    plan = await ask(solver, request_now, limit_s=3.0)
+    plan = await ask(solver, request_now, limit_s=4.0)
     assert check(request_now, plan) == []
     assert plan.objective_cny == pytest.approx(OPTIMUM_CNY, abs=0.3), "the best plan before the fault"
     assert plan.method == "milp"
