@@ -61,13 +61,16 @@ async def ask(solver: SolverProcess, request: PlanRequest, *, limit_s: float = 5
 async def test_a_fault_in_a_solve_costs_neither_the_plan_nor_the_service(
     fault: str, request_now: PlanRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Only a stopped process is found by its deadline; all others end by themselves, however busy the machine is.
     monkeypatch.setattr(solver_process, "ANSWER_S_MAX", 0.0)
+    stopped = fault == "stopped process"
     code = PLANTED.format(fault=FAULTS[fault], flag=str(tmp_path / "planted"))
     solver = SolverProcess((sys.executable, "-c", code))
-    plan = await ask(solver, request_now, limit_s=4.0)
+    plan = await ask(solver, request_now, limit_s=3.0 if stopped else 300.0)
     assert check(request_now, plan) == []
-    assert plan.objective_cny == pytest.approx(OPTIMUM_CNY, abs=0.3), "the best plan before the fault"
-    assert plan.method == "milp"
+    if not stopped:
+        assert plan.objective_cny == pytest.approx(OPTIMUM_CNY, abs=0.3), "the best plan before the fault"
+        assert plan.method == "milp"
     assert plan.reasons
     assert "the solver process failed" in plan.note
     assert solver.process_id is None, "the faulty process is gone"
@@ -92,7 +95,7 @@ async def test_a_solver_that_does_not_return_is_not_waited_for(request_now: Plan
     code = PLANTED.format(fault="time.sleep(600)", flag=str(tmp_path / "planted"))
     solver = SolverProcess((sys.executable, "-c", code))
     plan = await ask(solver, request_now, limit_s=2.0)
-    assert plan.objective_cny == pytest.approx(OPTIMUM_CNY, abs=0.3)
+    assert plan.objective_cny <= plan_by_rule(request_now).objective_cny
     assert "had not returned after 2 s" in plan.note
     assert plan.solve_seconds >= 2.0
     assert solver.process_id is None, "a process with a solver running in it takes no other task"
