@@ -122,6 +122,18 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "查电动执行器",
             "check the actuator",
         ),
+        "tank_gives_nothing": Text(
+            "水箱 {storage} 放热阀 {valve} 开到 {position_ratio},热表没有热量",
+            "tank {storage}: its outlet {valve} stands at {position_ratio}, and the meter sees no heat",
+            "查阀门是否真的打开、过滤器、放热泵和热表",
+            "check that the valve really opens, strainer, pump and meter",
+        ),
+        "tank_leaks": Text(
+            "水箱 {storage} 阀门已关,热表仍有 {heat_kw} kW 放出",
+            "tank {storage}: its way is closed, and the meter still sees it give {heat_kw} kW",
+            "查 {valve} 和隔离阀是否关严",
+            "check whether {valve} and the isolating valve close tightly",
+        ),
         # temperatures
         "supply_too_cold": Text(
             "供水 {supply_degc} °C,低于下限 {limit_degc} °C", "supply {supply_degc} degC is below {limit_degc} degC"

@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
+import pytest
+
 from edge_agent.control.doubt import trusted
-from edge_agent.control.view import PlantView
+from edge_agent.control.view import PlantView, UnitView
 
 
 def seen(kit: SimpleNamespace, layers: tuple[float, ...]) -> PlantView:
@@ -35,3 +37,43 @@ def test_a_tank_whose_layers_stand_on_their_head_is_taken_in_order_of_heat(kit: 
     assert after.storages["tank"].layers_degc == (54.0, 54.0, 48.0, 42.0)
     slight = seen(kit, (50.0, 52.0, 48.0, 42.0))
     assert judged(kit, slight, for_s=3600.0)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("outlet", "way", "heat_kw", "layers_degc", "code"),
+    [
+        (0.5, 1.0, -10.0, (54.0,) * 4, "tank_gives_nothing"),
+        (0.5, 1.0, -300.0, (54.0,) * 4, ""),  # it gives
+        (0.1, 1.0, -10.0, (54.0,) * 4, ""),  # hardly open
+        (0.5, 0.5, -10.0, (54.0,) * 4, ""),  # its way is not open
+        (0.5, 1.0, -10.0, (44.0,) * 4, ""),  # no warmer than what comes back
+        (0.5, 1.0, 300.0, (54.0,) * 4, ""),  # something charges it
+        (0.0, 1.0, -300.0, (54.0,) * 4, "tank_leaks"),
+        (0.5, 0.0, -300.0, (54.0,) * 4, "tank_leaks"),
+        (0.0, 1.0, -40.0, (54.0,) * 4, ""),
+        (None, 1.0, -300.0, (54.0,) * 4, ""),  # on its way, or not known
+    ],
+)
+def test_what_the_tank_gives_must_fit_its_valves(
+    kit: SimpleNamespace,
+    outlet: float | None,
+    way: float,
+    heat_kw: float,
+    layers_degc: tuple[float, ...],
+    code: str,
+) -> None:
+    view: PlantView = kit.view(discharge_ratio=outlet, charge_ratio=way, layers_degc=layers_degc)
+    tank = replace(view.storages["tank"], heat_kw=heat_kw)
+    view = replace(view, storages={"tank": tank})
+    assert judged(kit, view, for_s=60.0)[1] == [], "it must last"
+    assert judged(kit, view, for_s=600.0)[1] == ([code] if code else [])
+
+
+def test_nothing_is_said_of_a_tank_that_may_be_charged_meanwhile(kit: SimpleNamespace) -> None:
+    for unit, found in (
+        (replace(kit.unit_running, mode_actual="charge"), []),
+        (UnitView(), []),
+        (kit.unit_running, ["tank_gives_nothing"]),
+    ):
+        view = kit.view(discharge_ratio=0.5, charge_ratio=1.0, layers_degc=(54.0,) * 4, hp1=unit)
+        assert judged(kit, view, for_s=600.0)[1] == found
