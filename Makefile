@@ -89,6 +89,10 @@ crash: venv ## three planted bugs, then N (1000) kills, N/10 power cuts, N/50 fu
 sequences: venv ## one start and one stop of each kind of unit at 1x over real wires, every step against the configuration; SEED=
 	@$(BIN)/python tests/campaigns/sequences.py $(if $(SEED),--seed $(SEED))
 
+.PHONY: fault-seeds
+fault-seeds: venv ## every plant fault in lockstep with N (3) seeds, the same on every machine; SEED= the first, SCENARIO=
+	@$(BIN)/python tests/campaigns/fault_seeds.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED)) $(if $(SCENARIO),--only $(SCENARIO))
+
 .PHONY: load-days
 load-days: venv ## a constant and a stepping load for a day under power limits: 15-minute peaks, error of the supply; SEED=
 	@$(BIN)/python tests/campaigns/load_days.py $(if $(SEED),--seed $(SEED))

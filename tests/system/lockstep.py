@@ -360,12 +360,16 @@ class Lockstep(closed_loop.Lockstep):
             self._each_tick(self)
         self.trace.supply_degc.append(self.plant.supply_header.degc)
 
+    def _outlook(self) -> BandOutlook:
+        """What the controller is told of the tariff now."""
+        return bands_at(self.now_utc) if self.knows_bands else BandOutlook()
+
     @override
     async def _cycle(self) -> None:
         dies = self.random.random() < self.kills * 30.0 / 86400.0
         # Half of the deaths come between two writes, the others between two cycles.
         self._die_after_writes = self.random.randrange(3) if dies and self.random.random() < 0.5 else None
-        self.bands = bands_at(self.now_utc) if self.knows_bands else BandOutlook()
+        self.bands = self._outlook()
         try:
             await super()._cycle()
         except Killed:
