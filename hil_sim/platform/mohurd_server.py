@@ -346,6 +346,8 @@ class MohurdServer:
                 await self._alive(connection, sequence)
         elif words.kind in {"report", "continuous", "reply"}:
             await self._data(connection, words, sequence, answers=answers)
+        elif words.kind == "continuous_request":
+            pass  # whether history may come is for whoever plays the platform: `command` allows or forbids it
         elif words.kind.endswith("_ack"):
             assert connection.collector is not None
             code = words.body.findtext("return", "")

@@ -164,7 +164,7 @@ class Conversation:
         self._in, self._out = bytearray(), bytearray()
         self._sequence = first_sequence & SEQUENCE_MAX
         self._batch = 0
-        self._challenges = 0
+        self._challenges = self._results = 0
         self._hearts: list[tuple[bytes, int]] = []
         self._heart_mark = self._provable = 0
         self.flights = Flights()
@@ -328,7 +328,7 @@ class Conversation:
         if kind == "sequence":
             self._challenge(heard, reference)
         elif kind == "result":
-            yield self._result(heard)
+            yield from self._result(heard)
         elif kind == "time" or (kind == "heart_beat" and heard.value("time")):
             yield from self._time(heard)
         elif kind == "heart_result":
@@ -351,12 +351,16 @@ class Conversation:
         digest = challenge_answer(sequence, self._md5_key, login=self._dialect.login)
         self._say("md5", self._writer.md5(digest), reference=reference)
 
-    def _result(self, heard: Heard) -> Said:
+    def _result(self, heard: Heard) -> Iterator[Said]:
         words = heard.value("result") or ""
+        self._results += 1
         if words.lower() in {word.lower() for word in self._dialect.login.pass_words}:
             self.logged_in = True
-            return Passed()
-        return Rejected(words[:WORD_CHARACTERS_MAX])
+            yield Passed()
+        elif self._results < self._challenges:
+            self.passed_over["result of an earlier challenge"] += 1
+        else:
+            yield Rejected(words[:WORD_CHARACTERS_MAX])
 
     def _time(self, heard: Heard) -> Iterator[Said]:
         """The platform's clock: with the login, as the answer to a heartbeat, or by itself."""

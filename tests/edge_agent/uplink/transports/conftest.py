@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -43,6 +43,12 @@ POINTS = (
 KEYS = "md5_key: 0000000000123456\naes_key: 0000000000123456\naes_iv: 0000000000123456\n"
 PLATFORM_KEYS = PlatformKeys("0000000000123456")
 PATIENCE_S = 20.0
+
+
+@pytest.fixture(name="until")
+def _until() -> Callable[[Callable[[], bool], str], Awaitable[None]]:
+    """Waits for a condition that other tasks bring about."""
+    return until
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -144,7 +150,7 @@ class MohurdPlatform:
         return found
 
     def sound(self) -> None:
-        assert not self.server.wrong, self.server.wrong
+        assert not self.server.wrong, (self.server.wrong, list(self.server.seen)[-5:])
         assert self.collector.contradictions == 0
 
     def lose_acks(self, count: int) -> None:
@@ -213,8 +219,11 @@ class MqttPlatform:
 class Plant:
     """A store whose periods end, and a sender that delivers them."""
 
-    def __init__(self, store: Store, platform: Any) -> None:  # noqa: ANN401 - one of the platforms above
+    def __init__(self, store: Store, platform: Any, uplink: str = "city") -> None:  # noqa: ANN401 - one of the above
         self.store = store
+        self.uplink = uplink
+        self.beside: Sequence[Plant] = ()
+        """Uplinks of the same plant."""
         self.platform = platform
         self.period = Period(START, 15)
         self.due: dict[datetime, tuple[float | None, ...]] = {}
@@ -234,17 +243,20 @@ class Plant:
             def made(epoch: str, seq: int, record=record, end=period.end_utc) -> bytes:  # noqa: ANN001 - bound here
                 return encode(record, epoch=epoch, seq=seq, sent_at_utc=end)
 
-            await self.store.close_period(period, list(rollups.values()), [OutboxEntry("city", made)])
-            self.due[period.start_utc] = values
+            await self.store.close_period(
+                period, list(rollups.values()), [OutboxEntry(one.uplink, made) for one in (self, *self.beside)]
+            )
+            for one in (self, *self.beside):
+                one.due[period.start_utc] = values
             self.period = period.next()
 
     def build_sender(self, *, resend_s: float = 0.5, transport: Transport | None = None) -> Sender:
         entry = Uplink(transport="mqtt_json", period_min=15)
         return Sender(
-            uplink="city",
+            uplink=self.uplink,
             store=self.store,
             transport=transport or self.platform.transport(),
-            archive=Archive(self.store, UplinkFile(uplinks={"city": entry}, points=POINTS), plant="bj-demo"),
+            archive=Archive(self.store, UplinkFile(uplinks={self.uplink: entry}, points=POINTS), plant="bj-demo"),
             resend_s=resend_s,
             backfill_per_s=10_000.0,
             now_utc=lambda: START + timedelta(hours=12),
@@ -257,7 +269,7 @@ class Plant:
         async with running(self.sender.run()):
             yield self.sender
 
-    async def everything_arrives(self) -> None:
+    async def everything_arrives(self, *, sound: bool = True) -> None:
         """All periods are at the platform, unchanged, and the outbox knows it."""
         await until(lambda: self.platform.held() == self.due, "all periods at the platform, as they were")
         for _ in range(int(PATIENCE_S / 0.02)):
@@ -267,7 +279,8 @@ class Plant:
             await asyncio.sleep(0.02)
         assert (status.backlog, status.refused) == (0, 0)
         assert self.platform.held() == self.due
-        self.platform.sound()
+        if sound:
+            self.platform.sound()
 
     def expected(self) -> dict[tuple[str, str], float | None]:
         codes = [point.code for point in POINTS]
@@ -316,3 +329,19 @@ async def plant(request: pytest.FixtureRequest, tmp_path: Path, store: Store) ->
     await platform.stop()
     if request.param == "mqtt_json":
         await platform.end()
+
+
+@pytest.fixture
+async def city(store: Store) -> AsyncIterator[Callable[..., Awaitable[Plant]]]:
+    """Makes a plant that delivers to the simulated platform of a dialect, with options and times of the test."""
+    platforms: list[MohurdPlatform] = []
+
+    async def make(name: str = "g2009", options: dict[str, object] | None = None, uplink: str = "city") -> Plant:
+        platform = MohurdPlatform(name, quick(name, options))
+        await platform.start()
+        platforms.append(platform)
+        return Plant(store, platform, uplink)
+
+    yield make
+    for platform in platforms:
+        await platform.stop()
