@@ -10,6 +10,7 @@ from edge_agent.settings.dialect import Dialect
 from edge_agent.uplink.credentials import Credentials
 from edge_agent.uplink.streams import Stream
 from edge_agent.uplink.transports.base import Memory, Transport
+from edge_agent.uplink.transports.https_json.link import HttpsJson
 from edge_agent.uplink.transports.mohurd_tcp.link import MohurdTcp
 from edge_agent.uplink.transports.mqtt_json import MqttJson
 
@@ -44,14 +45,18 @@ def build_transport(stream: Stream, *, memory: Memory, around: Surroundings) -> 
         around: what it needs of the house.
 
     Raises:
-        ConfigurationFault: this kind is not built yet, or its address makes no sense.
+        ConfigurationFault: something that it cannot do without is missing, or its address makes no sense.
     """
     entry = stream.entry
     if entry.transport == "mohurd_tcp":
         return _mohurd_tcp(stream, memory=memory, around=around)
-    if entry.transport != "mqtt_json" or entry.broker is None:
-        raise ConfigurationFault(f"uplinks.{stream.uplink}: {entry.transport} 尚未支持 / is not built yet")
     credentials = None if entry.credentials is None else Credentials(entry.credentials, around.secrets)
+    if entry.transport == "https_json":
+        if entry.url is None:
+            raise ConfigurationFault(f"uplinks.{stream.uplink}: https_json 缺少 / needs url")
+        return HttpsJson(url=entry.url, plant=stream.plant, credentials=credentials)
+    if entry.broker is None:
+        raise ConfigurationFault(f"uplinks.{stream.uplink}: mqtt_json 缺少 / needs broker")
     return MqttJson(broker=entry.broker, plant=stream.plant, credentials=credentials)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,10 +26,12 @@ from edge_agent.uplink.archive import Archive
 from edge_agent.uplink.record import build_record, encode
 from edge_agent.uplink.sender import Sender
 from edge_agent.uplink.transports.base import Transport
+from edge_agent.uplink.transports.https_json.link import HttpsJson
 from edge_agent.uplink.transports.mohurd_tcp import link as link_module
 from edge_agent.uplink.transports.mohurd_tcp.link import MohurdTcp
 from edge_agent.uplink.transports.mqtt_json import MqttJson
 from hil_sim.broker import EmbeddedBroker
+from hil_sim.platform.https_receiver import HttpsReceiver
 from hil_sim.platform.mohurd_server import Collector, MohurdServer, expected
 from hil_sim.platform.mohurd_wire import PlatformKeys
 from hil_sim.platform.mqtt_receiver import MqttReceiver
@@ -216,6 +219,44 @@ class MqttPlatform:
             connection.shutdown(socket.SHUT_RDWR)
 
 
+@dataclass
+class HttpsPlatform:
+    """The simulated platform behind an HTTP server."""
+
+    name: str = "https_json"
+    folder: Path = Path()
+    receiver: HttpsReceiver = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.receiver = HttpsReceiver(path=self.folder / "platform.db")
+
+    async def start(self) -> None:
+        await self.receiver.start()
+
+    async def stop(self) -> None:
+        await self.receiver.stop()
+
+    async def end(self) -> None:
+        self.receiver.close()
+
+    def transport(self) -> HttpsJson:
+        return HttpsJson(url=f"http://127.0.0.1:{self.receiver.port}/records?from=plant", plant="bj-demo")
+
+    def held(self) -> dict[datetime, tuple[float | None, ...]]:
+        columns = [self.receiver.readings(point.code) for point in POINTS]
+        return {time: tuple(column[time][0] for column in columns) for time in columns[0]}
+
+    def sound(self) -> None:
+        counts = [self.receiver.ledger.count(name) for name in ("altered", "contradictions", "malformed")]
+        assert counts == [0, 0, 0]
+
+    def lose_acks(self, count: int) -> None:
+        self.receiver.misbehave("before_answer", times=count)
+
+    async def cut(self) -> None:
+        self.receiver.cut()
+
+
 class Plant:
     """A store whose periods end, and a sender that delivers them."""
 
@@ -317,17 +358,19 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await opened.close()
 
 
-@pytest.fixture(params=[*DIALECT_NAMES, "mqtt_json"])
+@pytest.fixture(params=[*DIALECT_NAMES, "mqtt_json", "https_json"])
 async def plant(request: pytest.FixtureRequest, tmp_path: Path, store: Store) -> AsyncIterator[Plant]:
     platform: Any
     if request.param == "mqtt_json":
         platform = MqttPlatform(folder=tmp_path)
+    elif request.param == "https_json":
+        platform = HttpsPlatform(folder=tmp_path)
     else:
         platform = MohurdPlatform(request.param, quick(request.param))
     await platform.start()
     yield Plant(store, platform)
     await platform.stop()
-    if request.param == "mqtt_json":
+    if request.param in {"mqtt_json", "https_json"}:
         await platform.end()
 
 
@@ -345,3 +388,18 @@ async def city(store: Store) -> AsyncIterator[Callable[..., Awaitable[Plant]]]:
     yield make
     for platform in platforms:
         await platform.stop()
+
+
+@pytest.fixture
+def posted(tmp_path: Path, store: Store) -> Callable[..., AsyncIterator[Plant]]:
+    """Makes a plant that posts to the simulated platform behind an HTTP server, with or without TLS."""
+
+    async def make(tls: ssl.SSLContext | None = None) -> AsyncIterator[Plant]:
+        platform = HttpsPlatform(folder=tmp_path)
+        platform.receiver = HttpsReceiver(path=tmp_path / "posted.db", tls=tls)
+        await platform.start()
+        yield Plant(store, platform)
+        await platform.stop()
+        await platform.end()
+
+    return make

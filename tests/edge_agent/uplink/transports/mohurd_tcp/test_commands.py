@@ -1,4 +1,4 @@
-"""What the platform may ask: history, another period, keys, its clock, when history may be sent; served, never obeyed."""
+"""What the platform may ask: history, a period, keys, its clock, when history may come; served, not obeyed blindly."""
 # ruff: noqa: ANN401 - the fixtures are plants and platforms of tests
 
 import asyncio
@@ -36,7 +36,7 @@ async def test_a_query_is_served_from_the_archive_though_the_outbox_is_empty(cit
 
 async def until_empty(sender: Any) -> None:
     async with asyncio.timeout(20):
-        while (await sender.status()).backlog:
+        while (await sender.status()).backlog:  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0.02)
 
 
@@ -155,7 +155,7 @@ async def test_history_waits_until_it_is_allowed(city: Any, until: Any) -> None:
         assert platform.collector.arrivals["continuous"] > 0
 
 
-async def test_three_servers_at_once_each_at_its_own_pace(city: Any, until: Any) -> None:
+async def test_three_servers_at_once_each_at_its_own_pace(city: Any) -> None:
     plants = [await city(name, uplink=name) for name in ("g2009", "zhejiang", "qx")]
     dead = plants[0].platform.server.conduct
     dead.misbehave("link", "black_hole")

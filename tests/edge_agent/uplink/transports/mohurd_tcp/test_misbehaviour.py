@@ -1,4 +1,4 @@
-"""Every misbehaviour of the platform, by name: records are delivered afterwards as they were, nothing else is believed."""
+"""Every misbehaviour of the platform, by name: afterwards all records are there as they were, no lie is believed."""
 # ruff: noqa: ANN401 - the fixtures are plants and platforms of tests
 
 import asyncio
@@ -94,7 +94,7 @@ async def test_strange_acknowledgements_move_nothing_they_do_not_name(city: Call
 async def test_a_platform_gone_mad_by_dice_gets_everything_in_the_end(city: Callable[..., Any], seed: int) -> None:
     plant = await city(options={"login": {"step_s": 0.3}, "heartbeat": {"missed_max": 1}})
     conduct = plant.platform.server.conduct
-    conduct.dice, conduct.dice_ratio, conduct.strict = Random(seed), 0.3, False
+    conduct.dice, conduct.dice_ratio, conduct.strict = Random(seed), 0.3, False  # noqa: S311 - dice of a test
     await plant.period_ends(20)
     conduct.dice_kinds = ("bytes", "xml")
     async with plant.delivering(resend_s=0.4):
