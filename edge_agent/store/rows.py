@@ -208,7 +208,7 @@ class OutboxStatus:
         unacknowledged: delivered, but nothing says that they were stored.
         fetched: served to a query of the platform.
         evicted: dropped undelivered for want of space; declared in gap records.
-        backlog_bytes: payloads in the backlog [bytes].
+        backlog_bytes: what the backlog takes on the disk [bytes].
     """
 
     backlog: int

@@ -122,6 +122,17 @@ class StateWriter:
         with self._transaction() as connection:
             return outbox.mark_sent(connection, uplink, seqs, live=live)
 
+    def take(
+        self, uplink: str, *, limit: int, skip: Collection[int], live_first: bool, waiting_max: int
+    ) -> list[OutboxRow]:
+        """Rows to be sent, noted as sent in the same transaction."""
+        with self._transaction() as connection:
+            rows = outbox.due(
+                connection, uplink, limit=limit, skip=skip, live_first=live_first, waiting_max=waiting_max
+            )
+            outbox.mark_sent(connection, uplink, [row.seq for row in rows], live=[row.seq for row in rows if row.live])
+            return rows
+
     def settle(self, uplink: str, receipts: Sequence[Receipt], *, instant_us: int) -> list[list[int]]:
         """Takes receipts; returns for each the numbers that need no further sending."""
         with self._transaction() as connection:

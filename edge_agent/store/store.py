@@ -443,6 +443,20 @@ class Store:
             self._writing, partial(self._parts.state.mark_sent, uplink, tuple(seqs), live=frozenset(live))
         )
 
+    async def outbox_take(self, uplink: str, limit: int, *, skip: Collection[int], waiting_max: int) -> list[OutboxRow]:
+        """Rows to be sent now, as `outbox_due` with the live one first; noted as sent, on the disk, when it returns."""
+        return await self._run(
+            self._writing,
+            partial(
+                self._parts.state.take,
+                uplink,
+                limit=limit,
+                skip=frozenset(skip),
+                live_first=True,
+                waiting_max=waiting_max,
+            ),
+        )
+
     async def outbox_settle(
         self, uplink: str, receipts: Sequence[Receipt], *, instant_utc: datetime
     ) -> list[list[int]]:

@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable
 
 WINDOW_COUNT_FIRST = 20
 """Rows that may wait for a receipt before any has come; a platform that does not answer costs no more than these."""
-WINDOW_COUNT_MAX = 1000
-"""Rows that may wait when receipts come well: enough for a platform that answers in batches. Only numbers are kept."""
+WINDOW_COUNT_MAX = 256
+"""Rows that may wait when receipts come well: enough for a platform that answers in batches, ten times a second over a
+long line. Only numbers are kept."""
 BURST_S = 1.0
 """The bucket holds the tokens of this long [s]."""
 
@@ -39,6 +40,7 @@ class Window:
     def sent(self, seqs: Iterable[int], *, now_s: float) -> None:
         """Rows are being sent."""
         for seq in seqs:
+            self._sent_s.pop(seq, None)
             self._sent_s[seq] = now_s
 
     def doubtful(self, seqs: Iterable[int]) -> None:
@@ -63,12 +65,13 @@ class Window:
     def expire(self, *, now_s: float) -> None:
         """Lets go of rows that count as lost, and narrows the window."""
         stalled = now_s - self._progress_s >= self._resend_s
-        lost = [
-            seq
-            for seq, sent_s in self._sent_s.items()
+        lost = []
+        for seq, sent_s in self._sent_s.items():
+            if now_s - sent_s < self._resend_s:
+                break  # they stand in the order of sending
             # One that others have overtaken is lost; a slow platform that works its way towards it is only slow.
-            if now_s - sent_s >= self._resend_s and (stalled or sent_s < self._proven_sent_s)
-        ]
+            if stalled or sent_s < self._proven_sent_s:
+                lost.append(seq)
         for seq in lost:
             del self._sent_s[seq]
         if lost:

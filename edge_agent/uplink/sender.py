@@ -44,14 +44,8 @@ PARKED_RECEIPTS_MAX = 1000
 class Outbox(Protocol):
     """What the sender needs of the store."""
 
-    async def outbox_due(
-        self, uplink: str, limit: int, *, skip: Collection[int] = (), live_first: bool = False, waiting_max: int = ...
-    ) -> list[OutboxRow]:
-        """Rows to be sent."""
-        ...
-
-    async def outbox_mark_sent(self, uplink: str, seqs: Collection[int], *, live: Collection[int] = ()) -> list[int]:
-        """Notes rows as sent, before they are; returns those that still wait."""
+    async def outbox_take(self, uplink: str, limit: int, *, skip: Collection[int], waiting_max: int) -> list[OutboxRow]:
+        """Rows to be sent, noted as sent before they are."""
         ...
 
     async def outbox_settle(
@@ -282,7 +276,7 @@ class Sender:
             now_s = self._elapsed_s()
             self._window.expire(now_s=now_s)
             free = traits.inflight_count_max - self._flying
-            if free > traits.inflight_count_max // 2:
+            if 2 * free >= traits.inflight_count_max:
                 await self._refill(group, free=free, now_s=now_s)
             try:
                 async with asyncio.timeout(LOOK_S):
@@ -296,18 +290,12 @@ class Sender:
         waiting_max = min(
             max(1, free - 1) * traits.batch_count_max, self._window.room, self._bucket.tokens(now_s=now_s)
         )
-        rows = await self._store.outbox_due(
+        rows = await self._store.outbox_take(
             self._uplink,
             free * traits.batch_count_max,
             skip=self._window.waiting,
-            live_first=True,
             waiting_max=waiting_max if self._backfill_allowed else 0,
         )
-        if not rows:
-            return
-        live = [row.seq for row in rows if row.live]
-        kept = set(await self._store.outbox_mark_sent(self._uplink, [row.seq for row in rows], live=live))
-        rows = [row for row in rows if row.seq in kept]  # acknowledged since we looked: not to be sent
         self._bucket.take(sum(not row.live for row in rows))
         self._window.sent([row.seq for row in rows], now_s=self._elapsed_s())
         for batch, lane in _batches(rows, count_max=traits.batch_count_max):
@@ -323,7 +311,8 @@ class Sender:
             raise
         finally:
             self._flying -= 1
-            self._wake.set()
+            if self._flying <= self._transport.traits.inflight_count_max // 2:
+                self._wake.set()
 
 
 def _batches(rows: Sequence[OutboxRow], *, count_max: int) -> list[tuple[list[OutboxRow], Lane]]:

@@ -22,8 +22,10 @@ from hil_sim.score import ExportedSample, judge_samples, judge_values, periods_d
 
 FAR = timedelta(days=40_000)
 MIDDLE = datetime(2026, 1, 15, tzinfo=UTC)
-DRAIN_S_MAX = 20.0
+QUIET_S_MAX = 15.0
+DRAIN_LOOK_S = 0.05
 SETTLED_LOOKS = 3
+BEHIND_PERIODS_MAX = 2
 VALID = 192
 
 
@@ -63,11 +65,15 @@ def _books(site: CrashSite) -> tuple[OutboxStatus, list[Delivery]]:
 async def judge(site: CrashSite) -> Verdict:
     """Holds time, lets the uplink drain, and compares both sides."""
     verdict = Verdict()
+    try:
+        await until(lambda: _caught_up(site), "periods of the down time closed")
+    except Stuck as stuck:
+        verdict.faults.append(str(stuck))
     site.clock.hold()
     if not site.clock_was_wrong:
         verdict.records_due = len(_due(site))
     try:
-        await until(lambda: _drained(site), "everything delivered", within_s=DRAIN_S_MAX)
+        await _drain(site)
         status, deliveries = await _settled(site)
     except (Stuck, StoreFault) as stuck:
         verdict.faults.append(str(stuck))
@@ -87,6 +93,18 @@ def _due(site: CrashSite) -> list[datetime]:
     return periods_due(start_s=site.start_s, end_s=end_s, period_min=PERIOD_MIN)
 
 
+def _caught_up(site: CrashSite) -> bool:
+    """The agent has closed what ended while it was down: it takes a few periods a scan."""
+    try:
+        _, deliveries = _books(site)
+    except StoreFault:
+        return False
+    if not deliveries:
+        return False
+    newest_s = max(entry.start_utc for entry in deliveries).timestamp() + 60 * PERIOD_MIN
+    return newest_s >= site.clock.now_s() - BEHIND_PERIODS_MAX * 60 * PERIOD_MIN
+
+
 def _drained(site: CrashSite) -> bool:
     if not site.clock_was_wrong and not site.platform.held_periods().issuperset(_due(site)):
         return False
@@ -95,6 +113,21 @@ def _drained(site: CrashSite) -> bool:
     except StoreFault:
         return False
     return status.backlog == 0 and status.due > 0
+
+
+async def _drain(site: CrashSite) -> None:
+    """Waits as long as anything still arrives.
+
+    Raises:
+        Stuck: nothing has changed for a while, and something is missing.
+    """
+    before, quiet_looks = -1, 0
+    while not _drained(site):
+        quiet_looks = quiet_looks + 1 if site.platform.frames == before else 0
+        before = site.platform.frames
+        if quiet_looks * DRAIN_LOOK_S >= QUIET_S_MAX:
+            raise Stuck(f"nothing has arrived for {QUIET_S_MAX:.0f} s, and not everything is delivered")
+        await asyncio.sleep(DRAIN_LOOK_S)
 
 
 async def _settled(site: CrashSite) -> tuple[OutboxStatus, list[Delivery]]:

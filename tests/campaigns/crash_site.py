@@ -51,7 +51,10 @@ POINTS = (
     ("ws1.temperature", "08", "mean"),
 )
 LOOK_S = 0.02
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
+"""What takes longer will not come, also on a busy machine."""
+STARTING_SPEED = 20.0
+"""Speed while the agent starts: at full speed a busy machine would owe hours of periods after a start."""
 
 
 class Stuck(Exception):
@@ -211,6 +214,21 @@ class CrashSite:
         """
         wanted = len(self.agent.promised) + count
         await until(lambda: len(self.agent.promised) >= wanted, f"{count} more frames promised")
+
+    def kill_agent(self) -> None:
+        """Kill -9; time goes slower until it is back."""
+        self.agent.kill()
+        self.clock.set_speed(STARTING_SPEED)
+
+    async def recovers(self) -> None:
+        """Waits until the agent promises frames again.
+
+        Raises:
+            Stuck: it does not.
+        """
+        await self.promises(1)
+        self.clock.set_speed(SPEED)
+        await self.promises(2)
 
     def start_platform(self, group: asyncio.TaskGroup) -> None:
         """The platform comes up with what it had on its disk."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crash_site import CrashSite, until
+from crash_site import STARTING_SPEED, CrashSite, until
 from power_fs import Disk
 
 FRAME_WALL_S = 0.09
@@ -43,17 +43,13 @@ async def kill(ground: Ground) -> str:
     await site.promises(dice.randint(1, 12))
     if moment == "between":
         await asyncio.sleep(dice.uniform(0.0, 4 * FRAME_WALL_S))
-    _kill(site)
+    site.kill_agent()
     if moment == "starting":
         await until(lambda: site.agent.running, "the agent's next start")
         await asyncio.sleep(dice.uniform(0.0, 1.5))
-        _kill(site)
-    await site.promises(3)
+        site.kill_agent()
+    await site.recovers()
     return moment
-
-
-def _kill(site: CrashSite) -> None:
-    site.agent.kill()
 
 
 async def power_cut(ground: Ground) -> str:
@@ -64,10 +60,11 @@ async def power_cut(ground: Ground) -> str:
     await asyncio.sleep(dice.uniform(0.0, 4 * FRAME_WALL_S))
     counts = await asyncio.to_thread(ground.disk.cut)
     site.agent.hold()
+    site.clock.set_speed(STARTING_SPEED)
     await until(lambda: not site.agent.running, "the agent's end")
     await asyncio.to_thread(ground.disk.restore)
     site.agent.release()
-    await site.promises(3)
+    await site.recovers()
     return f"{counts['writes_waiting']} writes were not on the medium"
 
 
@@ -81,13 +78,13 @@ async def full_disk(ground: Ground) -> str:
     await asyncio.to_thread(_fill, filler)
     await asyncio.sleep(dice.uniform(0.3, 1.0))
     if killed := dice.random() < 0.3:
-        _kill(site)
+        site.kill_agent()
         await asyncio.sleep(dice.uniform(0.2, 0.6))
     # What the agent gives back to keep going (its ballast) is taken as well.
     await asyncio.to_thread(_fill, filler)
     await asyncio.sleep(dice.uniform(0.3, 0.8))
     await asyncio.to_thread(_remove, filler)
-    await site.promises(3)
+    await site.recovers()
     return "killed while full" if killed else "lived through it"
 
 
@@ -114,11 +111,11 @@ async def clock_jump(ground: Ground) -> str:
     at_boot = dice.random() < 0.4
     site.clock_was_wrong = True
     if at_boot:
-        _kill(site)
+        site.kill_agent()
     site.clock.set_wrong(jump_s)
     await site.promises(dice.randint(2, 8))
     site.clock.set_wrong(0.0)
-    await site.promises(3)
+    await site.recovers()
     return f"{jump_s:+.0f} s{' at boot' if at_boot else ''}"
 
 

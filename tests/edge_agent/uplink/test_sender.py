@@ -90,7 +90,7 @@ class Desk:
         """Waits until the sender has looked at the outbox twice more: what it would send is sent."""
         looks = 0
         seen = asyncio.Event()
-        real = self.store.outbox_due
+        real = self.store.outbox_take
 
         async def counted(*arguments: object, **named: object) -> list[OutboxRow]:
             nonlocal looks
@@ -100,10 +100,10 @@ class Desk:
                 seen.set()
             return rows
 
-        self.store.outbox_due = counted  # type: ignore[method-assign] # watched for a moment
+        self.store.outbox_take = counted  # type: ignore[method-assign] # watched for a moment
         async with asyncio.timeout(20):
             await seen.wait()
-        self.store.outbox_due = real  # type: ignore[method-assign] # as it was
+        self.store.outbox_take = real  # type: ignore[method-assign] # as it was
 
 
 @pytest.fixture
