@@ -90,6 +90,7 @@ class Answers:
             **status.planner_dict(self.planner),
             **status.control_dict(self.report(), operation=self.operation),
             "advice": status.advice_dict(self.advising.advice, so_far=await self.advising.so_far()),
+            "corrections": status.corrections_list(self.expectation.corrections, self.configuration.site),
             "forecast": {
                 name: status.forecast_dict(
                     forecast, self.expectation.weather, await self.expectation.skill(name, now_utc)

@@ -33,6 +33,7 @@ from edge_agent.control.modes import Mode
 from edge_agent.control.operation import Operation
 from edge_agent.control.order_rules import held_until_utc, planned_around
 from edge_agent.control.report import CycleReport
+from edge_agent.correcting import Correcting
 from edge_agent.expectation import Expectation, bands_at
 from edge_agent.health import Progress, feed_watchdog, notify
 from edge_agent.image import ProcessImage
@@ -145,6 +146,7 @@ class Service:
         self.watches = {name: BusWatch() for name in self.buses}
         self.scan_s = min(entry.period_s for entry in configuration.devices.devices.values())
         self.expectation = Expectation(configuration, store=store, image=self.image)
+        self.correcting = Correcting(configuration, history=store, memory=store)
         self.solver = SolverProcess()
         self._promise_fd = promise_fd
         self._lost: frozenset[str] = frozenset()
@@ -282,6 +284,7 @@ class Service:
         orders = self.operation.standing(now_utc)
         units = planned_around(self.controller.unit_states(now_utc), orders)
         grid = staged_grid(now_utc.replace(second=0, microsecond=0), horizon_h=self.site.control.horizon_h)
+        self.expectation.corrections = await self.correcting.look(now_utc)
         live = await self.expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
         live = replace(live, held_until_utc=held_until_utc(self.site.storages, orders))
         return build_request(self.site, self.configuration.performance, grid=grid, live=live)
@@ -316,6 +319,8 @@ class Service:
         )
         await self.operation.prepare(self.controller)
         await self.advising.prepare()
+        await self.correcting.prepare()
+        self.expectation.corrections = self.correcting.current
         await self.prover.tell_left_behind()
         self.planner = Planner(
             solver=self.solver,

@@ -17,7 +17,7 @@ import numpy as np
 from edge_agent.control.intent import BandOutlook
 from edge_agent.hourly_record import HOUR, Archive, HourlyRecord
 from edge_agent.image import ProcessImage
-from edge_agent.plan_case import DemandNow, LiveState, UnitNow
+from edge_agent.plan_case import NAMEPLATES, DemandNow, LiveState, UnitNow
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.market_file import MarketFeed
 from edge_agent.settings.model import Loop
@@ -59,6 +59,8 @@ class Expectation:
         file = configuration.site.forecast.weather_file
         self._service = WeatherFeed(None if file is None else configuration.folder / file, zone=self._zone)
         self._issued: dict[str, deque[Issued]] = {}
+        self.corrections = NAMEPLATES
+        """Of nameplates, as the service has learned them."""
         self.load_forecast: dict[str, LoadForecast] = {}
         self.weather: HourlyWeather | None = None
         self._market = MarketFeed(configuration.folder, configuration.tariff, zone=self._zone)
@@ -89,7 +91,7 @@ class Expectation:
                 await self._history(now_utc, loop),
                 grid,
                 weather=weather,
-                design=DesignLoad(loop.design_kw, loop.design_outdoor_degc),
+                design=DesignLoad(loop.design_kw * self.corrections.factor("load", name), loop.design_outdoor_degc),
                 zone=self._zone,
             )
             self._issue(name, now_utc)
@@ -100,6 +102,7 @@ class Expectation:
             load_kw={name: forecast.load_kw.tolist() for name, forecast in self.load_forecast.items()},
             price_cny_per_kwh=prices.cny_per_kwh.tolist(),
             bands=prices.bands,
+            corrections=self.corrections,
             source_degc=self._sources(now_utc, units, outdoor_degc=outdoor(weather, grid)),
             supply_degc={name: supply_curve(loop, outdoor(weather, grid)) for name, loop in self._site.loops.items()},
             valley_cny_per_kwh=float(prices.cny_per_kwh.min()),

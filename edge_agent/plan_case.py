@@ -3,18 +3,21 @@
 It knows how the site's words (units, tanks, curves) become the planner's words; it reads no clock, image or store.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
+from typing import Literal
 
 from pydantic import ValidationError
 
 from edge_agent.settings.model import Performance, PerformanceMode, SiteFile, Storage, Unit
 from scheduling.plant.curve import convex_hull
+from scheduling.plant.identify import Estimate
 from scheduling.plant.tank import WaterTank, loss_fraction_per_h
 from scheduling.plant.unit import MapPoint, Operating, PerformanceMap
 from scheduling.request import (
+    Assumption,
     Demand,
     Grid,
     GridCap,
@@ -88,6 +91,29 @@ class DemandNow:
 
 
 @dataclass(frozen=True, slots=True)
+class Corrections:
+    """Factors on nameplates that the plant's own history has taught; a name without one stands at its nameplate.
+
+    Attributes:
+        cop: heat for electricity, by the first unit of a kind.
+        loss: heat lost by a tank.
+        load: load of a loop at its design temperature.
+    """
+
+    cop: Mapping[str, Estimate] = field(default_factory=dict)
+    loss: Mapping[str, Estimate] = field(default_factory=dict)
+    load: Mapping[str, Estimate] = field(default_factory=dict)
+
+    def factor(self, kind: Literal["cop", "loss", "load"], name: str) -> float:
+        """The factor in use."""
+        estimates: Mapping[str, Estimate] = getattr(self, kind)
+        return estimates[name].value if name in estimates else 1.0
+
+
+NAMEPLATES = Corrections()
+
+
+@dataclass(frozen=True, slots=True)
 class LiveState:
     """The plant now and what is expected.
 
@@ -104,6 +130,7 @@ class LiveState:
         bands: name of the tariff's band, one a step; empty: not known.
         source_degc: temperature of each source, one value a step; without an entry a unit's usual one is taken.
         supply_degc: leaving temperature that each loop will be served at, one value a step; likewise.
+        corrections: of nameplates.
         held_until_utc: until then a person has ordered a storage to be left alone; without an entry nobody has.
     """
 
@@ -119,6 +146,7 @@ class LiveState:
     bands: Sequence[str] = ()
     source_degc: Mapping[str, Sequence[float]] = field(default_factory=dict)
     supply_degc: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    corrections: Corrections = NAMEPLATES
     held_until_utc: Mapping[str, datetime] = field(default_factory=dict)
 
 
@@ -190,6 +218,54 @@ def _request(site: SiteFile, performance: Mapping[str, Performance], *, grid: Ti
             _group(site, performance, names=names, live=live, grid=grid)
             for names in identical_groups(site.units).values()
         ),
+        assumptions=tuple(assumptions(live.corrections, site)),
+    )
+
+
+def assumptions(corrections: Corrections, site: SiteFile) -> Iterator[Assumption]:
+    """What the figures rest on, in words."""
+    groups = identical_groups(site.units)
+    words: tuple[tuple[Literal["cop", "loss", "load"], Mapping[str, Estimate], str, str], ...] = (
+        ("cop", corrections.cop, "制热效率", "heat for electricity"),
+        ("loss", corrections.loss, "散热损失", "heat loss"),
+        ("load", corrections.load, "设计负荷", "design load"),
+    )
+    for kind, estimates, zh, en in words:
+        for name, estimate in estimates.items():
+            members = groups.get(name, [name]) if kind == "cop" else [name]
+            zh_said, en_said = _estimate_words(estimate)
+            yield Assumption(
+                name=name,
+                kind=kind,
+                value=round(estimate.value, 4),
+                lower=round(estimate.lower, 4),
+                upper=round(estimate.upper, 4),
+                learned=estimate.learned,
+                zh=f"{'、'.join(members)} {zh}{zh_said}",
+                en=f"{en} of {', '.join(members)}: {en_said}",
+            )
+
+
+def _estimate_words(estimate: Estimate) -> tuple[str, str]:
+    span = f"{estimate.lower:.2f}–{estimate.upper:.2f}"
+    if estimate.why == "too_few":
+        return (
+            f"按铭牌:实测只有 {estimate.count} 次可用",
+            f"nameplate, only {estimate.count} measurements can be used so far",
+        )
+    if estimate.why == "too_vague":
+        return (
+            f"按铭牌:{estimate.count} 次实测还不够一致",
+            f"nameplate, {estimate.count} measurements do not agree well enough yet",
+        )
+    end_zh, end_en = (
+        (",已到可信界限,请查表计", ", at the limit of belief: check the meters")
+        if (estimate.why == "clipped")
+        else ("", "")
+    )
+    return (
+        f"按实测为铭牌的 {estimate.value:.2f} 倍({span},{estimate.count} 次){end_zh}",
+        f"{estimate.value:.2f} of the nameplate as measured ({span}, {estimate.count} times){end_en}",
     )
 
 
@@ -248,7 +324,7 @@ def _storage(
         loop=storage.loop,
         capacity_kwh=capacity_kwh,
         soc_kwh=min(max(live.storage_kwh[name], 0.0), capacity_kwh),
-        loss_fraction_per_h=loss_fraction_per_h(storage.loss_ratio_per_day),
+        loss_fraction_per_h=loss_fraction_per_h(storage.loss_ratio_per_day * live.corrections.factor("loss", name)),
         charge_limit_kw=tank.charge_limit_kw(storage.charge_kw_max),
         discharge_limit_kw=tank.discharge_limit_kw(storage.discharge_kw_max),
         limits=_held(live.held_until_utc.get(name), start_utc),
@@ -273,8 +349,10 @@ def _group(
     site: SiteFile, performance: Mapping[str, Performance], *, names: Sequence[str], live: LiveState, grid: TimeGrid
 ) -> Group:
     unit = site.units[names[0]]
+    cop_ratio = live.corrections.factor("cop", names[0])
     figures = {
-        mode: _conditioned(site, unit, performance[names[0]].modes[mode], mode=mode, live=live) for mode in unit.modes
+        mode: _conditioned(site, unit, performance[names[0]].modes[mode], mode=mode, live=live, cop_ratio=cop_ratio)
+        for mode in unit.modes
     }
     capacity, cop = _factors(unit, [figures[mode] for mode in unit.modes], live=live)
     return Group(
@@ -326,12 +404,14 @@ class _Figures:
     map: tuple[PerformanceMap, Operating, float] | None = None
 
 
-def _conditioned(site: SiteFile, unit: Unit, figures: PerformanceMode, *, mode: str, live: LiveState) -> _Figures:
+def _conditioned(
+    site: SiteFile, unit: Unit, figures: PerformanceMode, *, mode: str, live: LiveState, cop_ratio: float
+) -> _Figures:
     """A mode's figures, moved along its map from their usual temperatures to the mean of those that are expected.
 
-    Where nothing is expected, and where a mode has no map, the usual figures stand.
+    Where nothing is expected, and where a mode has no map, the usual figures stand; electricity as history corrects it.
     """
-    curve = convex_hull(figures.curve).points
+    curve = tuple((load, kw / cop_ratio) for load, kw in convex_hull(figures.curve).points)
     if not figures.full_load or figures.source_degc is None or figures.load_degc is None:
         return _Figures(figures.heat_kw, curve)
     unit_map = PerformanceMap([MapPoint(*row) for row in figures.full_load])

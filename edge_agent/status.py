@@ -16,7 +16,9 @@ from edge_agent.control.advice import Advice, Score
 from edge_agent.control.operation import Operation
 from edge_agent.control.report import CycleReport
 from edge_agent.image import sample_dict
+from edge_agent.plan_case import Corrections, assumptions
 from edge_agent.planner import Planner
+from edge_agent.settings.model import SiteFile
 from edge_agent.store.rows import OutboxStatus
 from scheduling.forecast.hourly import HourlyWeather
 from scheduling.forecast.load import LoadForecast
@@ -103,6 +105,11 @@ def forecast_dict(forecast: LoadForecast, weather: HourlyWeather | None, past: S
         "weather": None if weather is None else weather.method,
         "skill": None if past is None else asdict(past),
     }
+
+
+def corrections_list(corrections: Corrections, site: SiteFile) -> list[dict[str, object]]:
+    """What the plant's own history has taught of its nameplates, with its bounds, and in words."""
+    return [assumption.model_dump(mode="json") for assumption in assumptions(corrections, site)]
 
 
 def read_dict(samples: Sequence[Sample], *, now_utc: datetime) -> Mapping[str, object]:

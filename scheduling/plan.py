@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import Field, ValidationError
 
 from scheduling.request import (
+    Assumption,
     Document,
     Floats,
     Group,
@@ -158,6 +159,8 @@ class Plan(Document):
     """Price of each step, for who shows the plan."""
     bands: Annotated[tuple[Name, ...], Field(strict=False)] = ()
     """Band of each step; empty: not known."""
+    assumptions: Annotated[tuple[Assumption, ...], Field(strict=False)] = ()
+    """What the request's figures rest on."""
     note: str = ""
     """What the ladder tried before this plan and why it was left; empty when nothing failed."""
 
@@ -412,6 +415,7 @@ def finish(request: PlanRequest, draft: Draft, verdict: Verdict) -> Plan:
         grid_kw=_rounded(grid_kw),
         price_cny_per_kwh=request.price_cny_per_kwh,
         bands=request.bands,
+        assumptions=request.assumptions,
         note=verdict.note,
     )
     parts = price(request, plan)

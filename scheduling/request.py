@@ -324,6 +324,22 @@ class Group(Document):
         return self
 
 
+class Assumption(Document):
+    """What figures of the request rest on, for who reads the plan; it decides nothing."""
+
+    name: Name
+    """Unit, store or loop."""
+    kind: Literal["cop", "loss", "load"]
+    value: Number
+    """Factor on the nameplate's figure."""
+    lower: Number
+    upper: Number
+    learned: bool
+    """False: the nameplate's own figure is in use."""
+    zh: str
+    en: str
+
+
 class PlanRequest(Document):
     """The whole input of a plan."""
 
@@ -343,6 +359,7 @@ class PlanRequest(Document):
     sources: Annotated[tuple[Source, ...], Field(strict=False)] = ()
     aux: Annotated[tuple[Aux, ...], Field(strict=False)] = ()
     groups: Annotated[tuple[Group, ...], Field(strict=False)]
+    assumptions: Annotated[tuple[Assumption, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -315,6 +315,10 @@ class PlanPrinter:
                 yield title
             for reason in reasons:
                 yield from self._block(reason, name=f"{reason.name}  ")
+        if why and self._plan.assumptions:
+            yield pick("计划依据的机组和设备数据", "what the plan's figures rest on")
+            for assumption in self._plan.assumptions:
+                yield from wrapped(pick(assumption.zh, assumption.en), indent="  ", width=self._width)
         if why and self._plan.note:
             yield from wrapped(
                 pick(f"求解过程: {self._plan.note}", f"how it was found: {self._plan.note}"),

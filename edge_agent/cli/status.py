@@ -169,6 +169,9 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
             f"计划 {made} 制定:{zh},{cost_cny} 元;理由: edge-agent plan --why",
             f"plan made {made}: {en}, {cost_cny} CNY; reasons: edge-agent plan --why",
         )
+    for assumption in answer.get("corrections", ()):
+        if assumption["learned"]:
+            yield pick(f"实测修正 {assumption['zh']}", f"learned: {assumption['en']}")
     yield from _advice_lines(common, answer["advice"], local=local)
     for name, uplink in answer["uplinks"].items():
         link = pick("已连接", "connected") if uplink["connected"] else pick("未连接", "not connected")
