@@ -56,6 +56,13 @@ peers: ## foreign Modbus programs; needs gcc, pkg-config, libmodbus-dev, node, n
 	@for program in libmodbus_server libmodbus_client; do \
 	  $(CC) -O2 -Wall -Wextra -o $(PEERS)/$$program tests/peers/servers/$$program.c $$(pkg-config --cflags --libs libmodbus) || exit 1; done
 
+.PHONY: plan-peers
+plan-peers: ## oemof.solph and PyPSA for tests/bench/plan_peers.py, each in a venv of its own below $$PEERS (1.5 GB)
+	@mkdir -p $(PEERS)
+	@for peer in oemof pypsa; do \
+	  test -x $(PEERS)/$$peer/bin/python || $(PYTHON) -m venv $(PEERS)/$$peer || exit 1; \
+	  $(PEERS)/$$peer/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/peers/$$peer.txt || exit 1; done
+
 gate: venv ## format, lint, types, import directions
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
