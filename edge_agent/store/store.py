@@ -39,6 +39,7 @@ from edge_agent.store.rows import (
     StoredSample,
 )
 from edge_agent.store.state import StateReader, StateWriter
+from edge_agent.store.tending import Tender
 
 LOG = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class _Parts:
     state_reader: StateReader
     frames: FrameWriter
     numbers: FrameNumbers
+    tender: Tender
 
 
 class Store:
@@ -78,6 +80,7 @@ class Store:
         self._tending = ThreadPoolExecutor(1, thread_name_prefix="store-tend")
         self._facts: dict[str, PointFacts] = {}
         self._closed_us = 0
+        self._newest_us = 0
         self._opened: _Parts | None = None
         self._closed = False
 
@@ -124,6 +127,7 @@ class Store:
                 state_reader=reader,
                 frames=FrameWriter(self._folder, bytes_max=self._half_bytes, facts=self._facts),
                 numbers=numbers,
+                tender=Tender(self._folder, bytes_max=self._half_bytes),
             )
         except BaseException:
             lock.close()
@@ -218,6 +222,8 @@ class Store:
             boot=self._boot,
             clock=clock,
         )
+        self._newest_us = instant_us
+        parts.tender.touched(frames.day_path(self._folder, day))
         return sequence
 
     def _note_late(self, parts: _Parts, samples: Sequence[Sample]) -> None:
@@ -377,7 +383,10 @@ class Store:
 
     async def tend_once(self) -> bool:
         """One piece of housekeeping; returns whether more is waiting."""
-        return await self._recompute_stale()
+        return await self._recompute_stale() or await self._run(self._tending, partial(self._pack, self._parts))
+
+    def _pack(self, parts: _Parts) -> bool:
+        return self._newest_us > 0 and parts.tender.pack(self._newest_us)
 
     def _from_frames(self, period: Period) -> list[Rollup]:
         return list(history.from_frames(self._folder, [period], points=None, period_s_max=self._period_s_max))
