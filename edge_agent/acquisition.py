@@ -231,6 +231,8 @@ class Recorder:
         self._close_due = close_due
         self._promise = promise
         self._failing_since_utc: datetime | None = None
+        self.fault = ""
+        """Why the store refuses; empty while it does not."""
         self.frame_count = 0
 
     @property
@@ -253,10 +255,12 @@ class Recorder:
             await self._close_due(now_utc)
         except StoreFault as error:
             self._pending.give_back(samples)
+            self.fault = str(error)
             if self._failing_since_utc is None:
                 self._failing_since_utc = now_utc
                 LOG.error("store refuses, samples wait in memory: %s", error)  # noqa: TRY400 - said once, no trace
             return
+        self.fault = ""
         if self._failing_since_utc is not None:
             LOG.warning(
                 "store accepts again after duration_s=%.0f", (now_utc - self._failing_since_utc).total_seconds()

@@ -15,14 +15,16 @@ from drivers.wire_budget import WireBudget
 from edge_agent import status
 from edge_agent.acquisition import BusWatch, Pending, Recorder
 from edge_agent.advising import Advising
-from edge_agent.clock import Clock
+from edge_agent.clock import Clock, ClockWatch
 from edge_agent.control.operation import Operation
 from edge_agent.control.report import CycleReport
 from edge_agent.errors import RefusedByInterlock
 from edge_agent.expectation import Expectation
 from edge_agent.image import ProcessImage
 from edge_agent.planner import Planner
+from edge_agent.record_alarms import RecordAlarms
 from edge_agent.settings.load import Configuration
+from edge_agent.store.store import Store
 from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.sender import Sender
 
@@ -47,6 +49,9 @@ class Answers:
         planner: plans.
         operation: mode and orders in force.
         advising: what following the plan would have saved.
+        store: open.
+        clock_watch: how far the clock is trusted.
+        record_alarms: alarms of records and time.
         report: of control's last cycle.
     """
 
@@ -65,6 +70,9 @@ class Answers:
     planner: Planner
     operation: Operation
     advising: Advising
+    store: Store
+    clock_watch: ClockWatch
+    record_alarms: RecordAlarms
     report: Callable[[], CycleReport | None]
 
     async def ping(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
@@ -74,6 +82,11 @@ class Answers:
     async def status(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
         """What the service is doing."""
         now_utc = self.clock.now_utc()
+        usage = await self.store.usage()
+        standing = self.record_alarms.standing(
+            now_utc, usage=usage, refuses=self.recorder.fault, clock=self.clock_watch.quality
+        )
+        control = status.control_dict(self.report(), operation=self.operation, standing=standing)
         site = self.configuration.site.site
         zone = ZoneInfo(site.timezone)
         return {
@@ -88,7 +101,8 @@ class Answers:
             **self.operation.shown(now_utc, self.report()),
             **status.tariff_dict(self.expectation.tariff, now_utc, zone=zone, facts=self.expectation.facts),
             **status.planner_dict(self.planner),
-            **status.control_dict(self.report(), operation=self.operation),
+            **control,
+            "records": status.records_dict(usage, clock=self.clock_watch),
             "advice": status.advice_dict(self.advising.advice, so_far=await self.advising.so_far()),
             "corrections": status.corrections_list(self.expectation.corrections, self.configuration.site),
             "forecast": {

@@ -42,6 +42,7 @@ from edge_agent.lending import Lender
 from edge_agent.plan_case import build_request
 from edge_agent.planner import Planner
 from edge_agent.proving import Prover, refused
+from edge_agent.record_alarms import RecordAlarms
 from edge_agent.serving import SERVE_S, serve_bus
 from edge_agent.settings.codes import point_codes
 from edge_agent.settings.load import Configuration
@@ -524,6 +525,9 @@ class Service:
             planner=self.planner,
             operation=self.operation,
             advising=self.advising,
+            store=self.store,
+            clock_watch=self.clock_watch,
+            record_alarms=RecordAlarms(),
             report=lambda: self.report,
         )
         lender = Lender(self.buses, shares=self.shares, elapsed_s=elapsed_s)

@@ -184,10 +184,10 @@ class ClockWatch:
         """Looks at `clock`."""
         self._clock = clock
         self._steps = StepWatch()
-        self.quality = ClockQuality.UNSYNCHRONISED
-        """At the last look."""
         self.step_count = 0
         """How often the clock was seen to be set."""
+        self.quality = self.look()
+        """At the last look."""
 
     @property
     def step_s(self) -> float:

@@ -11,15 +11,17 @@ from drivers.device import Device
 from drivers.sample import Cause, Sample
 from drivers.wire_budget import WireBudget
 from edge_agent.acquisition import BusWatch
+from edge_agent.clock import ClockWatch
 from edge_agent.control.actuation import Load
 from edge_agent.control.advice import Advice, Score
+from edge_agent.control.command import Alarm
 from edge_agent.control.operation import Operation
 from edge_agent.control.report import CycleReport
 from edge_agent.image import sample_dict
 from edge_agent.plan_case import Corrections, assumptions
 from edge_agent.planner import Planner
 from edge_agent.settings.model import SiteFile
-from edge_agent.store.rows import OutboxStatus
+from edge_agent.store.rows import OutboxStatus, StoreUsage
 from scheduling.forecast.hourly import HourlyWeather
 from scheduling.forecast.load import LoadForecast
 from scheduling.forecast.skill import Skill
@@ -27,6 +29,8 @@ from scheduling.tariff.calendar import band_at, next_change
 from scheduling.tariff.facts import NO_FACTS, Facts
 from scheduling.tariff.model import Tariff
 from scheduling.tariff.price import price_at
+
+MEGABYTE = 1_000_000
 
 
 def instant_text(instant_utc: datetime | None) -> str | None:
@@ -173,20 +177,55 @@ def load_dict(load: Load | None) -> dict[str, object]:
     }
 
 
-def control_dict(report: CycleReport | None, *, operation: Operation) -> dict[str, object]:
+def alarm_dict(alarm: Alarm) -> dict[str, object]:
+    """An alarm that stands."""
+    return {
+        "code": alarm.code,
+        "device": alarm.device,
+        "since": instant_text(alarm.since_utc),
+        "values": alarm.values,
+    }
+
+
+def records_dict(usage: StoreUsage, *, clock: ClockWatch) -> dict[str, object]:
+    """Room for records, what is written a day, and how far the clock that stamps them is trusted."""
+    return {
+        "used_mb": round(usage.used_bytes / MEGABYTE, 1),
+        "quota_mb": round(usage.quota_bytes / MEGABYTE, 1),
+        "full_ratio": round(usage.full_ratio, 3),
+        "disk_free_mb": round(usage.disk_free_bytes / MEGABYTE),
+        "ballast": usage.ballast,
+        "evicted": usage.evicted,
+        "written_today_mb": round(usage.written_bytes / MEGABYTE, 1),
+        "written_yesterday_mb": (
+            None if usage.written_before_bytes is None else round(usage.written_before_bytes / MEGABYTE, 1)
+        ),
+        "write_budget_mb": round(usage.write_budget_bytes / MEGABYTE),
+        "damaged_files": list(usage.damaged),
+        "clock": clock.quality.name.lower(),
+        "clock_steps": clock.step_count,
+        "clock_last_step_s": round(clock.step_s, 1),
+    }
+
+
+def control_dict(
+    report: CycleReport | None, *, operation: Operation, standing: Sequence[Alarm] = ()
+) -> dict[str, object]:
     """What control sees and does.
 
     Args:
         report: of the last cycle; None before the first.
         operation: who is in command.
+        standing: alarms of others than control.
     """
     out = operation.units_out  # these are seen as local, and are told of in their own words
-    standing = [] if report is None else report.alarms
+    reported = [] if report is None else report.alarms
     alarms = [
-        {"code": alarm.code, "device": alarm.device, "since": instant_text(alarm.since_utc), "values": alarm.values}
+        alarm_dict(alarm)
         for alarm in (
             *operation.alarms(),
-            *(alarm for alarm in standing if alarm.code != "unit_local" or alarm.device not in out),
+            *(alarm for alarm in reported if alarm.code != "unit_local" or alarm.device not in out),
+            *standing,
         )
     ]
     if report is None:

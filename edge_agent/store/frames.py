@@ -83,35 +83,24 @@ def sequence_max(folder: Path) -> int:
     return highest
 
 
-def remove_old(folder: Path, *, keep_from: date, needed_from: date, bytes_max: int) -> list[date]:
-    """Unlinks whole day files: those older than wanted, then the oldest while all together are too big.
-
-    Never touched: days from `needed_from` on, and the newest file. What is removed is logged; a gap record is not made
-    here, because every period of a removed day has been delivered.
+def remove_old(folder: Path, *, keep_from: date, needed_from: date) -> list[date]:
+    """Unlinks whole day files that are older than wanted; never the newest, nor one that is needed.
 
     Args:
         folder: folder of the day files.
         keep_from: first day to keep.
-        needed_from: first day that an undelivered or unclosed period still needs.
-        bytes_max: most bytes for all files together.
+        needed_from: first day from which a period is still to be made or delivered.
 
     Returns:
         The days removed.
     """
-    files = day_files(folder)
-    sizes = {day: database.size_bytes(path) for day, path in files}
-    removed: list[date] = []
-    for day, path in files[:-1]:
-        too_big = sum(sizes.values()) > bytes_max
-        if day >= needed_from or (day >= keep_from and not too_big):
-            break
+    removed = [(day, path) for day, path in day_files(folder)[:-1] if day < min(keep_from, needed_from)]
+    for day, path in removed:
         database.unlink(path)
-        del sizes[day]
-        removed.append(day)
-        LOG.warning("old day file removed day=%s reason=%s", day, "age" if day < keep_from else "quota")
+        LOG.info("day file removed, it is older than it is kept day=%s", day)
     if removed:
         database.sync_folder(folder)
-    return removed
+    return [day for day, _ in removed]
 
 
 def day_of(instant_us: int) -> date:

@@ -62,11 +62,17 @@ def pack_next(path: Path, *, before_us: int, after_seq: int, bytes_max: int) -> 
 
 
 def shrink(path: Path, *, bytes_max: int) -> None:
-    """Gives the room of what was packed or removed back to the disk; for days that are over."""
+    """Gives the room of what was packed or removed back to the disk; for days that are over.
+
+    Such a file needs no log any more: readers of a file in WAL mode would leave a shared-memory file of 32 kB behind.
+    """
     connection = database.open_write(path, database.scripts(KIND), bytes_max=bytes_max)
     try:
         connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        except sqlite3.OperationalError:
+            LOG.debug("somebody reads the day file, its log stays path=%s", path)
     finally:
         connection.close()
 
@@ -106,10 +112,10 @@ def _pack(connection: sqlite3.Connection, rows: Sequence[Row]) -> tuple[bool, in
             found.corrections,
             strict=True,
         ):
-            columns[point].append((place, *sample))  # type: ignore[arg-type] # the columns' own types, in their order
+            columns[point].append((place, *sample))
     if not marks:
         return False, unread
-    series = [Series(point, *zip(*samples, strict=True)) for point, samples in columns.items()]  # type: ignore[arg-type]
+    series = [Series(point, *zip(*samples, strict=True)) for point, samples in columns.items()]
     by_class: dict[Keep, list[Series]] = defaultdict(list)
     for one in series:
         by_class[classes.get(one.point, Keep.DETAIL)].append(one)

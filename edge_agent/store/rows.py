@@ -225,6 +225,35 @@ class OutboxStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreUsage:
+    """How much room there is, and what was done about it.
+
+    Attributes:
+        used_bytes: of the quota.
+        quota_bytes: most disk space.
+        full_ratio: share of its own half that the fuller of state.db and frames has used.
+        disk_free_bytes: free on the disk, whoever may use it.
+        ballast: whether the ballast is laid.
+        evicted: things removed before their time since the service started.
+        written_bytes: written to the disk on this UTC day by the service.
+        written_before_bytes: on the day before; None: not known.
+        write_budget_bytes: a day.
+        damaged: files that were set aside and are still there.
+    """
+
+    used_bytes: int
+    quota_bytes: int
+    full_ratio: float
+    disk_free_bytes: int
+    ballast: bool
+    evicted: int
+    written_bytes: int
+    written_before_bytes: int | None
+    write_budget_bytes: int
+    damaged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """Something that was commanded, and what came of it.
 

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_agent.rollup import Period, Rollup, instant, microseconds
-from edge_agent.store import audit, database, deliveries, outbox, rollup_codec
+from edge_agent.store import audit, database, deliveries, gaps, outbox, rollup_codec, state_room
 from edge_agent.store.rows import AuditEntry, ChainedDay, Delivery, Gap, OutboxEntry, OutboxRow, OutboxStatus, Receipt
 
 KIND = "schema"
 PLAN_COUNT_MAX = 10_000
 """Plans kept: more than a hundred days of quarter hours."""
+EVICTION_KEY = "store.eviction"
+"""What has been declared as evicted and is perhaps still there."""
 T = TypeVar("T")
 
 
@@ -162,7 +164,21 @@ class StateWriter:
     def put_gap(self, gap: Gap) -> None:
         """Declares to every stream that something will never come."""
         with self._transaction() as connection:
-            outbox.put_gap(connection, gap)
+            gaps.declare(connection, gap)
+
+    def declare_eviction(self, gap: Gap, *, note: str) -> None:
+        """Declares what is about to be removed outside this file, and remembers that it is to be removed."""
+        with self._transaction() as connection:
+            if gap.count:
+                gaps.declare(connection, gap)
+            _put_state(connection, EVICTION_KEY, note)
+
+    def make_room(self) -> str:
+        """Removes what may go when this file nears its quota; returns what, empty: nothing or no need."""
+        if state_room.used_ratio(self._connection) <= state_room.ROOM_RATIO_MAX:
+            return ""
+        with state_room.reserve(self._connection), self._transaction() as connection:
+            return state_room.make_room(connection)
 
     def audit(self, *entries: AuditEntry) -> None:
         """Adds entries to the chain, all or none."""
@@ -179,14 +195,22 @@ class StateWriter:
     def put_state(self, key: str, json_text: str) -> None:
         """Keeps a value under a key."""
         with self._transaction() as connection:
-            connection.execute(
-                "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                (key, json_text),
-            )
+            _put_state(connection, key, json_text)
+
+    def used_ratio(self) -> float:
+        """Share of this file's quota that is used."""
+        return state_room.used_ratio(self._connection)
 
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()
+
+
+def _put_state(connection: sqlite3.Connection, key: str, json_text: str) -> None:
+    connection.execute(
+        "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (key, json_text),
+    )
 
 
 class StateReader:
@@ -247,6 +271,10 @@ class StateReader:
                     rollups = [rollup for rollup in rollups if rollup.point in points]
             found[period.start_utc] = rollups
         return found
+
+    def gaps(self, from_us: int, to_us: int) -> list[Gap]:
+        """What is known to be gone of [from, to)."""
+        return gaps.between(self._connection, from_us, to_us)
 
     def stale(self, limit: int) -> list[StaleRollup]:
         """Periods whose rollups wait to be recomputed, oldest first."""

@@ -5,6 +5,7 @@ opens these databases for writing, and a lock keeps a second service out.
 """
 
 import asyncio
+import errno
 import fcntl
 import logging
 import sqlite3
@@ -20,13 +21,13 @@ from drivers.sample import Sample
 from edge_agent.clock_quality import ClockQuality
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import HOLD_PERIODS_MAX, Period, Reading, Rollup, instant, microseconds
-from edge_agent.store import frame_reader, frames, history
+from edge_agent.store import frame_reader, frames, history, room, wear
 from edge_agent.store.database import sync_folder
 from edge_agent.store.facts import UNKNOWN, PointFacts
 from edge_agent.store.frame_numbers import FrameNumbers
 from edge_agent.store.frame_writer import FrameWriter
 from edge_agent.store.outbox import WAITING_MAX
-from edge_agent.store.reader import FRAMES_FOLDER
+from edge_agent.store.reader import FRAMES_FOLDER, STATE_FILE
 from edge_agent.store.rows import (
     AuditEntry,
     ChainedDay,
@@ -37,14 +38,20 @@ from edge_agent.store.rows import (
     OutboxStatus,
     Receipt,
     StoredSample,
+    StoreUsage,
 )
-from edge_agent.store.state import StateReader, StateWriter
+from edge_agent.store.state import EVICTION_KEY, StateReader, StateWriter
 from edge_agent.store.tending import Tender
 
 LOG = logging.getLogger(__name__)
 
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 MEGABYTE = 1_000_000
+WRITTEN_KEY = "store.written"
+NOTE_BYTES = 20_000_000
+"""The count of what was written is kept each time it has grown by so much."""
+EMERGENCY_STEPS = 200
+"""When a quota is hit, room is made down to the ratio that housekeeping keeps, at most so many things at once."""
 TEND_S = 5.0
 """Housekeeping looks for work this often [s, wall] ..."""
 TEND_BUSY_S = 0.05
@@ -63,6 +70,7 @@ class _Parts:
     frames: FrameWriter
     numbers: FrameNumbers
     tender: Tender
+    ballast: room.Ballast
 
 
 class Store:
@@ -81,6 +89,10 @@ class Store:
         self._facts: dict[str, PointFacts] = {}
         self._closed_us = 0
         self._newest_us = 0
+        self._evicted_count = 0
+        self._meter: wear.WriteMeter | None = None
+        self._noted_bytes = 0
+        self._ballast = room.Ballast(state_dir, quota_bytes=quota_mb * MEGABYTE)
         self._opened: _Parts | None = None
         self._closed = False
 
@@ -117,9 +129,9 @@ class Store:
             lock.close()
             raise StoreFault(f"{self._state_dir}: 另一服务正在使用 / another service is using it") from error
         try:
-            state = StateWriter(self._state_dir / "state.db", bytes_max=self._half_bytes)
+            state = StateWriter(self._state_dir / STATE_FILE, bytes_max=self._half_bytes)
             numbers = FrameNumbers(self._state_dir / "frame_sequence", used_max=frames.sequence_max(self._folder))
-            reader = StateReader(self._state_dir / "state.db")
+            reader = StateReader(self._state_dir / STATE_FILE)
             self._closed_us = max(reader.last_period_ends_us().values(), default=0)
             return _Parts(
                 lock=lock,
@@ -128,6 +140,7 @@ class Store:
                 frames=FrameWriter(self._folder, bytes_max=self._half_bytes, facts=self._facts),
                 numbers=numbers,
                 tender=Tender(self._folder, bytes_max=self._half_bytes),
+                ballast=self._ballast,
             )
         except BaseException:
             lock.close()
@@ -156,10 +169,46 @@ class Store:
     async def _run(self, thread: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._closed:
             raise StoreFault("数据库已关闭 / the store is closed")
+        if thread is self._writing:
+            work = partial(self._with_room, work)
         try:
             return await asyncio.get_running_loop().run_in_executor(thread, work)
         except (sqlite3.Error, OSError) as error:
             raise StoreFault(f"数据库拒绝 / the store refuses: {type(error).__name__}: {error}") from error
+
+    def _with_room(self, work: Callable[[], T]) -> T:
+        """Does a piece of writing; where the disk or a quota is full, makes room and does it once more."""
+        try:
+            return work()
+        except (sqlite3.OperationalError, OSError) as error:
+            if not _is_full(error) or not self._emergency():
+                raise
+            return work()
+
+    def _emergency(self) -> bool:
+        """Makes room at once, in the writer thread; returns whether there is any."""
+        if room.free_bytes(self._state_dir) < self._ballast.bytes and self._ballast.drop():
+            return True
+        parts = self._opened
+        if parts is None:
+            return False
+        try:
+            made = 0
+            while made < EMERGENCY_STEPS and parts.state.make_room():
+                made += 1
+            if made:
+                return True
+            eviction = room.newest_details(self._folder)
+            if eviction is None:
+                return False
+            parts.state.declare_eviction(eviction.gap, note=room.note(eviction))
+            room.carry_out(self._folder, eviction, bytes_max=self._half_bytes)
+            parts.state.put_state(EVICTION_KEY, "")
+        except (sqlite3.Error, OSError) as error:
+            LOG.error("no room can be made: %s", error)  # noqa: TRY400 - the reason is enough
+            return False
+        self._evicted_count += 1
+        return True
 
     # ------------------------------------------------------------------------------------------------ raw samples
 
@@ -236,26 +285,14 @@ class Store:
         parts.state.mark_stale(microseconds(oldest_utc), microseconds(newest_utc + held))
 
     def _remove_old(self, now_utc: datetime) -> None:
-        """Unlinks old day files.
-
-        A file is needed while an undelivered period begins on its day, or a period that reaches into it is not closed.
-        Periods of all lengths are closed up to the same time and none is longer than a day, so two days before the
-        newest closed end are safe; without any closed period everything is needed.
-        """
-        reader = StateReader(self._state_dir / "state.db")
+        """Unlinks day files that are older than they need to be kept, and from which nothing is still to be made."""
+        reader = StateReader(self._state_dir / STATE_FILE)
         try:
-            ends_us = list(reader.last_period_ends_us().values())
-            oldest_us = reader.outbox_oldest_us()
+            needed_from = self._needed_from(reader)
         finally:
             reader.close()
-        if not ends_us:
-            return
-        needed_us = max(ends_us) if oldest_us is None else min(max(ends_us), oldest_us)
         frames.remove_old(
-            self._folder,
-            keep_from=(now_utc - timedelta(days=self._raw_days)).date(),
-            needed_from=frames.day_of(needed_us) - timedelta(days=2),
-            bytes_max=self._half_bytes,
+            self._folder, keep_from=(now_utc - timedelta(days=self._raw_days)).date(), needed_from=needed_from
         )
 
     async def samples_between(
@@ -289,6 +326,12 @@ class Store:
         """Instant of the oldest stored sample."""
         first_us = await self._run(self._reading, partial(frames.first_instant_us, self._folder))
         return None if first_us is None else instant(first_us)
+
+    async def gaps_between(self, from_utc: datetime, to_utc: datetime) -> list[Gap]:
+        """What is known to be gone of [from, to): evicted for want of room, or lost with a damaged file."""
+        return await self._run(
+            self._reading, partial(self._parts.state_reader.gaps, microseconds(from_utc), microseconds(to_utc))
+        )
 
     # ---------------------------------------------------------------------------------------- rollups and records
 
@@ -383,7 +426,84 @@ class Store:
 
     async def tend_once(self) -> bool:
         """One piece of housekeeping; returns whether more is waiting."""
-        return await self._recompute_stale() or await self._run(self._tending, partial(self._pack, self._parts))
+        await self._count_writes()
+        # What is packed needs less room and can go class by class: first that, then evictions.
+        return (
+            await self._recompute_stale()
+            or await self._run(self._tending, partial(self._pack, self._parts))
+            or await self._make_room()
+        )
+
+    async def _count_writes(self) -> None:
+        parts = self._parts
+        if self._meter is None:
+            noted = await self._run(self._reading, partial(parts.state_reader.get_state, WRITTEN_KEY))
+            self._meter = wear.read_note(noted)
+        if self._newest_us:
+            self._meter.look(frames.day_of(self._newest_us), wear.process_bytes())
+            if self._meter.day_bytes - self._noted_bytes >= NOTE_BYTES or self._meter.day_bytes < self._noted_bytes:
+                self._noted_bytes = self._meter.day_bytes
+                await self._run(self._writing, partial(parts.state.put_state, WRITTEN_KEY, self._meter.note()))
+
+    async def usage(self) -> StoreUsage:
+        """How much room there is."""
+        parts = self._parts
+        state_bytes = await self._run(self._reading, partial(room.used_bytes, self._state_dir / STATE_FILE))
+        frames_bytes = await self._run(self._reading, partial(room.frames_bytes, self._folder))
+        meter = self._meter or wear.WriteMeter()
+        damaged = [path for folder in (self._state_dir, self._folder) for path in folder.glob("*.damaged-*")]
+        return StoreUsage(
+            used_bytes=state_bytes + frames_bytes,
+            quota_bytes=2 * self._half_bytes,
+            full_ratio=max(state_bytes, frames_bytes) / self._half_bytes,
+            disk_free_bytes=room.free_bytes(self._state_dir),
+            ballast=parts.ballast.laid,
+            evicted=self._evicted_count,
+            written_bytes=meter.day_bytes,
+            written_before_bytes=meter.before_bytes,
+            write_budget_bytes=wear.BUDGET_BYTES_A_DAY,
+            damaged=tuple(sorted(path.name for path in damaged if not path.name.endswith(("-wal", "-shm")))),
+        )
+
+    async def _make_room(self) -> bool:
+        """Removes one thing when the quota is reached: declared first, then removed."""
+        parts = self._parts
+        removed = await self._run(self._writing, parts.state.make_room)
+        if removed:
+            LOG.warning("state.db nears its quota, removed=%s", removed)
+            return True
+        await self._run(self._tending, parts.ballast.lay)
+        note = await self._run(self._reading, partial(parts.state_reader.get_state, EVICTION_KEY))
+        if note:  # declared by a run that died before it had removed it
+            eviction = room.read_note(note)
+        else:
+            needed_from = await self._run(self._reading, partial(self._needed_from, parts.state_reader))
+            found = await self._run(self._tending, partial(self._next_eviction, needed_from))
+            if found is None:
+                return False
+            eviction = found
+            await self._run(
+                self._writing, partial(parts.state.declare_eviction, eviction.gap, note=room.note(eviction))
+            )
+        await self._run(self._tending, partial(room.carry_out, self._folder, eviction, bytes_max=self._half_bytes))
+        await self._run(self._writing, partial(parts.state.put_state, EVICTION_KEY, ""))
+        self._evicted_count += 1
+        return True
+
+    def _next_eviction(self, needed_from: date) -> room.Eviction | None:
+        return room.next_eviction(self._folder, bytes_max=self._half_bytes, needed_from=needed_from)
+
+    def _needed_from(self, reader: StateReader) -> date:
+        """The first day from which something is still to be made or delivered.
+
+        Periods of all lengths are closed up to the same time and none is longer than a day, so two days before the
+        newest closed end are safe; without any closed period everything is needed.
+        """
+        ends_us = reader.last_period_ends_us().values()
+        oldest_us = reader.outbox_oldest_us()
+        if not ends_us:
+            return date.min
+        return frames.day_of(min([max(ends_us), *([] if oldest_us is None else [oldest_us])])) - timedelta(days=2)
 
     def _pack(self, parts: _Parts) -> bool:
         return self._newest_us > 0 and parts.tender.pack(self._newest_us)
@@ -581,6 +701,12 @@ class Store:
     async def get_state(self, key: str) -> str | None:
         """The JSON text under a key."""
         return await self._run(self._reading, partial(self._parts.state_reader.get_state, key))
+
+
+def _is_full(error: sqlite3.OperationalError | OSError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
 
 
 def _close_writers(parts: _Parts) -> None:

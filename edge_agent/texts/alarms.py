@@ -263,7 +263,36 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         ),
         # records, uplink, machine
         "store_refuses": Text("数据库写不进去:{reason}", "the store refuses: {reason}", "查磁盘", "check the disk"),
-        "store_nearly_full": Text("存储已用 {used_mb} MB,上限 {quota_mb} MB", "{used_mb} MB of {quota_mb} MB used"),
+        "store_nearly_full": Text(
+            "存储已用 {used_mb} MB,上限 {quota_mb} MB",
+            "records use {used_mb} MB of {quota_mb} MB",
+            "满后先删最早的明细,能量累计和报警最后删;可调大 site.yaml 的 quota_mb,或查上传积压",
+            "when full, the oldest details go first, totals and alarms last; raise quota_mb or look at the backlog",
+        ),
+        "disk_filled": Text(
+            "磁盘只剩 {free_mb} MB,不够本程序的配额",
+            "{free_mb} MB are free on the disk, less than the service's own quota",
+            "有别的程序占用磁盘,请清理",
+            "something else fills the disk: clear it",
+        ),
+        "store_damaged": Text(
+            "数据库文件损坏,已另存:{files}",
+            "a database file was damaged and set aside: {files}",
+            "可读的数据已转入新文件;查磁盘和供电,确认后可删除这些文件",
+            "what is readable in it is taken over; check disk and power supply, then the files may be removed",
+        ),
+        "writes_over_budget": Text(
+            "今天已写盘 {written_mb} MB,超过每日预算 {budget_mb} MB",
+            "{written_mb} MB written to the disk today, the budget of a day is {budget_mb} MB",
+            "闪存会提前磨损,请查采集周期",
+            "flash memory wears out early: check the periods of reading",
+        ),
+        "clock_unsynchronised": Text(
+            "时钟未同步,记录的时间不可靠",
+            "nobody keeps the clock: the times of records are not certain",
+            "配置 chrony 或 systemd-timesyncd 并查网络",
+            "set up chrony or systemd-timesyncd and check the network",
+        ),
         "uplink_down": Text(
             "上传 {uplink} 不通:{reason}",
             "uplink {uplink} is down: {reason}",

@@ -239,13 +239,3 @@ async def test_old_days_go_but_never_before_they_are_delivered(tmp_path: Path) -
     await live(22)
     assert days_left() == [21, 22]
     await store.close()
-
-
-def test_the_oldest_days_go_when_all_together_are_too_big(tmp_path: Path) -> None:
-    days = [NOON.date() + timedelta(days=number) for number in range(5)]
-    for day in days:
-        frames.day_path(tmp_path, day).write_bytes(bytes(1000))
-    kept = {"keep_from": days[0], "needed_from": days[3]}
-    assert frames.remove_old(tmp_path, **kept, bytes_max=5000) == []
-    assert frames.remove_old(tmp_path, **kept, bytes_max=3500) == days[:2]
-    assert frames.remove_old(tmp_path, **kept, bytes_max=1) == [days[2]]

@@ -1,0 +1,228 @@
+"""Room on the disk: a quota far below it, what goes first when it is reached, and a ballast for when others fill it.
+
+First go the details of the oldest day, then what is reported of it, then its totals with the whole file; days from
+which a period is still to be made or delivered come after all others, today's details last of all. Nothing goes
+undeclared: the gap is on the disk before anything is removed.
+"""
+
+import json
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from edge_agent.rollup import instant
+from edge_agent.store import database, packing
+from edge_agent.store.facts import Keep
+from edge_agent.store.frames import KIND, day_files, day_path
+from edge_agent.store.rows import Gap
+
+LOG = logging.getLogger(__name__)
+
+BALLAST_SHARE = 50
+"""The ballast is this part of the quota ..."""
+BALLAST_BYTES_MAX = 16_000_000
+"""... and at most this."""
+FREE_RATIO_MIN = 4
+"""The ballast is laid only where so many times its size is free: it must not be what fills the disk."""
+QUOTA_REASON = "quota"
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """Something to be removed.
+
+    Attributes:
+        day: whose file.
+        keep: only this class of points; None: the whole file.
+        gap: what it leaves.
+        shrink: give the room back to the disk; not while the file is being written.
+    """
+
+    day: date
+    keep: Keep | None
+    gap: Gap
+    shrink: bool
+
+
+def used_bytes(path: Path) -> int:
+    """Bytes of a database that hold something: pages that were freed are used again [bytes]."""
+    try:
+        with closing(database.open_read(path)) as connection:
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    except sqlite3.Error:
+        return database.size_bytes(path)
+    return int(pages - free) * database.PAGE_BYTES
+
+
+def frames_bytes(folder: Path) -> int:
+    """Bytes of all day files, and of what was set aside beside them; of the newest only what holds something."""
+    files = day_files(folder)
+    newest = used_bytes(files[-1][1]) if files else 0
+    return newest + sum(database.size_bytes(path) for _, path in files[:-1])
+
+
+def next_eviction(folder: Path, *, bytes_max: int, needed_from: date) -> Eviction | None:
+    """What is to go next; None while there is room.
+
+    Args:
+        folder: of the day files.
+        bytes_max: most bytes for all of them.
+        needed_from: first day from which something is still to be made or delivered.
+    """
+    if frames_bytes(folder) <= bytes_max:
+        return None
+    for day, path, keep in _order(folder, needed_from):
+        newest = path == day_files(folder)[-1][1]
+        found = _eviction(day, path, keep, shrink=not newest)
+        if found is not None:
+            return found
+    return None
+
+
+def newest_details(folder: Path) -> Eviction | None:
+    """The packed details of the newest day, or what it holds of the reported points; None when there is nothing.
+
+    For the day whose file alone has reached its quota.
+    """
+    *_, (day, path) = day_files(folder)
+    for keep in (Keep.DETAIL, Keep.REPORTED):
+        found = _eviction(day, path, keep, shrink=False)
+        if found is not None:
+            return found
+    return None
+
+
+def _order(folder: Path, needed_from: date) -> Iterator[tuple[date, Path, Keep]]:
+    *older, (today, newest) = day_files(folder)
+    for days in (
+        [entry for entry in older if entry[0] < needed_from],
+        [entry for entry in older if entry[0] >= needed_from],
+    ):
+        for keep in (Keep.DETAIL, Keep.REPORTED, Keep.TOTAL):
+            yield from ((day, path, keep) for day, path in days)
+    yield from ((today, newest, keep) for keep in (Keep.DETAIL, Keep.REPORTED))
+
+
+def _eviction(day: date, path: Path, keep: Keep, *, shrink: bool) -> Eviction | None:
+    """The eviction of a class of a day; None when there is nothing of it."""
+    try:
+        with closing(database.open_read(path)) as connection:
+            if keep is Keep.TOTAL:
+                return _whole_file(connection, day)
+            count, from_us, to_us = connection.execute(
+                "SELECT sum(seq_last - seq_first + 1), min(sample_min_us), max(sample_max_us) FROM segment"
+                " WHERE keep = ?",
+                (keep,),
+            ).fetchone()
+            if not count:
+                return None
+            names = connection.execute(
+                "SELECT name FROM point WHERE coalesce(keep, ?) = ? ORDER BY name", (Keep.DETAIL, keep)
+            )
+            points = tuple(name for (name,) in names)
+            return Eviction(
+                day, keep, Gap(points, instant(from_us), instant(to_us + 1), count, QUOTA_REASON), shrink=shrink
+            )
+    except sqlite3.Error as error:
+        LOG.warning("day file not read for eviction path=%s reason=%s", path, error)
+        return None
+
+
+def _whole_file(connection: sqlite3.Connection, day: date) -> Eviction | None:
+    tables = [("seq", "frame", "count(*)")]
+    if connection.execute("PRAGMA user_version").fetchone()[0] > 1:
+        tables.append(("seq_first", "segment", "coalesce(sum(seq_last - seq_first + 1), 0)"))
+    counts, lows, highs = 0, [], []
+    for _, table, count in tables:
+        found = connection.execute(f"SELECT {count}, min(sample_min_us), max(sample_max_us) FROM {table}").fetchone()  # noqa: S608 - own words
+        counts += found[0]
+        lows += [found[1]] if found[1] is not None else []
+        highs += [found[2]] if found[2] is not None else []
+    if not lows:
+        return Eviction(day, None, Gap(None, instant(0), instant(0), 0, QUOTA_REASON), shrink=False)
+    return Eviction(
+        day, None, Gap(None, instant(min(lows)), instant(max(highs) + 1), counts, QUOTA_REASON), shrink=False
+    )
+
+
+def note(eviction: Eviction) -> str:
+    """An eviction as text: what a run that dies leaves to the next one."""
+    keep = None if eviction.keep is None else int(eviction.keep)
+    return json.dumps({"day": eviction.day.isoformat(), "keep": keep, "shrink": eviction.shrink})
+
+
+def read_note(text: str) -> Eviction:
+    """The eviction of a note; its gap has been declared."""
+    noted = json.loads(text)
+    keep = None if noted["keep"] is None else Keep(noted["keep"])
+    nothing = Gap(None, instant(0), instant(0), 0, QUOTA_REASON)
+    return Eviction(date.fromisoformat(noted["day"]), keep, nothing, shrink=noted["shrink"])
+
+
+def carry_out(folder: Path, eviction: Eviction, *, bytes_max: int) -> None:
+    """Removes what has been declared; doing it again does no harm."""
+    path = day_path(folder, eviction.day)
+    if eviction.keep is None:
+        database.unlink(path)
+        database.sync_folder(folder)
+    elif path.exists():
+        with closing(database.open_write(path, database.scripts(KIND), bytes_max=bytes_max)) as connection:
+            connection.execute("DELETE FROM segment WHERE keep = ?", (eviction.keep,))
+        if eviction.shrink:
+            packing.shrink(path, bytes_max=bytes_max)
+    LOG.warning(
+        "evicted day=%s class=%s frames=%d reason=%s",
+        eviction.day,
+        "all" if eviction.keep is None else eviction.keep.name.lower(),
+        eviction.gap.count,
+        eviction.gap.reason,
+    )
+
+
+class Ballast:
+    """A file that holds room for the moment when others have filled the disk."""
+
+    def __init__(self, state_dir: Path, *, quota_bytes: int) -> None:
+        """Names the file."""
+        self._path = state_dir / "ballast"
+        self.bytes = min(quota_bytes // BALLAST_SHARE, BALLAST_BYTES_MAX)
+
+    @property
+    def laid(self) -> bool:
+        """Whether it is there."""
+        return self._path.exists()
+
+    def lay(self) -> bool:
+        """Lays it where there is room enough; returns whether it is there."""
+        if self.laid:
+            return True
+        if free_bytes(self._path.parent) < FREE_RATIO_MIN * self.bytes:
+            return False
+        try:
+            with self._path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, self.bytes)
+        except OSError as error:
+            LOG.warning("no ballast path=%s reason=%s", self._path, error)
+            self._path.unlink(missing_ok=True)
+            return False
+        return True
+
+    def drop(self) -> bool:
+        """Gives its room to the service; returns whether there was any."""
+        if not self.laid:
+            return False
+        self._path.unlink()
+        LOG.error("the disk is full, ballast dropped bytes=%d", self.bytes)
+        return True
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that are free on the disk of a folder."""
+    return shutil.disk_usage(folder).free
