@@ -1,17 +1,21 @@
 """Which sensor of a loop's water to believe: header, heat meter and running units see the same water. Pure.
 
+The same supply, that is; of the return, the header has what the house sends back and what goes round through the
+decoupler, and the meter in the house's branch the former alone.
+
 What is done with the temperature is not here: regulation takes `LoopView.supply_degc`, protection `hot_degc`.
 
 Source: plant-operation notes, section 10 (sensor frozen, swapped: quality, fallback sensor, alarm).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from edge_agent.control.command import Alarm
 from edge_agent.control.memory import Off, Still, WaterMemory
-from edge_agent.control.regulate import unit_flow_kg_per_s
+from edge_agent.control.regulate import discharge_flow_kg_per_s, unit_flow_kg_per_s
 from edge_agent.control.station import CLOSED_RATIO
 from edge_agent.control.view import LoopView, PlantView, UnitState
 from edge_agent.settings.model import SiteFile
@@ -20,6 +24,9 @@ SUPPLY, RETURN = "supply", "return"
 OFF_HELD_S = 3600.0
 """A sensor that was found wrong is corrected by what was found for so long after its counterpart has fallen silent [s]:
 a silent meter makes a wrong header no better. Ours: one that drifts by 2 K an hour is then off by as much again."""
+
+FLOW_SLACK = 1.25
+"""Pumps may bring so much more water than the units' rating and rise say. Ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class _Loop:
         self._control = site.control
         self._now_utc = view.instant_utc
         self._loop: LoopView = view.loops[name]
-        config = site.loops[name]
+        config = self._config = site.loops[name]
         self._points = {
             SUPPLY: (config.supply_point, f"{config.meter}.supply_temperature"),
             RETURN: (config.return_point, f"{config.meter}.return_temperature"),
@@ -238,12 +245,44 @@ class _Loop:
         """Whether they do not all tell the truth; half the difference keeps a finding, so that it does not flutter."""
         limit_k = self._control.doubt_k * (0.5 if water in self._memory.odd_utc else 1.0)
         if len(sensors) > 1:
-            return abs(sensors[0].degc - sensors[1].degc) > limit_k
+            over_k = sensors[0].degc - sensors[1].degc
+            return not -limit_k <= over_k <= limit_k + (self._mixed_k(sensors[1].degc) if water == RETURN else 0.0)
         if sensors[0].point in self._off:
             return True  # its counterpart is silent, which makes it no better
         # Water may lose heat to what it is mixed with on its way; it is never warmer than all that comes in.
         units_degc = self._units_degc[SUPPLY] if water == SUPPLY else None
         return units_degc is not None and sensors[0].degc > units_degc + limit_k
+
+    def _mixed_k(self, meter_degc: float) -> float:
+        """By how much the return header may be warmer than what comes back from the house [K].
+
+        The meter sits in the house's branch. What units and tank bring beyond its flow goes round through the decoupler
+        into the return header: the units' sensors see that mixture, and the meter does not.
+        """
+        supply_degc = max((degc for degc in self._degc[SUPPLY] if degc is not None), default=None)
+        if supply_degc is None:
+            return math.inf
+        most_k = max(0.0, supply_degc - meter_degc)
+        loop_kg_per_s = self._loop.flow_kg_per_s
+        if loop_kg_per_s is None:
+            return most_k
+        brought_kg_per_s = FLOW_SLACK * self._brought_kg_per_s()
+        return most_k * max(0.0, 1.0 - loop_kg_per_s / brought_kg_per_s) if brought_kg_per_s > 0.0 else 0.0
+
+    def _brought_kg_per_s(self) -> float:
+        """Water that pumps of units and the tank may bring into the supply header."""
+        seen = self._view.units
+        units = sum(
+            unit_flow_kg_per_s(unit.heat_kw_rated)
+            for name, unit in self._site.units.items()
+            if self._site.loops[unit.loop] is self._config
+            and seen[name].user_flow is not False
+            and seen[name].mode_actual != "charge"
+        )
+        ratios = [(entry, self._view.valves[entry.discharge_valve].position_ratio) for entry in self._storages]
+        return units + sum(
+            discharge_flow_kg_per_s(entry) * (1.0 if ratio is None else ratio) for entry, ratio in ratios
+        )
 
     def _settle(
         self, water: str, sensors: Sequence[_Sensor], voices: Sequence[float], floor_degc: float | None

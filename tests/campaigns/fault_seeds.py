@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from drivers.sample import good
 from edge_agent.control.orders import Order, OrderKind, Orders
 from hil_sim.plant import faults
 from hil_sim.scenario import Event, Scenario, load, names
@@ -42,6 +43,8 @@ lockstep = sys.modules["lockstep"]
 PREFIX = "plant-"
 BEIJING = ZoneInfo("Asia/Shanghai")
 PLAYED = frozenset({"plant_fault", "tariff_event", "order", "mute", "restart_server", "kill_agent"})
+PlanFor = Callable[[datetime, Any], Any]
+"""Makes the plan at an instant for a day."""
 AWAITED_S = 1200.0
 """The effect of a command is awaited for at most so long: younger ones may be open when a run ends [site s]."""
 SCORED = ("avoidable_kelvin_hours", "discomfort_kelvin_hours", "protection_trips", "supply_degc_min")
@@ -52,9 +55,9 @@ HEAD = ("scenario", "seed", "T min", "K h", "starts", "trips", "broken", "comman
 class Day(lockstep.Lockstep):  # type: ignore[misc, name-defined]
     """A scenario's plant under control; what its events say happens by the clock."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, plan_for: PlanFor | None = None) -> None:
         start_utc = datetime.fromtimestamp(scenario.start_s(BEIJING), UTC)
-        super().__init__(seed=scenario.seed, start_utc=start_utc)
+        super().__init__(seed=scenario.seed, start_utc=start_utc, plan_for=plan_for)
         self._seed = scenario.seed
         events = scenario.events(BEIJING)
         self._waiting = [event for event in events if event.what not in ("tariff_event", "kill_agent")]
@@ -131,6 +134,15 @@ class Day(lockstep.Lockstep):  # type: ignore[misc, name-defined]
         found = {str(unit.phase) for unit in self.controller.memory.units.values()} & fresh
         self._killed_in |= set(sorted(found)[:1])
         return bool(found)
+
+    def _poll(self, device: str) -> None:
+        super()._poll(device)
+        if device == "hm_user" and device not in self.silent:
+            # As on the wires, the heat meter shows its own temperatures beside the header's.
+            names = ("supply_temperature", "return_temperature")
+            self.image.put(
+                [good(f"hm_user.{name}", self.now_utc, self.plant.quantity(device, name), "degC") for name in names]
+            )
 
     def _outlook(self) -> Any:
         now_s = self.now_utc.timestamp()
