@@ -15,7 +15,7 @@ from edge_agent.clock import Clock, sleep_until
 from edge_agent.errors import StoreFault
 from scheduling.errors import SchedulingError, SolverFault
 from scheduling.explain import with_reasons
-from scheduling.plan import Plan
+from scheduling.plan import Plan, check
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
 
@@ -147,8 +147,18 @@ class Planner:
 
 
 def _plan_by_rule(request: PlanRequest) -> Plan:
-    """The rule plan with its reasons; takes a good part of a second, so never on the event loop."""
-    return with_reasons(request, plan_by_rule(request))
+    """The rule plan with its reasons; takes a good part of a second, so never on the event loop.
+
+    It is the last rung: where the plant is in a state that no plan can mend, it is used and says which rule it breaks;
+    the guard refuses what must not be commanded.
+    """
+    plan = plan_by_rule(request)
+    broken = check(request, plan)
+    if broken:
+        note = f"{len(broken)} broken rules, first {broken[0].rule} {broken[0].name} step {broken[0].step}"
+        LOG.error("the rule plan breaks rules: %s", note)
+        plan = plan.model_copy(update={"note": note})
+    return with_reasons(request, plan)
 
 
 def _next_edge_utc(now_utc: datetime, replan_min: int) -> datetime:

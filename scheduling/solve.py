@@ -8,11 +8,12 @@ it were left, stands in the plan.
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import accumulate
 from typing import Literal
 
 from scheduling.errors import NoPlan, SolverFault
-from scheduling.milp.search import Found, Hint, relaxed, search
+from scheduling.milp.search import Fallback, Found, Hint, relaxed, search
 from scheduling.plan import Draft, Plan, UnitTrack, Verdict, bounded, check, clear_minutes, finish
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
@@ -118,7 +119,7 @@ class _Ladder:
                     gap_ratio=gap_ratio,
                     elapsed_s=self._since_s,
                     hint=None if hint is None else shifted(request, hint),
-                    fallback=None if rule is None else lambda asked: shifted(asked, rule),
+                    fallback=None if rule is None else Fallback(rule.objective_cny, partial(shifted, plan=rule)),
                     single=single,
                     offer=better,
                 )

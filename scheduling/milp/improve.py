@@ -35,7 +35,9 @@ QUICK_RATIO = 0.6
 SHORTEST_S = 0.1
 """With less time than this no further part is begun."""
 MEMORY_RATIO = 0.5
-"""How much of an arm's worth the next try decides."""
+"""How much of an arm's worth the next gain decides."""
+VAIN_RATIO = 0.1
+"""What is left of an arm's worth after a try in vain."""
 
 Part: TypeAlias = Callable[[], Arrays]
 
@@ -48,16 +50,17 @@ class Arm:
         parts: the parts of a size around a plan, one after the other; a slide over the horizon has several.
         sizes: number of sizes.
         solver: which solver it uses now.
-        worth_ratio_per_s: gain as a share of the cost per second, remembered.
+        worth_ratio_per_s: gain as a share of the cost per second; before the first try, what is usual.
     """
 
     name: str
     parts: Callable[[int, Floats], list[Part]]
     sizes: int
     solver: Solver
+    worth_ratio_per_s: float
+    tries: int = 0
     size: int = 0
     size_max: int = 0
-    worth_ratio_per_s: float = 1.0
     turned: bool = False
     """Whether the other solver has been tried at this size."""
     spent: bool = False
@@ -77,7 +80,13 @@ class Arm:
 
     def learn(self, *, gain_per_s: float, solved: bool, quick: bool, parts: int) -> None:
         """Takes the outcome of a part into account."""
-        self.worth_ratio_per_s = (1.0 - MEMORY_RATIO) * self.worth_ratio_per_s + MEMORY_RATIO * gain_per_s
+        self.tries += 1
+        if self.tries == 1:
+            self.worth_ratio_per_s = gain_per_s
+        elif gain_per_s > 0:
+            self.worth_ratio_per_s = (1.0 - MEMORY_RATIO) * self.worth_ratio_per_s + MEMORY_RATIO * gain_per_s
+        else:
+            self.worth_ratio_per_s *= VAIN_RATIO
         if gain_per_s > 0:
             self.barren, self.turned = 0, False
             if quick and parts == 1 and self.size < self.size_max:
@@ -138,19 +147,19 @@ def arms_of(model: Model, loose: Floats | None) -> list[Arm]:
         chosen = combinations(range(cluster_count), UNIT_COUNTS[size])
         return [partial(narrow.units, values, clusters=clusters) for clusters in chosen]
 
-    arms = [Arm("edges", near_edges, len(REACH_STEPS), "scip")]
-    arms.append(Arm("window", windows, 1 + sum(hours < begin_h[-1] for hours in WINDOW_H[1:]), "highs"))
+    arms = [Arm("edges", near_edges, len(REACH_STEPS), "scip", 5e-3)]
+    arms.append(Arm("window", windows, 1 + sum(hours < begin_h[-1] for hours in WINDOW_H[1:]), "highs", 5e-4))
     if len(edges) > 1:
-        arms.append(Arm("block", blocks, sum(count < len(edges) for count in BLOCK_COUNTS), "highs"))
+        arms.append(Arm("block", blocks, sum(count < len(edges) for count in BLOCK_COUNTS), "highs", 4e-4))
     if cluster_count > 1:
-        arms.append(Arm("unit", units, sum(count < cluster_count for count in UNIT_COUNTS), "scip"))
+        arms.append(Arm("unit", units, sum(count < cluster_count for count in UNIT_COUNTS), "scip", 1e-3))
     if loose is None:
         return arms
 
     def apart(size: int, values: Floats) -> list[Part]:
         return [partial(narrow.apart, values, loose, from_count=APART_FROM[size])]
 
-    return [Arm("apart", apart, len(APART_FROM), "scip"), *arms]
+    return [Arm("apart", apart, len(APART_FROM), "scip", 1e-2), *arms]
 
 
 def _slides(begin_h: Floats, window_h: float) -> Iterator[tuple[int, int]]:
@@ -213,7 +222,7 @@ def improve(
             for arm in arms:
                 arm.wake(wider=True)
             continue
-        arm = max(ready, key=lambda arm: arm.worth_ratio_per_s)
+        arm = max(ready, key=lambda arm: (arm.worth_ratio_per_s, -arm.tries))
         part, count = arm.take(best.values)
         begin_s = left_s()
         new = attempt(part(), arm.solver, limit_s=min(part_s, begin_s), hint=best.values)

@@ -5,7 +5,7 @@ first plans are poor and its bound is good early, so there the relaxation gives 
 plans (`improve`); what is left then goes into the bound.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -61,7 +61,14 @@ REPAIR_REACH_STEPS = 2
 """How far starts and stops of a rounded relaxation may move."""
 
 Hint: TypeAlias = tuple[Mapping[str, Sequence[str | None]], Mapping[str, Sequence[bool]]]
-Fallback: TypeAlias = Callable[[PlanRequest], Hint]
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """A plan without a solver: what it costs, and its modes for the request or a coarser one."""
+
+    cost_cny: float
+    modes: Callable[[PlanRequest], Hint]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ def search(
         gap_ratio: good enough.
         elapsed_s: wall time since the work on this plan began.
         hint: modes and running auxiliaries of a good plan on the same steps.
-        fallback: the same of a plan without a solver, for this request and for a coarser one.
+        fallback: a plan without a solver; a hint that is dearer is not relied on.
         single: give each unit its own whole numbers; slower, for groups whose starts are used up unevenly.
         offer: told of every better plan and of the bound that is proven by then.
 
@@ -111,9 +118,13 @@ def search(
     """
     model = build(request, clusters_of(request, single=single))
     run = _Run(model, gap_ratio=gap_ratio, left_s=lambda: limit_s - RESERVE_S - elapsed_s(), offer=offer)
-    for start in _starts(model, hint=hint, fallback=fallback, left_s=run.left_s, single=single):
-        fitting = holding(model.arrays, *start)
-        run.take(attempt(fitting, "highs", limit_s=min(FIT_S_MAX, run.left_s()), hint=None))
+    if hint is not None:
+        run.fit(integers_of(model, *hint))
+    if run.best is None or (fallback is not None and run.best.objective_cny > fallback.cost_cny):
+        if fallback is not None:
+            run.fit(integers_of(model, *fallback.modes(request)))
+        if request.grid.steps >= COARSE_STEPS_MIN:
+            run.fit(_coarse_start(model, limit_s=COARSE_SHARE * run.left_s(), fallback=fallback, single=single))
     run.touch_up(limit_s=TOUCH_UP_SHARE * run.left_s())
     solver: Solver = "scip" if is_plain(model) else "highs"
     if solver == "scip" or model.arrays.integer.sum() <= SMALL_INTEGERS_MAX:
@@ -174,6 +185,12 @@ class _Run:
         if self._offer is not None:
             self._offer(self.draft, self.bound_cny)
 
+    def fit(self, start: tuple[Ints, Floats] | None) -> None:
+        """Makes the loads of given counts optimal."""
+        if start is not None:
+            fitting = holding(self.model.arrays, *start)
+            self.take(attempt(fitting, "highs", limit_s=min(FIT_S_MAX, self.left_s())))
+
     def touch_up(self, *, limit_s: float) -> None:
         """Moves starts and stops of the plan a little: the quickest way from a fair plan to a good one."""
         if self.best is not None:
@@ -216,21 +233,6 @@ class _Run:
             )
 
 
-def _starts(
-    model: Model, *, hint: Hint | None, fallback: Fallback | None, left_s: Callable[[], float], single: bool
-) -> Iterator[tuple[Ints, Floats]]:
-    """Whole numbers of plans to start from: the hint, else a coarse plan and the fallback."""
-    if hint is not None:
-        yield integers_of(model, *hint)
-        return
-    if fallback is not None:
-        yield integers_of(model, *fallback(model.request))
-    if model.request.grid.steps >= COARSE_STEPS_MIN:
-        coarse = _coarse_start(model, limit_s=COARSE_SHARE * left_s(), fallback=fallback, single=single)
-        if coarse is not None:
-            yield coarse
-
-
 def relaxed(request: PlanRequest, *, limit_s: float, elapsed_s: Callable[[], float]) -> Found:
     """The relaxation, rounded to whole units within their minimum times, and starts and stops shifted where it pays.
 
@@ -270,7 +272,7 @@ def _coarse_start(
     rough = build(request, clusters_of(request, single=single))
     start: Solution | None = None
     if fallback is not None:
-        fitting = holding(rough.arrays, *integers_of(rough, *fallback(request)))
+        fitting = holding(rough.arrays, *integers_of(rough, *fallback.modes(request)))
         start = attempt(fitting, "highs", limit_s=min(FIT_S_MAX, limit_s))
     hint = None if start is None else (np.arange(len(start.values)), start.values)
     solver: Solver = "scip" if request.grid.steps <= SCIP_COARSE_STEPS_MAX else "highs"

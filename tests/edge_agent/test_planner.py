@@ -46,3 +46,17 @@ async def test_without_a_solver_the_rule_plans(request_now: PlanRequest) -> None
     assert plan is not None
     assert plan.method == "rule"
     assert kept == [plan]
+
+
+async def test_a_rule_plan_that_breaks_a_rule_says_so(
+    request_now: PlanRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    group = request_now.groups[0]
+    lost = group.units[0].model_copy(update={"available": False, "minutes_in_state": 5.0})  # must run on, may not run
+    request = request_now.model_copy(update={"groups": (group.model_copy(update={"units": (lost, *group.units[1:])}),)})
+    solver, kept = SolverProcess((sys.executable, "-c", "import os; os._exit(139)")), list[Plan]()
+    plan = await planner(solver, request, kept).make(NOW)
+    await solver.stop()
+    assert plan is not None
+    assert "min_up HP1 step 0" in plan.note
+    assert "breaks rules" in caplog.text

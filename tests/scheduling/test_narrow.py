@@ -93,7 +93,7 @@ def test_improving_never_makes_a_plan_dearer_and_tells_of_each_better_one(
 
 
 def arm(parts: int) -> Arm:
-    return Arm("some", lambda _size, _values: [lambda: None] * parts, 3, "scip")  # type: ignore[list-item,return-value]
+    return Arm("some", lambda _size, _values: [lambda: None] * parts, 3, "scip", 1e-3)  # type: ignore[list-item,return-value]
 
 
 def test_a_part_solved_in_vain_is_widened_and_at_last_left_alone() -> None:

@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from scheduling import solve as ladder
 from scheduling.errors import NoPlan, SolverFault
-from scheduling.milp.search import relaxed
+from scheduling.milp.search import relaxed, search
 from scheduling.plan import Plan, check, price, read_plan
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
@@ -69,6 +70,64 @@ def test_a_hinted_plan_of_the_same_request_is_no_worse(case: Case) -> None:
     again = quick(request, gap_ratio=5e-3, hint=read_plan(first.to_json()))
     assert not check(request, again)
     assert again.objective_cny <= 1.0051 * first.objective_cny
+
+
+def test_a_foolish_hint_does_no_harm(case: Case) -> None:
+    request = case("01")
+    rule = plan_by_rule(request)
+    steps = request.grid.steps
+    idle = {
+        name: unit.model_copy(update={"mode": (None,) * steps, "load_kw": (0.0,) * steps})
+        for name, unit in rule.units.items()
+    }
+    plan = quick(request, gap_ratio=5e-3, hint=rule.model_copy(update={"units": idle}))
+    assert plan.objective_cny <= 0.99 * rule.objective_cny
+
+
+def test_an_order_to_leave_the_store_alone_is_planned_around(case: Case, best_known: Best) -> None:
+    request = case("01")
+    start = request.grid.start_utc
+    document = json.loads(request.model_dump_json(by_alias=True, exclude_none=True))
+    document["storages"][0]["limits"] = [
+        {"from": f"{start:%Y-%m-%dT%H:%M:%SZ}", "to": f"{start + timedelta(hours=9):%Y-%m-%dT%H:%M:%SZ}",
+         "charge_kw_max": 0.0},
+        {"from": f"{start + timedelta(hours=10):%Y-%m-%dT%H:%M:%SZ}",
+         "to": f"{start + timedelta(hours=12):%Y-%m-%dT%H:%M:%SZ}", "discharge_kw_max": 80.0},
+    ]  # fmt: skip
+    held = PlanRequest.model_validate_json(json.dumps(document))
+    plan = quick(held, gap_ratio=5e-3)
+    store = plan.storages[held.storages[0].name]
+    assert check(held, plan) == []
+    assert plan.method == "milp"
+    assert not any(store.charge_kw[:36])
+    assert any(store.charge_kw[36:])
+    assert max(store.discharge_kw[40:48]) <= 80.0 + 1e-3
+    assert plan.objective_cny > best_known[request.name]["objective_cny"]
+
+
+def test_every_better_plan_is_offered_and_each_keeps_every_rule(case: Case) -> None:
+    request = case("02")
+    offered: list[Plan] = []
+    plan = quick(request, gap_ratio=5e-3, offer=offered.append)
+    costs = [one.objective_cny for one in offered]
+    assert offered[0].method == "rule"
+    assert costs == sorted(costs, reverse=True)
+    assert costs[-1] == plan.objective_cny
+    for one in offered:
+        assert check(request, one) == []
+
+
+def test_a_search_that_breaks_off_leaves_what_it_had_found(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks_off(*args: object, **options: object) -> None:
+        search(*args, **options)  # type: ignore[arg-type]
+        raise SolverFault("planted")
+
+    monkeypatch.setattr(ladder, "search", breaks_off)
+    request = case("tiny_request")
+    plan = quick(request)
+    assert plan.method == "milp"
+    assert plan.objective_cny < plan_by_rule(request).objective_cny
+    assert "planted" in plan.note
 
 
 def test_the_same_request_gives_the_same_plan(case: Case) -> None:
