@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,14 @@ class Day(lockstep.Lockstep):  # type: ignore[misc, name-defined]
     """A day under a load and a contract; the meter may tell its running demand, as many do."""
 
     def __init__(
-        self, load: Load, *, seed: int, contract_kw: float | None, tells: bool, start_utc: datetime = START_UTC
+        self,
+        load: Load,
+        *,
+        seed: int,
+        contract_kw: float | None,
+        tells: bool,
+        start_utc: datetime = START_UTC,
+        soft_kw: float | None = None,
     ) -> None:
         site = lockstep.site_file().model_copy(update={"limits": Limits(contract_demand_kw=contract_kw)})
         super().__init__(
@@ -113,6 +120,7 @@ class Day(lockstep.Lockstep):  # type: ignore[misc, name-defined]
         self._settled_utc = start_utc + timedelta(hours=SETTLED_H)
         self.plant.building = SteadyLoad(load, seed=seed)
         self._tells = tells
+        self._soft_kw = soft_kw
         self.window_kw: list[float] = []
         self.errors_k: list[float] = []
         self._window_kws = 0.0
@@ -128,6 +136,9 @@ class Day(lockstep.Lockstep):  # type: ignore[misc, name-defined]
             capacities=lockstep.CAPACITIES,
             powers=POWERS,
         )
+
+    def _outlook(self) -> Any:
+        return replace(super()._outlook(), demand_kw=self._soft_kw)
 
     def _poll(self, device: str) -> None:
         super()._poll(device)
@@ -165,10 +176,21 @@ class Result:
 
 
 def play(
-    day: str, *, contract_kw: float | None, tells: bool, seed: int, hours: float, start_utc: datetime = START_UTC
+    day: str,
+    *,
+    contract_kw: float | None,
+    tells: bool,
+    seed: int,
+    hours: float,
+    start_utc: datetime = START_UTC,
+    soft_kw: float | None = None,
+    tank_degc: float | None = None,
 ) -> Result:
-    """One day, or a part of it."""
-    run = Day(DAYS[day], seed=seed, contract_kw=contract_kw, tells=tells, start_utc=start_utc)
+    """One day, or a part of it; a soft limit is a demand that is paid for anyway, and gives way to heat."""
+    limit_kw = contract_kw if soft_kw is None else soft_kw
+    run = Day(DAYS[day], seed=seed, contract_kw=contract_kw, tells=tells, start_utc=start_utc, soft_kw=soft_kw)
+    if tank_degc is not None:
+        run.plant.tank.layers_degc[:] = [tank_degc] * len(run.plant.tank.layers_degc)
     asyncio.run(run.run_async(hours, each_tick=run.watch))
     windows_kw = run.window_kw[1:]  # the first is not whole, and nothing was known of it
     parts = statistics.quantiles(run.errors_k, n=20)
@@ -182,7 +204,7 @@ def play(
         contract_kw=contract_kw,
         edges="learned" if tells else "sliding",
         peak_kw=max(windows_kw),
-        over_count=0 if contract_kw is None else sum(kw > contract_kw for kw in windows_kw),
+        over_count=0 if limit_kw is None else sum(kw > limit_kw for kw in windows_kw),
         error_mean_k=statistics.fmean(run.errors_k),
         error_p5_k=parts[0],
         error_p95_k=parts[-1],

@@ -36,7 +36,6 @@ pytestmark = [pytest.mark.system]
         ("plant-17-unit-ignores-stop", 0),
         ("plant-18-unit-refuses", 0),
         ("plant-21-unit-local", 0),
-        ("plant-22-demand-response", 0),
     ],
 )
 def test_the_sound_rest_carries_the_load(name: str, trips: int) -> None:
