@@ -15,6 +15,7 @@ from hil_sim.site import (
     CLOCK_LEASE_S,
     COMPRESSED_BAUD,
     DEVICES,
+    GRACE_S,
     Governor,
     Site,
     SiteFault,
@@ -158,7 +159,7 @@ def test_time_runs_at_1x_while_the_agent_is_down_or_has_not_asked_its_devices() 
     assert not governor.agent_up
     starting = {"lateness_ratio": 5.0, "agent_since_s": 100.0, "asked_since_s": 90.0}
     assert governor.next_speed(1.0, agent_up_s=5.0, **starting) == 1.0
-    assert governor.next_speed(1.0, agent_up_s=21.0, **starting) == 1.0  # counts as up, but is far behind
+    assert governor.next_speed(1.0, agent_up_s=GRACE_S + 1.0, **starting) == 1.0  # counts as up, but is far behind
     assert governor.agent_up
     assert settle(governor, 1.0) == 240.0
 
