@@ -285,7 +285,7 @@ class Service:
         orders = self.operation.standing(now_utc)
         units = planned_around(self.controller.unit_states(now_utc), orders)
         grid = staged_grid(now_utc.replace(second=0, microsecond=0), horizon_h=self.site.control.horizon_h)
-        self.expectation.corrections = await self.correcting.look(now_utc)
+        self.expectation.corrections = self.correcting.current
         live = await self.expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
         live = replace(live, held_until_utc=held_until_utc(self.site.storages, orders))
         return build_request(self.site, self.configuration.performance, grid=grid, live=live)
@@ -428,6 +428,7 @@ class Service:
                 progress=partial(progress.mark, "plan"),
             ),
         )
+        yield "learn", partial(self.correcting.run, clock=self.clock)
         for name, sender in self.senders.items():
             yield f"uplink {name}", sender.run
         yield "tend store", self.store.tend

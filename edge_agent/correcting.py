@@ -8,13 +8,14 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
+from edge_agent.clock import Clock, sleep_until
 from edge_agent.errors import StoreFault
 from edge_agent.hourly_record import Archive, HourlyRecord
 from edge_agent.plan_case import NAMEPLATES, Corrections, identical_groups, tank_of
@@ -25,6 +26,8 @@ from scheduling.plant.identify import Estimate, Limits, identify, output_of
 LOG = logging.getLogger(__name__)
 
 STATE_KEY = "corrections"
+SETTLE = timedelta(minutes=10)
+"""After a start others have more pressing things to read; after midnight the last quarters are closed by then."""
 LOOK_BACK_H = 30 * 24
 """History that counts: a month, so that fouling and cleaning show within weeks. Ours."""
 COP_LIMITS = Limits(0.70, 1.15, count_min=48)
@@ -113,6 +116,16 @@ class Correcting:
         self._tell(learned)
         self.current = learned
         return learned
+
+    async def run(self, *, clock: Clock) -> None:
+        """Learns for ever, soon after each start and each midnight of the site; plans take what is known by then."""
+        due_utc = clock.now_utc() + SETTLE
+        while True:
+            await sleep_until(clock, due_utc)
+            await self.look(clock.now_utc())
+            local = clock.now_utc().astimezone(self._zone)
+            midnight = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+            due_utc = midnight.astimezone(UTC) + SETTLE
 
     def _tell(self, learned: Corrections) -> None:
         for kind in ("cop", "loss", "load"):

@@ -449,7 +449,7 @@ def grid_kw_of(request: PlanRequest, plan: Plan) -> Floats:
     return grid_kw
 
 
-def _commitment_cost_cny(group: Group, unit: UnitState, modes: Sequence[str | None]) -> tuple[float, float]:
+def commitment_cost_cny(group: Group, unit: UnitState, modes: Sequence[str | None]) -> tuple[float, float]:
     """Cost of starts and of mode changes of one unit."""
     change_cny = {mode.name: mode.change_cost_cny for mode in group.modes}
     before = unit.mode if unit.on else None
@@ -479,7 +479,7 @@ def price(request: PlanRequest, plan: Plan) -> dict[str, float]:
         )
     for group in request.groups:
         for unit in group.units:
-            starts_cny, changes_cny = _commitment_cost_cny(group, unit, plan.units[unit.name].mode)
+            starts_cny, changes_cny = commitment_cost_cny(group, unit, plan.units[unit.name].mode)
             parts["starts"] += starts_cny
             parts["mode_changes"] += changes_cny
     for aux in request.aux:

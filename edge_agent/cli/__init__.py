@@ -37,6 +37,7 @@ VERBS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "prove": ("现场验证一条指令", "prove one command, attended"),
         "tariff": ("查看电价时段和价格", "show bands and prices"),
         "plan": ("制定蓄能与机组计划", "make a plan"),
+        "backtest": ("用历史数据回算计划的效益", "replay stored days: plan against rule and no storage"),
         "upload": ("上传情况: 应传、已确认、积压", "uploads: due, acknowledged, backlog"),
         "export": ("导出原始采样", "export raw samples"),
         "audit": ("指令审计: 谁、为何、改了什么、结果", "who commanded what, why, and what became of it"),

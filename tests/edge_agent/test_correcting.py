@@ -1,5 +1,6 @@
 """Corrections of nameplates from stored quarter hours: the truth is found, kept across restarts, used in plans."""
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from edge_agent import correcting as correcting_module
 from edge_agent.correcting import STATE_KEY, Correcting
 from edge_agent.errors import StoreFault
 from edge_agent.plan_case import NAMEPLATES, Corrections, LiveState, UnitNow, build_request
@@ -218,3 +220,32 @@ def test_corrections_reach_the_plan_and_are_said(office: Configuration) -> None:
     assert said["cop"].zh == "hp1、hp2 制热效率按实测为铭牌的 0.80 倍(0.78–0.82,400 次)"
     assert "check the meters" in said["loss"].en
     assert not said["load"].learned
+
+
+async def test_it_looks_soon_after_a_start_and_after_each_midnight_of_the_site(
+    month: dict[str, list[float]], learner: Callable[[Archive], Correcting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due: list[datetime] = []
+
+    class Fake:
+        now = NOW
+
+        def now_utc(self) -> datetime:
+            return self.now
+
+    clock = Fake()
+
+    async def jump(_: object, instant_utc: datetime) -> None:
+        due.append(instant_utc)
+        if len(due) > 3:
+            raise asyncio.CancelledError
+        clock.now = instant_utc
+
+    monkeypatch.setattr(correcting_module, "sleep_until", jump)
+    archive = Archive(month)
+    correcting = learner(archive)
+    with pytest.raises(asyncio.CancelledError):
+        await correcting.run(clock=clock)  # type: ignore[arg-type] - all of a clock that it asks for
+    assert correcting.current.cop["hp1"].learned
+    midnight = datetime(2026, 2, 1, 16, 0, tzinfo=UTC)  # 00:00 in Beijing
+    assert due[1:] == [midnight + timedelta(days=day, minutes=10) for day in range(3)]

@@ -1,0 +1,405 @@
+"""Replays stored days: what the same load would have cost by the optimal plan, by rule, and without storage. Pure.
+
+Each civil day is planned at its midnight with the load and the prices that then really came, a day and a half ahead,
+and run as planned to the next midnight; tanks and units go on from there, each strategy for itself. So it is the plan
+with hindsight of the load: what a forecast costs on top is the business of `hil-sim season`.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from edge_agent.plan_case import DemandNow, LiveState, UnitNow, build_request, tank_of
+from edge_agent.settings.load import Configuration
+from scheduling.errors import SchedulingError, SolverFault
+from scheduling.milp.door import solve_arrays
+from scheduling.milp.model import build, clusters_of
+from scheduling.plan import Plan, commitment_cost_cny
+from scheduling.request import PlanRequest, Storage
+from scheduling.rule import plan_by_rule
+from scheduling.solve import solve
+from scheduling.tariff.price import price_per_step, version_of
+from scheduling.timegrid import TimeGrid
+from scheduling.why.compare import without_storage
+
+Strategy = Literal["optimal", "rule", "no_storage"]
+STRATEGIES: tuple[Strategy, ...] = ("optimal", "rule", "no_storage")
+Means = Callable[[str, datetime, datetime], Mapping[datetime, float]]
+"""Stored quarter-hour means of a point between two instants, by their start."""
+
+QUARTER_MIN = 15
+QUARTER = timedelta(minutes=QUARTER_MIN)
+LOOK_AHEAD = timedelta(hours=12)
+"""Each day is planned this far into the next, so that it leaves the tank as the next day wants it."""
+GAP_QUARTERS_MAX = 4
+"""So many missing quarters in a row are filled between their neighbours; a day with a longer gap is left out."""
+RESTED_MIN = 600.0
+BOUND_DAYS_MAX = 14
+"""Longer spans have no bound: it is one relaxation of the whole span."""
+BOUND_LIMIT_S = 120.0
+"""Wall time for that relaxation [s]."""
+UNMET_TOL_KWH = 1.0
+DAYS_A_MONTH = 30.4
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A day that was not replayed, and why: a code of the texts."""
+
+    day: date
+    why: Literal["load_missing", "tank_missing", "no_plan"]
+
+
+@dataclass(slots=True)
+class Account:
+    """What one strategy has cost so far.
+
+    Attributes:
+        cost_cny: electricity, starts and changes of mode; at the end also demand and what tanks hold more or less.
+        unmet_kwh: heat that it did not deliver.
+        peak_kw: highest quarter of an hour.
+    """
+
+    cost_cny: float = 0.0
+    unmet_kwh: float = 0.0
+    peak_kw: float = 0.0
+    storage_kwh: dict[str, float] = field(default_factory=dict)
+    units: dict[str, UnitNow] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The result.
+
+    Attributes:
+        days: that were replayed.
+        left: that were not.
+        accounts: by strategy.
+        bound_cny: no way of running could have cost less, of all the days together; None: not known.
+        actual_cny: what the main meter really drew in the same days at the same prices, with the tanks' difference
+            but without wear of starts, which no meter shows; None: it was not stored.
+    """
+
+    days: tuple[date, ...]
+    left: tuple[Left, ...]
+    accounts: Mapping[Strategy, Account]
+    bound_cny: float | None
+    actual_cny: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """A civil day as it was stored, with the hours after it that are known."""
+
+    day: date
+    grid: TimeGrid
+    own_steps: int
+    load_kw: Mapping[str, list[float]]
+    other_kw: float
+    actual_kwh: np.ndarray | None
+
+
+class Backtest:
+    """Replays the days of one site."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        means: Means,
+        limit_s: float,
+        gap_ratio: float,
+        elapsed_s: Callable[[], float],
+    ) -> None:
+        """Wires it.
+
+        Args:
+            configuration: of the site.
+            means: of the stored history.
+            limit_s: wall time for each optimal plan [s].
+            gap_ratio: proven distance at which it may stop.
+            elapsed_s: reading of a stop-watch.
+        """
+        self._configuration = configuration
+        self._site = configuration.site
+        self._zone = ZoneInfo(configuration.site.site.timezone)
+        self._means = means
+        self._limit_s = limit_s
+        self._gap_ratio = gap_ratio
+        self._elapsed_s = elapsed_s
+        # One value of stored heat for the whole span, or days would not compare.
+        self._valley_cny = self._flat_cny = 0.0
+
+    def run(self, first: date, last: date, *, progress: Callable[[date], None] = lambda _: None) -> Replay:
+        """Replays the civil days [first, last).
+
+        Args:
+            first: first day.
+            last: the first day that is no longer wanted.
+            progress: called before each day.
+        """
+        prices = self._prices(self._span(first, last))
+        self._valley_cny, self._flat_cny = float(prices.min()), float(np.median(prices))
+        accounts: dict[Strategy, Account] = {}
+        done: list[_Day] = []
+        left: list[Left] = []
+        begin_kwh: dict[str, float] = {}
+        actual: list[float | None] = []
+        day = first
+        while day < last:
+            progress(day)
+            stored = self._day(day)
+            fault = stored if isinstance(stored, Left) else None
+            if isinstance(stored, _Day) and not accounts:
+                tanks = self._tanks(stored.grid.start_utc)
+                if tanks is None:
+                    fault = Left(day, "tank_missing")
+                else:
+                    begin_kwh = tanks
+                    accounts = {name: self._fresh(tanks) for name in STRATEGIES}
+            if fault is None and isinstance(stored, _Day):
+                try:
+                    self._replay(stored, accounts)
+                    done.append(stored)
+                    actual.append(self._actual_cny(stored))
+                except SchedulingError:
+                    fault = Left(day, "no_plan")
+            if fault is not None:
+                left.append(fault)
+            day += timedelta(days=1)
+        if done:
+            self._close(done, accounts, begin_kwh)
+        actual_cny = self._actual(done, actual, begin_kwh) if done else None
+        return Replay(
+            tuple(stored.day for stored in done),
+            tuple(left),
+            accounts,
+            self._bound_cny(done, begin_kwh) if self._comparable(done, left, accounts) else None,
+            actual_cny,
+        )
+
+    # ------------------------------------------------------------------------------------------------- what was stored
+
+    def _span(self, first: date, last: date) -> TimeGrid:
+        begin, end = (self._midnight(day).astimezone(UTC) for day in (first, last))
+        return TimeGrid(begin, QUARTER_MIN * 60.0, max(1, round((end - begin) / QUARTER)))
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime(day.year, day.month, day.day, tzinfo=self._zone)
+
+    def _day(self, day: date) -> "_Day | Left":
+        """A day with what is known of the hours after it."""
+        begin, end = (self._midnight(d).astimezone(UTC) for d in (day, day + timedelta(days=1)))
+        own_steps = round((end - begin) / QUARTER)
+        most = own_steps + round(LOOK_AHEAD / QUARTER)
+        loads = {name: self._series(f"{loop.meter}.heat_power", begin, most) for name, loop in self._site.loops.items()}
+        known = min(_known_steps(values) for values in loads.values())
+        if known < own_steps:
+            return Left(day, "load_missing")
+        main = self._series(f"{self._site.meters.electricity}.electric_power", begin, own_steps)
+        units = [
+            self._series(f"{meter}.electric_power", begin, own_steps) for meter in self._site.meters.units.values()
+        ]
+        other = [kw - sum(each) for kw, *each in zip(main, *units, strict=True)]
+        other = [kw for kw in other if math.isfinite(kw)]
+        return _Day(
+            day,
+            TimeGrid(begin, QUARTER_MIN * 60.0, known),
+            own_steps,
+            {name: [max(0.0, kw) for kw in values[:known]] for name, values in loads.items()},
+            max(0.0, median(other)) if other else 0.0,
+            np.array(main) * QUARTER_MIN / 60.0 if all(map(math.isfinite, main)) else None,
+        )
+
+    def _series(self, point: str, begin: datetime, count: int) -> list[float]:
+        """Quarter-hour means from an instant on, short gaps filled; NaN where nothing is known."""
+        means = self._means(point, begin, begin + count * QUARTER)
+        values = np.array([means.get(begin + step * QUARTER, math.nan) for step in range(count)])
+        seen = np.flatnonzero(np.isfinite(values))
+        for low, high in pairwise(seen.tolist()):
+            if 1 < high - low <= GAP_QUARTERS_MAX + 1:
+                values[low:high] = np.linspace(values[low], values[high], high - low, endpoint=False)
+        return [float(value) for value in values]
+
+    def _tanks(self, instant_utc: datetime) -> dict[str, float] | None:
+        """Usable energy of each tank at an instant; None where one is not known."""
+        out: dict[str, float] = {}
+        for name, storage in self._site.storages.items():
+            layers = [self._series(point, instant_utc, 1)[0] for point in storage.layers]
+            known = [degc for degc in layers if math.isfinite(degc)]
+            if not known:
+                return None
+            out[name] = tank_of(storage).usable_kwh(known)
+        return out
+
+    def _actual(
+        self, done: Sequence[_Day], paid: Sequence[float | None], begin_kwh: Mapping[str, float]
+    ) -> float | None:
+        """What the meter's energy cost, with what the tanks held more or less in the end, as for the strategies."""
+        known = [cny for cny in paid if cny is not None]
+        end_kwh = self._tanks(done[-1].grid.start_of(done[-1].own_steps) - QUARTER)
+        if len(known) < len(done) or end_kwh is None:
+            return None
+        stores = self._request(done[-1], self._fresh(begin_kwh)).storages
+        return sum(known) - sum(_worth_cny(store, end_kwh[store.name] - begin_kwh[store.name]) for store in stores)
+
+    def _actual_cny(self, stored: _Day) -> float | None:
+        if stored.actual_kwh is None:
+            return None
+        return float((stored.actual_kwh * self._prices(stored.grid)[: stored.own_steps]).sum())
+
+    def _prices(self, grid: TimeGrid) -> np.ndarray:
+        return price_per_step(self._configuration.tariff, grid, zone=self._zone).cny_per_kwh
+
+    # ------------------------------------------------------------------------------------------------------ the replay
+
+    def _fresh(self, tanks: Mapping[str, float]) -> Account:
+        rested = UnitNow(on=False, mode=None, minutes_in_state=RESTED_MIN, starts_today=0, available=True)
+        return Account(storage_kwh=dict(tanks), units=dict.fromkeys(self._site.units, rested))
+
+    def _request(self, stored: _Day, account: Account) -> PlanRequest:
+        bands = price_per_step(self._configuration.tariff, stored.grid, zone=self._zone)
+        prices = bands.cny_per_kwh.tolist()
+        demand = version_of(self._configuration.tariff, stored.day).demand_cny_per_kw_month
+        request = build_request(
+            self._site,
+            self._configuration.performance,
+            grid=stored.grid,
+            live=LiveState(
+                units=account.units,
+                storage_kwh=account.storage_kwh,
+                load_kw=stored.load_kw,
+                price_cny_per_kwh=prices,
+                bands=bands.bands,
+                valley_cny_per_kwh=self._valley_cny,
+                flat_cny_per_kwh=self._flat_cny,
+                other_load_kw=stored.other_kw,
+                demand=None if demand is None else DemandNow(demand, account.peak_kw),
+            ),
+        )
+        # A span of days pays its part of the month's demand: whole, a first day's peak would be kept down at any price.
+        shared = tuple(period.model_copy(update={"month_share": 1.0 / DAYS_A_MONTH}) for period in request.demand)
+        return request.model_copy(update={"demand": shared})
+
+    def _replay(self, stored: _Day, accounts: dict[Strategy, Account]) -> None:
+        """One day by every strategy; none counts unless all could be planned."""
+        after: dict[Strategy, Account] = {}
+        for strategy, account in accounts.items():
+            request = self._request(stored, account)
+            if strategy == "no_storage":
+                request = without_storage(request)
+            plan = (
+                solve(request, limit_s=self._limit_s, gap_ratio=self._gap_ratio, elapsed_s=self._elapsed_s)
+                if strategy == "optimal"
+                else plan_by_rule(request)
+            )
+            after[strategy] = _run(request, plan, account, steps=stored.own_steps)
+        accounts.update(after)
+
+    def _close(
+        self, done: Sequence[_Day], accounts: Mapping[Strategy, Account], begin_kwh: Mapping[str, float]
+    ) -> None:
+        """Prices what the tanks hold more or less than at the beginning, and the demand of the span."""
+        for account in accounts.values():
+            request = self._request(done[-1], account)
+            for store in request.storages:
+                account.cost_cny -= _worth_cny(store, account.storage_kwh[store.name] - begin_kwh[store.name])
+            for period in request.demand:
+                account.cost_cny += period.cny_per_kw_month * account.peak_kw * min(1.0, len(done) / DAYS_A_MONTH)
+
+    def _comparable(self, done: Sequence[_Day], left: Sequence[Left], accounts: Mapping[Strategy, Account]) -> bool:
+        """Whether a bound says something: one unbroken span, and nothing lacking whose weight is no bill."""
+        return bool(done) and not left and accounts["optimal"].unmet_kwh <= UNMET_TOL_KWH
+
+    def _bound_cny(self, done: Sequence[_Day], begin_kwh: Mapping[str, float]) -> float | None:
+        """The relaxation of all days as one task, tanks back where they began."""
+        if len(done) > BOUND_DAYS_MAX:
+            return None
+        account = self._fresh(begin_kwh)
+        whole = replace(
+            done[0],
+            grid=TimeGrid(done[0].grid.start_utc, QUARTER_MIN * 60.0, sum(stored.own_steps for stored in done)),
+            own_steps=sum(stored.own_steps for stored in done),
+            load_kw={
+                name: [kw for stored in done for kw in stored.load_kw[name][: stored.own_steps]]
+                for name in self._site.loops
+            },
+            other_kw=min(stored.other_kw for stored in done),
+        )
+        request = self._request(whole, account)
+        stores = tuple(
+            store.model_copy(
+                update={"terminal": store.terminal.model_copy(update={"target_kwh": begin_kwh[store.name]})}
+            )
+            for store in request.storages
+        )
+        share = min(1.0, len(done) / DAYS_A_MONTH)
+        demand = tuple(period.model_copy(update={"month_share": share}) for period in request.demand)
+        task = request.model_copy(update={"storages": stores, "demand": demand})
+        try:
+            model = build(task, clusters_of(task))
+            found = solve_arrays(model.arrays, "glop", limit_s=BOUND_LIMIT_S, gap_ratio=0.0, relax=True)
+        except SolverFault:
+            return None
+        # Other consumers are the same for everybody; each day's own share was more than the least that was planned.
+        prices = self._prices(whole.grid)
+        first, rest = 0, 0.0
+        for stored in done:
+            part = slice(first, first + stored.own_steps)
+            rest += (stored.other_kw - whole.other_kw) * float(prices[part].sum()) * QUARTER_MIN / 60.0
+            first += stored.own_steps
+        return found.objective_cny + rest
+
+
+def _worth_cny(store: Storage, more_kwh: float) -> float:
+    """Value of what a tank holds more, by what it spares; of what it holds less, negative, by what it will cost."""
+    end = store.terminal
+    return more_kwh * (end.surplus_cny_per_kwh if more_kwh > 0 else end.short_cny_per_kwh)
+
+
+def _known_steps(values: Sequence[float]) -> int:
+    """How many values stand before the first that is not known."""
+    return next((step for step, value in enumerate(values) if not math.isfinite(value)), len(values))
+
+
+def _run(request: PlanRequest, plan: Plan, account: Account, *, steps: int) -> Account:
+    """The account after the first steps of a plan were run as planned."""
+    hours = request.grid.hours[:steps]
+    prices = request.per_step(request.price_cny_per_kwh)[:steps]
+    grid_kw = np.array(plan.grid_kw)[:steps]
+    cost_cny = float((grid_kw * prices * hours).sum())
+    units: dict[str, UnitNow] = {}
+    for group in request.groups:
+        for unit in group.units:
+            modes = plan.units[unit.name].mode[:steps]
+            cost_cny += sum(commitment_cost_cny(group, unit, modes))
+            units[unit.name] = _after(account.units[unit.name], modes, minutes=request.grid.minutes[:steps].tolist())
+    unmet_kwh = sum(float((np.array(loop.unmet_kw)[:steps] * hours).sum()) for loop in plan.loops.values())
+    return Account(
+        account.cost_cny + cost_cny,
+        account.unmet_kwh + unmet_kwh,
+        max(account.peak_kw, float(grid_kw.max())),
+        {name: max(0.0, stored.soc_kwh[steps - 1]) for name, stored in plan.storages.items()},
+        units,
+    )
+
+
+def _after(unit: UnitNow, modes: Sequence[str | None], *, minutes: Sequence[float]) -> UnitNow:
+    """A unit at the end of the day, at the beginning of the next: no start counted yet."""
+    last = modes[-1]
+    in_state = 0.0
+    for mode, step_min in zip(reversed(modes), reversed(minutes), strict=True):
+        if (mode is None) != (last is None):
+            break
+        in_state += step_min
+    else:
+        if unit.on == (last is not None):
+            in_state += unit.minutes_in_state
+    return replace(unit, on=last is not None, mode=last, minutes_in_state=in_state, starts_today=0)
