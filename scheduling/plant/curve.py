@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
-import numpy as np
-
 Points: TypeAlias = Sequence[tuple[float, float]]
 Line: TypeAlias = tuple[tuple[float, float], ...]
 
@@ -60,31 +58,42 @@ def concave_under(limit: Callable[[float], float], *, low_kwh: float, high_kwh: 
         high_kwh: highest energy.
         segments_max: most lines.
     """
-    xs = np.linspace(low_kwh, high_kwh, INSIDE_STEPS + 1)
-    ys = np.array([max(0.0, limit(float(x))) for x in xs])
-    upper = [(x, -y) for x, y in convex_hull([(float(x), -float(y)) for x, y in zip(xs, ys, strict=True)]).points]
-    hull = np.interp(xs, [x for x, _ in upper], [y for _, y in upper])
-    positive = hull > 0
-    by_factor = hull * float((ys[positive] / hull[positive]).min(initial=1.0))
-    by_amount = np.maximum(0.0, hull - float((hull - ys).max(initial=0.0)))
-    if (hull - float((hull - ys).max(initial=0.0)) < 0).any():
-        by_amount = np.zeros_like(hull)  # cut off at zero it would not be concave any more
-    lowered = by_factor if by_factor.sum() >= by_amount.sum() else by_amount
-    kept = _few_chords(xs.tolist(), lowered.tolist(), segments_max=segments_max)
-    return _measured(list(zip(xs.tolist(), ys.tolist(), strict=True)), kept)
+    xs = [low_kwh + (high_kwh - low_kwh) * number / INSIDE_STEPS for number in range(INSIDE_STEPS + 1)]
+    ys = [max(0.0, limit(x)) for x in xs]
+    upper = [(x, -y) for x, y in convex_hull([(x, -y) for x, y in zip(xs, ys, strict=True)]).points]
+    hull = [interpolated(upper, x) for x in xs]
+    factor = min((y / h for y, h in zip(ys, hull, strict=True) if h > 0), default=1.0)
+    amount = max(h - y for y, h in zip(ys, hull, strict=True))
+    lowered = [h * factor for h in hull]
+    by_amount = [h - amount for h in hull]
+    if min(by_amount) >= 0 and sum(by_amount) > sum(lowered):  # cut off at zero it would not be concave any more
+        lowered = by_amount
+    kept = _few_chords(list(zip(xs, lowered, strict=True)), segments_max=segments_max)
+    return _measured(list(zip(xs, ys, strict=True)), kept)
 
 
-def _few_chords(xs: list[float], ys: list[float], *, segments_max: int) -> list[tuple[float, float]]:
+def interpolated(points: Points, x: float) -> float:
+    """The value of a line of points, held at its ends; in plain Python, because checking files must stay quick."""
+    if x <= points[0][0]:
+        return points[0][1]
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if x <= x1:
+            return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+    return points[-1][1]
+
+
+def _few_chords(points: Points, *, segments_max: int) -> list[tuple[float, float]]:
     """Chords of a concave curve, which lie under it: the point that is missed most is added until there are enough."""
-    chosen = [0, len(xs) - 1]
+    chosen = [0, len(points) - 1]
+    scale = max(*(y for _, y in points), 1e-9)
     while len(chosen) <= segments_max:
-        line = np.interp(xs, [xs[i] for i in chosen], [ys[i] for i in chosen])
-        gap = np.array(ys) - line
-        worst = int(gap.argmax())
-        if gap[worst] <= SMOOTH_RATIO * max(*ys, 1e-9):
+        line = [points[index] for index in chosen]
+        gaps = [y - interpolated(line, x) for x, y in points]
+        worst = max(range(len(points)), key=lambda index: gaps[index])
+        if gaps[worst] <= SMOOTH_RATIO * scale:
             break
         chosen = sorted({*chosen, worst})
-    return [(xs[i], ys[i]) for i in chosen]
+    return [points[index] for index in chosen]
 
 
 def _slope(a: tuple[float, float], b: tuple[float, float]) -> float:
@@ -95,7 +104,7 @@ def _measured(points: Points, kept: Points) -> Hull:
     worst, at = 0.0, points[0][0]
     scale = max((abs(y) for _, y in points), default=0.0) or 1.0
     for x, y in points:
-        there = float(np.interp(x, [a for a, _ in kept], [b for _, b in kept]))
+        there = interpolated(kept, x)
         error = abs(y - there) / max(abs(y), SMOOTH_RATIO * scale)
         if error > worst:
             worst, at = error, x
