@@ -25,6 +25,7 @@ from edge_agent.planner import Planner
 from edge_agent.record_alarms import RecordAlarms
 from edge_agent.settings.load import Configuration
 from edge_agent.store.store import Store
+from edge_agent.uplink.alarms import uplink_alarms
 from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.sender import Sender
 
@@ -103,6 +104,7 @@ class Answers:
             **status.planner_dict(self.planner),
             **control,
             "records": status.records_dict(usage, clock=self.clock_watch),
+            "alarms": [*self._alarms(control), *await self._uplink_alarms(now_utc)],
             "advice": status.advice_dict(self.advising.advice, so_far=await self.advising.so_far()),
             "corrections": status.corrections_list(self.expectation.corrections, self.configuration.site),
             "forecast": {
@@ -131,6 +133,25 @@ class Answers:
             },
             **(await self.upload({})),
         }
+
+    @staticmethod
+    def _alarms(control: Mapping[str, object]) -> list[object]:
+        alarms = control["alarms"]
+        return alarms if isinstance(alarms, list) else []
+
+    async def _uplink_alarms(self, now_utc: datetime) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = []
+        for name, sender in self.senders.items():
+            uplink = self.configuration.uplink.uplinks[name.partition("@")[0]]
+            found += uplink_alarms(
+                name,
+                await sender.status(),
+                down_s=sender.down_s,
+                fault=sender.fault,
+                period_min=uplink.period_min,
+                now_utc=now_utc,
+            )
+        return found
 
     async def read(self, _arguments: Mapping[str, object]) -> Mapping[str, object]:
         """The last sample of every point."""

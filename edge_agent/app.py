@@ -47,10 +47,12 @@ from edge_agent.serving import SERVE_S, serve_bus
 from edge_agent.settings.codes import point_codes
 from edge_agent.settings.load import Configuration
 from edge_agent.solver_process import SolverProcess
+from edge_agent.status import control_dict
 from edge_agent.store.facts import Keep, PointFacts
 from edge_agent.store.store import Store
 from edge_agent.supervision import supervise
 from edge_agent.uplink import credentials
+from edge_agent.uplink.alarm_feed import AlarmFeed
 from edge_agent.uplink.archive import Archive
 from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.periods import PeriodCloser
@@ -159,6 +161,9 @@ class Service:
         )
         archive = Archive(store, configuration.uplink, plant=site.site.id)
         ways = streams(configuration.uplink, plant=site.site.id)
+        self.alarm_feed = AlarmFeed(
+            store, streams=[name for name, way in ways.items() if way.entry.alarms], standing=self._standing_alarms
+        )
         self.daily = Daily(store, archive, streams=tuple(ways.values()), zone=self.zone)
         self.senders = {
             name: Sender(
@@ -267,6 +272,11 @@ class Service:
     async def _audit(self, outcomes: Sequence[Outcome]) -> None:
         """Chains stages of commands to the audit."""
         await self.journal.commands(outcomes, actor=f"{self.operation.mode_now}: {self.operation.mode.by}")
+
+    def _standing_alarms(self) -> Sequence[Mapping[str, object]] | None:
+        """What the operator is shown; None before the first cycle, which alone knows what still stands."""
+        alarms = None if self.report is None else control_dict(self.report, operation=self.operation)["alarms"]
+        return alarms if isinstance(alarms, list) else None
 
     async def _keep_plan(self, plan: Plan) -> None:
         await self.store.put_plan(self.clock.now_utc(), plan.to_json())
@@ -432,6 +442,10 @@ class Service:
         for name, sender in self.senders.items():
             yield f"uplink {name}", sender.run
         yield "tend store", self.store.tend
+        yield (
+            "alarm feed",
+            partial(self.alarm_feed.run, now_utc=self.clock.now_utc, sleep_until=partial(sleep_until, self.clock)),
+        )
         yield (
             "daily ledger",
             partial(self.daily.run, now_utc=self.clock.now_utc, sleep_until=partial(sleep_until, self.clock)),

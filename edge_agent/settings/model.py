@@ -606,6 +606,8 @@ class Uplink(Entry):
     """No acknowledgement within this wall time [s]: send again."""
     backfill_per_s: float = Field(default=50.0, gt=0, le=10_000)
     """After an outage at most so many old records a second [1/s]; new ones always go first."""
+    alarms: bool = False
+    """true: alarms are sent as well, ahead of all records; only where the protocol can carry them (mqtt_json)."""
     reconcile: Literal["never", "daily"] = "never"
     """daily: what was delivered without an acknowledgement yesterday is sent again once, to be proven."""
 

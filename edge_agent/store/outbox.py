@@ -360,6 +360,16 @@ def refuse(connection: sqlite3.Connection, uplink: str, *, epoch: str, seq: int,
     return changed > 0
 
 
+def shelve(connection: sqlite3.Connection, uplink: str, seqs: Collection[int]) -> None:
+    """Takes out what the stream's protocol has no words for: the ledger has it. The caller holds the transaction."""
+    (epoch,) = connection.execute("SELECT epoch FROM stream WHERE uplink = ?", (uplink,)).fetchone()
+    connection.executemany("DELETE FROM outbox WHERE uplink = ? AND seq = ?", [(uplink, seq) for seq in seqs])
+    connection.executemany(
+        "UPDATE delivery SET state = ?, reason = 'protocol' WHERE uplink = ? AND epoch = ? AND seq = ?",
+        [(Fate.REFUSED, uplink, epoch, seq) for seq in seqs],
+    )
+
+
 def retry(connection: sqlite3.Connection, uplink: str) -> int:
     """Puts what the platform refused back into the queue; the caller holds the transaction. Returns how many."""
     changed = connection.execute(
@@ -403,8 +413,8 @@ def status(connection: sqlite3.Connection, uplink: str) -> OutboxStatus:
     if stream is None:
         return OutboxStatus(0, None, None, 0, 0, 0, 0)
     seq_last, resent, acknowledged_us = stream
-    backlog, oldest_us, refused, payload_bytes = connection.execute(
-        "SELECT count(*), min(start_us), count(refused), coalesce(sum(length(payload)), 0) FROM outbox"
+    backlog, oldest_us, refused, payload_bytes, reason = connection.execute(
+        "SELECT count(*), min(start_us), count(refused), coalesce(sum(length(payload)), 0), min(refused) FROM outbox"
         " WHERE uplink = ?",
         (uplink,),
     ).fetchone()
@@ -426,6 +436,7 @@ def status(connection: sqlite3.Connection, uplink: str) -> OutboxStatus:
         fetched=fates.get(Fate.FETCHED, 0),
         evicted=fates.get(Fate.EVICTED, 0),
         backlog_bytes=payload_bytes,
+        refused_reason=reason or "",
     )
 
 

@@ -208,6 +208,7 @@ class OutboxStatus:
         unacknowledged: delivered, but nothing says that they were stored.
         fetched: served to a query of the platform.
         evicted: dropped undelivered for want of space; declared in gap records.
+        refused_reason: the platform's word on the first that it refuses.
         backlog_bytes: what the backlog takes on the disk [bytes].
     """
 
@@ -222,6 +223,7 @@ class OutboxStatus:
     fetched: int = 0
     evicted: int = 0
     backlog_bytes: int = 0
+    refused_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,11 @@ class StateWriter:
         with self._transaction() as connection:
             return [outbox.settle(connection, uplink, receipt, instant_us=instant_us) for receipt in receipts]
 
+    def shelve(self, uplink: str, seqs: Collection[int]) -> None:
+        """Takes out what the stream's protocol has no words for."""
+        with self._transaction() as connection:
+            outbox.shelve(connection, uplink, seqs)
+
     def retry_refused(self, uplink: str) -> int:
         """Puts what the platform refused back into the queue; returns how many."""
         with self._transaction() as connection:
@@ -160,6 +165,12 @@ class StateWriter:
         with self._transaction() as connection:
             deliveries.append_day(connection, uplink, day, record)
             deliveries.remove_old(connection, forget_before_us)
+
+    def put_alarm(self, uplinks: Sequence[str], payload: bytes, *, start_us: int) -> None:
+        """Queues an alarm for streams, ahead of their records."""
+        with self._transaction() as connection:
+            for uplink in uplinks:
+                outbox.put_document(connection, uplink, kind="alarm", start_us=start_us, length_min=0, payload=payload)
 
     def put_gap(self, gap: Gap) -> None:
         """Declares to every stream that something will never come."""

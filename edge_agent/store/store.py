@@ -604,6 +604,10 @@ class Store:
             partial(self._parts.state.settle, uplink, tuple(receipts), instant_us=microseconds(instant_utc)),
         )
 
+    async def outbox_shelve(self, uplink: str, seqs: Collection[int]) -> None:
+        """Takes gap records or alarms out of the queue of a stream whose protocol has no words for them."""
+        await self._run(self._writing, partial(self._parts.state.shelve, uplink, tuple(seqs)))
+
     async def outbox_retry_refused(self, uplink: str) -> int:
         """Puts what the platform refused back into the queue; returns how many."""
         return await self._run(self._writing, partial(self._parts.state.retry_refused, uplink))
@@ -658,6 +662,13 @@ class Store:
                 record,
                 forget_before_us=microseconds(forget_before_utc),
             ),
+        )
+
+    async def put_alarm(self, uplinks: Sequence[str], payload: bytes, *, instant_utc: datetime) -> None:
+        """Queues an alarm for streams, ahead of their records."""
+        await self._run(
+            self._writing,
+            partial(self._parts.state.put_alarm, tuple(uplinks), payload, start_us=microseconds(instant_utc)),
         )
 
     async def put_gap(self, gap: Gap) -> None:

@@ -64,6 +64,10 @@ class Outbox(Protocol):
         """Puts what the platform refused back into the queue."""
         ...
 
+    async def outbox_shelve(self, uplink: str, seqs: Collection[int]) -> None:
+        """Takes out what the protocol has no words for."""
+        ...
+
     async def outbox_status(self, uplink: str) -> OutboxStatus:
         """How far the uplink is."""
         ...
@@ -127,6 +131,11 @@ class Sender:
         self.fault = ""
         self.session_count = 0
         self.server_clock_off_s: float | None = None
+
+    @property
+    def down_s(self) -> float:
+        """For how long there has been no connection [s, wall]; 0 while there is one."""
+        return 0.0 if self._down_since_s is None else self._elapsed_s() - self._down_since_s
 
     @property
     def unproven(self) -> Collection[int]:
@@ -296,6 +305,10 @@ class Sender:
             skip=self._window.waiting,
             waiting_max=waiting_max if self._backfill_allowed else 0,
         )
+        says = {"record": True, "gap": traits.carries_gaps, "alarm": traits.carries_alarms}
+        if unsayable := [row.seq for row in rows if not says[row.kind]]:
+            await self._store.outbox_shelve(self._uplink, unsayable)
+            rows = [row for row in rows if row.seq not in unsayable]
         self._bucket.take(sum(not row.live for row in rows))
         self._window.sent([row.seq for row in rows], now_s=self._elapsed_s())
         for batch, lane in _batches(rows, count_max=traits.batch_count_max):

@@ -2,6 +2,8 @@
 
 import ssl
 
+from typing_extensions import override
+
 from edge_agent.errors import RetryUplink
 from edge_agent.uplink.credentials import Credentials
 
@@ -42,17 +44,33 @@ WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
+class _TidySocket(ssl.SSLSocket):
+    """Closes itself when nobody can be agreed with: the MQTT library forgets such a socket, open."""
+
+    @override
+    def do_handshake(self, block: bool = False) -> None:
+        """Agrees with the other side."""
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            self.close()
+            raise
+
+
 def client_context(credentials: Credentials | None) -> ssl.SSLContext:
     """The context of one connection: the platform is always checked, we name ourselves where there is a certificate.
 
     Raises:
         RetryUplink: a file of the credentials is missing or makes no sense; mended, the next attempt works.
     """
-    if credentials is None:
-        return ssl.create_default_context()
-    authorities = credentials.text(".ca")
+    authorities = None if credentials is None else credentials.text(".ca")
     try:
         context = ssl.create_default_context(cadata=authorities)
+        context.sslsocket_class = _TidySocket
+        if credentials is None:
+            return context
         revoked = credentials.path(".crl")
         if revoked is not None:
             context.load_verify_locations(cafile=revoked)
@@ -61,7 +79,7 @@ def client_context(credentials: Credentials | None) -> ssl.SSLContext:
         if certificate is not None:
             context.load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError) as error:
-        name = credentials.name
+        name = "-" if credentials is None else credentials.name
         raise RetryUplink(
             f"凭据 {name} 的证书用不了 / the certificates of credential {name} do not work: {error}"
         ) from error

@@ -5,6 +5,7 @@ It is written from the message's description alone and shares no code with the a
 
 import hashlib
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ CREATE TABLE IF NOT EXISTS reading (
     plant TEXT NOT NULL, code TEXT NOT NULL, time TEXT NOT NULL, value REAL, quality INTEGER NOT NULL,
     PRIMARY KEY (plant, code, time)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS period (plant TEXT NOT NULL, time TEXT NOT NULL, PRIMARY KEY (plant, time)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS declared (
+    plant TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 """
 
@@ -33,12 +36,21 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message from a plant, checked."""
+    """One message from a plant, checked.
+
+    Attributes:
+        plant: which.
+        epoch: birth mark of its numbering.
+        seq: number.
+        readings: values.
+        declared: what else it says: (`gap` or `alarm`, JSON text).
+    """
 
     plant: str
     epoch: str
     seq: int
     readings: tuple[Reading, ...]
+    declared: tuple[tuple[str, str], ...] = ()
 
 
 class Held:
@@ -106,6 +118,9 @@ class Ledger:
                 self._connection.execute("INSERT INTO message VALUES (?, ?, ?, ?)", (*key, digest))
                 for reading in message.readings:
                     self._take_reading(message.plant, reading)
+                self._connection.executemany(
+                    "INSERT INTO declared VALUES (?, ?, ?)", [(message.plant, *entry) for entry in message.declared]
+                )
             else:
                 self._tally(verdict)
         except BaseException:
@@ -129,6 +144,23 @@ class Ledger:
             self._tally("contradictions")
         self._connection.execute("INSERT OR IGNORE INTO period VALUES (?, ?)", (plant, time))
 
+    def pretend(self, message: Message) -> None:
+        """Will say that it holds a message, and does not: a crash between answer and commit, or a lie."""
+        self._held.setdefault((message.plant, message.epoch), Held([])).add(message.seq)
+        self._tally("lost_after_answer")
+
+    def take_reply(self, plant: str, readings: Sequence[Reading]) -> None:
+        """Stores values that were asked for; what is held already must be the same."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        for reading in readings:
+            self._take_reading(plant, reading)
+        self._connection.execute("COMMIT")
+
+    def declared(self, kind: str) -> list[str]:
+        """What plants have declared: `gap` or `alarm`, JSON texts in the order of their arrival."""
+        rows = self._connection.execute("SELECT body FROM declared WHERE kind = ? ORDER BY rowid", (kind,))
+        return [body for (body,) in rows]
+
     def malformed(self) -> None:
         """Counts a message that cannot be read."""
         self._tally("malformed")
@@ -139,7 +171,7 @@ class Ledger:
         )
 
     def count(self, name: str) -> int:
-        """A count: frames, duplicate, altered, contradictions, malformed."""
+        """A count: frames, duplicate, altered, contradictions, malformed, lost_after_answer."""
         row = self._connection.execute("SELECT count FROM tally WHERE name = ?", (name,)).fetchone()
         return 0 if row is None else int(row[0])
 

@@ -1,7 +1,9 @@
 """The city platform behind an MQTT broker: takes records, acknowledges them after its own commit, counts them.
 
 Message as the plants are told to send it: topic `hp/{plant}/up/frame`, JSON with v, plant, epoch, seq, sent_at and
-records[{point, time, value, quality}]; the answer on `hp/{plant}/down/ack` names a mark, ranges and refused numbers.
+records[{point, time, value, quality}], and perhaps gaps[] (what will never come) or alarms[]; the answer on
+`hp/{plant}/down/ack` names a mark, ranges and refused numbers. A span is asked for on `hp/{plant}/down/query` and comes
+on `hp/{plant}/up/reply`, record by record, the last message marked.
 Source: the project's MQTT dialect; quality 192 valid, 0 invalid. It shares no code with the agent.
 """
 
@@ -23,6 +25,7 @@ LOG = logging.getLogger(__name__)
 VALID = 192
 INVALID = 0
 TOPIC = re.compile(r"^hp/([^/]+)/up/frame$")
+REPLY = re.compile(r"^hp/([^/]+)/up/reply$")
 RECONNECT_S = 0.2
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 """Small messages that answer each other would wait 40 ms for each other; measured: 39 records/s without."""
@@ -77,16 +80,27 @@ def parse(payload: bytes, *, plant: str) -> Message:
     if not isinstance(epoch, str) or not epoch or isinstance(seq, bool) or not isinstance(seq, int) or seq < 1:
         raise Malformed("epoch or seq")
     try:
-        return Message(plant, epoch, seq, _readings(body, plant=plant))
+        declared = _declared(body)
+        return Message(plant, epoch, seq, _readings(body, plant=plant, may_be_empty=bool(declared)), declared)
     except Malformed as fault:
         raise Malformed(str(fault), key=(plant, epoch, seq)) from fault
 
 
-def _readings(body: dict[str, object], *, plant: str) -> tuple[Reading, ...]:
+def _declared(body: dict[str, object]) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    for kind in ("gap", "alarm"):
+        entries = body.get(f"{kind}s", [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise Malformed(f"{kind}s")
+        found += [(kind, json.dumps(entry, ensure_ascii=False, sort_keys=True)) for entry in entries]
+    return tuple(found)
+
+
+def _readings(body: dict[str, object], *, plant: str, may_be_empty: bool = False) -> tuple[Reading, ...]:
     records = body.get("records")
     if body.get("v") != 1 or body.get("plant") != plant:
         raise Malformed("version or plant")
-    if not isinstance(records, list) or not 0 < len(records) <= RECORD_COUNT_MAX:
+    if not isinstance(records, list) or not (may_be_empty or records) or len(records) > RECORD_COUNT_MAX:
         raise Malformed("records")
     return tuple(_reading(entry) for entry in records)
 
@@ -107,6 +121,9 @@ class MqttReceiver:
         self._ledger = Ledger(path)
         self._acks_to_drop = 0
         self._paused = False
+        self._to_lose = 0
+        self._client: aiomqtt.Client | None = None
+        self._answered = asyncio.Event()
         self.ready = asyncio.Event()
         """Set while it is subscribed."""
         self.acks_sent = 0
@@ -155,7 +172,30 @@ class MqttReceiver:
         """Value and quality held under a code, by start of the period."""
         return self._ledger.readings(code)
 
+    def declared(self, kind: str) -> list[dict[str, object]]:
+        """What plants have declared: kind `gap` or `alarm`."""
+        return [json.loads(body) for body in self._ledger.declared(kind)]
+
+    async def query(self, plant: str, *, begin: datetime | None, end: datetime | None) -> None:
+        """Asks a plant for a span and stores the answer.
+
+        Args:
+            plant: which.
+            begin: first start of a period; None: from the first on.
+            end: the first start no longer wanted; None: all.
+        """
+        assert self._client is not None, "not connected"
+        self._answered.clear()
+        body = {"v": 1, "plant": plant, "id": "q1"}
+        body |= {key: bound.isoformat() for key, bound in (("from", begin), ("to", end)) if bound is not None}
+        await self._client.publish(f"hp/{plant}/down/query", json.dumps(body).encode(), qos=1, timeout=CALL_S_MAX)
+        await self._answered.wait()
+
     # ------------------------------------------------------------------------------------------- how it misbehaves
+
+    def lose_next(self, count: int) -> None:
+        """Says of the next records that it has stored them, and has not."""
+        self._to_lose = count
 
     def drop_next_acks(self, count: int) -> None:
         """Swallows the next acknowledgements; the records are kept all the same."""
@@ -179,7 +219,8 @@ class MqttReceiver:
                 async with aiomqtt.Client(
                     self._host, self._port, timeout=CALL_S_MAX, keepalive=60, socket_options=[NO_DELAY]
                 ) as client:
-                    await client.subscribe("hp/+/up/frame", qos=1)
+                    await client.subscribe([("hp/+/up/frame", 1), ("hp/+/up/reply", 1)])
+                    self._client = client
                     LOG.info("platform listens broker=%s:%d", self._host, self._port)
                     down = False
                     self.ready.set()
@@ -191,9 +232,12 @@ class MqttReceiver:
                 down = True
             finally:
                 self.ready.clear()
+                self._client = None
             await asyncio.sleep(RECONNECT_S)
 
     async def _arrived(self, client: aiomqtt.Client, topic: str, payload: object) -> None:
+        if self._reply(topic, payload):
+            return
         place = TOPIC.match(topic)
         if self._paused or place is None or not isinstance(payload, bytes):
             return
@@ -207,10 +251,31 @@ class MqttReceiver:
                 refused = [{"seq": fault.key[2], "reason": str(fault)}]
                 await self._acknowledge(client, plant, epoch=fault.key[1], refused=refused)
             return
+        if self._to_lose > 0:
+            self._to_lose -= 1
+            self._ledger.pretend(message)
+            await self._acknowledge(client, plant, epoch=message.epoch, refused=[])
+            return
         verdict = self._ledger.take(message, payload)
         if verdict == "altered":
             LOG.error("a record came again with other bytes plant=%s seq=%d", plant, message.seq)
         await self._acknowledge(client, plant, epoch=message.epoch, refused=[])
+
+    def _reply(self, topic: str, payload: object) -> bool:
+        """Takes a part of the answer to a query; False: it is none."""
+        place = REPLY.match(topic)
+        if place is None or not isinstance(payload, bytes):
+            return False
+        try:
+            body = json.loads(payload)
+            self._ledger.take_reply(place[1], _readings(body, plant=place[1], may_be_empty=True))
+        except (ValueError, AttributeError) as fault:
+            self._ledger.malformed()
+            LOG.warning("malformed reply plant=%s reason=%s", place[1], fault)
+            return True
+        if body.get("last") is True:
+            self._answered.set()
+        return True
 
     async def _acknowledge(
         self, client: aiomqtt.Client, plant: str, *, epoch: str, refused: list[dict[str, object]]

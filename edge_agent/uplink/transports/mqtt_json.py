@@ -9,6 +9,7 @@ it on `up/reply`.
 import json
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 import aiomqtt
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from typing_extensions import override
 
 from edge_agent.errors import ConfigurationFault, RetryUplink
 from edge_agent.uplink.credentials import Credentials
@@ -109,6 +111,24 @@ def document(row: OutboxRow, *, plant: str) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+class _Overheard(logging.Handler):
+    """Hears what the library only logs: why TLS was refused comes after the handshake, and its error says "timed out".
+
+    Attributes:
+        fault: the last error that it logged.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.fault: BaseException | None = None
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps the error; the sender logs it in words."""
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        self.fault = next((one for one in arguments if isinstance(one, ssl.SSLError)), self.fault)
+
+
 class MqttJson:
     """A way to a platform behind an MQTT broker."""
 
@@ -149,6 +169,9 @@ class MqttJson:
         Raises:
             RetryUplink: the broker is not there or refuses.
         """
+        heard = _Overheard()
+        logger = logging.Logger("mqtt client", logging.ERROR)  # noqa: LOG001 - of this connection alone, heard by nobody else
+        logger.addHandler(heard)
         user, password = (None, None) if self._credentials is None else self._credentials.login()
         client = aiomqtt.Client(
             self._host,
@@ -161,6 +184,7 @@ class MqttJson:
             max_queued_incoming_messages=INCOMING_COUNT_MAX,
             socket_options=[NO_DELAY],
             tls_context=client_context(self._credentials) if self._tls else None,
+            logger=logger,
         )
         client.pending_calls_threshold = INFLIGHT_COUNT_MAX
         try:
@@ -169,7 +193,7 @@ class MqttJson:
                 self._client = client
                 yield
         except aiomqtt.MqttError as error:
-            raise self._lost(error) from error
+            raise self._lost(heard.fault or error) from error
         finally:
             self._client = None
 
@@ -224,7 +248,7 @@ class MqttJson:
         except aiomqtt.MqttError as error:
             raise self._lost(error) from error
 
-    def _lost(self, error: aiomqtt.MqttError) -> RetryUplink:
+    def _lost(self, error: BaseException) -> RetryUplink:
         return RetryUplink(f"{self._host}:{self._port}: {worded(error)}")
 
     def _connected(self) -> aiomqtt.Client:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiomqtt
@@ -15,8 +15,8 @@ import pytest
 from edge_agent.clock import elapsed_s
 from edge_agent.errors import ConfigurationFault
 from edge_agent.rollup import Period, Rollup
-from edge_agent.settings.model import ReportedPoint, UplinkFile
-from edge_agent.store.rows import OutboxEntry
+from edge_agent.settings.model import ReportedPoint, Uplink, UplinkFile
+from edge_agent.store.rows import Gap, OutboxEntry
 from edge_agent.store.store import Store
 from edge_agent.uplink import sender as sender_module
 from edge_agent.uplink.archive import Archive
@@ -31,6 +31,10 @@ PLANT = "bj-demo"
 UPLINK = "city"
 POINTS = [ReportedPoint(point="em_main.electric_power", code="0111")]
 PATIENCE_S = 20.0
+MINUTE = timedelta(minutes=1)
+UPLINKS = UplinkFile(
+    uplinks={UPLINK: Uplink(transport="mqtt_json", period_min=15, broker="mqtt://127.0.0.1")}, points=tuple(POINTS)
+)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -131,7 +135,7 @@ class Site:
             uplink=UPLINK,
             store=self.store,
             transport=transport,
-            archive=Archive(self.store, UplinkFile(), plant=PLANT),
+            archive=Archive(self.store, UPLINKS, plant=PLANT),
             resend_s=resend_s,
             backfill_per_s=10_000.0,
             now_utc=lambda: START,
@@ -292,6 +296,41 @@ async def test_what_the_platform_refuses_is_kept_and_blocks_nothing(
         await until(lambda: not sender.unproven, "an empty window")
         status = await sender.status()
         assert (status.backlog, status.refused) == (1, 1)
+
+
+async def test_what_the_platform_lost_after_its_answer_comes_again_when_it_asks(site: Site) -> None:
+    """The agent cannot know of a lie; the platform's query heals it, whatever the outbox says."""
+    async with site.platform_runs() as platform, site.sender_runs(resend_s=30.0) as sender:
+        await site.period_ends(2)
+        await site.all_delivered()
+        platform.lose_next(3)
+        await site.period_ends(4)
+        await until(lambda: not sender.unproven, "an empty window")
+        assert platform.held_periods() < site.due
+        async with asyncio.timeout(PATIENCE_S):
+            await platform.query(PLANT, begin=START, end=site.period.start_utc)
+        assert platform.held_periods() == site.due
+        held = platform.readings(POINTS[0].code)
+        assert [value for _, (value, _) in sorted(held.items())] == [float(n) for n in range(len(site.due))]
+        assert (platform.contradictions, platform.malformed) == (0, 0)
+
+
+async def test_a_gap_is_declared_before_all_records(site: Site) -> None:
+    await site.period_ends(30)
+    gap = Gap(("em_main.electric_power",), START, START + 4 * site.period.length_min * MINUTE, 4, "quota")
+    await site.store.put_gap(gap)
+    rows = await site.store.outbox_due(UPLINK, 3, live_first=True)
+    assert [(row.kind, row.seq) for row in rows] == [("gap", 31), ("record", 30), ("record", 1)]
+    async with site.platform_runs() as platform, site.sender_runs():
+        await until(lambda: platform.records_held == 31, "all records and the gap")
+        (declared,) = platform.declared("gap")
+    assert declared == {
+        "points": ["em_main.electric_power"],
+        "from": "2026-01-15T00:30:00Z",
+        "to": "2026-01-15T01:30:00Z",
+        "count": 4,
+        "reason": "quota",
+    }
 
 
 def test_acknowledgements_are_read_strictly() -> None:

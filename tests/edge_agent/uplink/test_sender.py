@@ -12,14 +12,14 @@ from edge_agent.clock import elapsed_s
 from edge_agent.errors import RetryUplink
 from edge_agent.rollup import Period
 from edge_agent.settings.model import UplinkFile
-from edge_agent.store.rows import OutboxEntry, OutboxRow
+from edge_agent.store.rows import Fate, Gap, OutboxEntry, OutboxRow
 from edge_agent.store.store import Store
 from edge_agent.uplink import sender as sender_module
 from edge_agent.uplink.archive import Archive
 from edge_agent.uplink.pace import WINDOW_COUNT_FIRST
 from edge_agent.uplink.record import Record
 from edge_agent.uplink.sender import Sender
-from edge_agent.uplink.transports.base import Lane, Query, Receipt, SetPeriod, Traits
+from edge_agent.uplink.transports.base import BackfillAllowed, Event, Lane, Proof, Query, Receipt, SetPeriod, Traits
 
 START = datetime(2026, 1, 15, 0, 30, tzinfo=UTC)
 UPLINK = "city"
@@ -30,7 +30,7 @@ class Notebook:
 
     def __init__(self) -> None:
         self.sent: asyncio.Queue[OutboxRow] = asyncio.Queue()
-        self.receipts: asyncio.Queue[Receipt | None] = asyncio.Queue()
+        self.receipts: asyncio.Queue[Event | None] = asyncio.Queue()
         self.sessions = 0
         self.traits = Traits(receipts_outlive_session=True, inflight_count_max=20)
         self.lanes: dict[int, Lane] = {}
@@ -45,7 +45,7 @@ class Notebook:
             self.sent.put_nowait(row)
             self.lanes[row.seq] = lane
 
-    async def receive(self) -> Receipt:
+    async def receive(self) -> Event:
         receipt = await self.receipts.get()
         if receipt is None:
             raise RetryUplink("cut")
@@ -107,11 +107,17 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+def traits() -> Traits:
+    return Traits(receipts_outlive_session=True, inflight_count_max=20)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, traits: Traits) -> AsyncIterator[Desk]:
     monkeypatch.setattr(sender_module, "LOOK_S", 0.01)
     monkeypatch.setattr(sender_module, "BACKOFF_FIRST_S", 0.01)
     store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
     place = Desk(store)
+    place.transport.traits = traits
     await place.period_ends(30)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(place.sender.run())
@@ -165,3 +171,62 @@ async def test_a_cut_does_not_repeat_what_may_still_be_acknowledged(desk: Desk) 
     desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, 1))
     assert numbers(await desk.transport.next_rows(2)) == [20, 21]
     assert (await desk.sender.status()).resent == 0
+
+
+@pytest.mark.parametrize("traits", [Traits(acknowledges=False, batch_count_max=4)])
+async def test_without_an_acknowledgement_a_record_is_delivered_when_a_heartbeat_says_so_and_not_acknowledged(
+    desk: Desk,
+) -> None:
+    """Whatever has no proof when the connection ends goes again on the next one, oldest first."""
+    rows = await desk.transport.next_rows(5)
+    assert numbers(rows) == [30, 1, 2, 3, 4]
+    assert [desk.transport.lanes[seq] for seq in (30, 1)] == [Lane.LIVE, Lane.BACKFILL]
+    proven = Receipt(rows[0].epoch, 0, ((1, 2), (30, 30)), proof=Proof.CONSUMED)
+    desk.transport.receipts.put_nowait(proven)
+    await desk.looks_again()
+    status = await desk.sender.status()
+    assert (status.acknowledged, status.unacknowledged, status.backlog) == (0, 3, 27)
+    while not desk.transport.sent.empty():
+        desk.transport.sent.get_nowait()
+    desk.transport.receipts.put_nowait(None)  # the connection ends: 3, 4 and all after them are unproven
+    assert numbers(await desk.transport.next_rows(4)) == [3, 4, 5, 6]
+    await desk.store.outbox_mark_sent(UPLINK, [1])
+    assert (await desk.sender.status()).unacknowledged == 3
+
+
+@pytest.mark.parametrize("traits", [Traits(asks_before_backfill=True, inflight_count_max=20)])
+async def test_history_waits_for_leave_and_live_does_not(desk: Desk) -> None:
+    assert numbers(await desk.transport.next_rows(1)) == [30]
+    await desk.looks_again()
+    assert desk.transport.sent.empty()
+    desk.transport.receipts.put_nowait(BackfillAllowed(allowed=True))
+    assert numbers(await desk.transport.next_rows(2)) == [1, 2]
+
+
+async def test_a_gap_that_the_protocol_cannot_say_stands_in_the_ledger_and_blocks_nothing(desk: Desk) -> None:
+    rows = await desk.transport.next_rows(WINDOW_COUNT_FIRST)
+    await desk.store.put_gap(Gap(None, START, START, 1, "quota"))
+    await desk.period_ends()
+    desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, 5))
+    later = numbers(await desk.transport.next_rows(3))
+    assert later[0] == 32
+    assert 31 not in later
+    await desk.looks_again()
+    (gap,) = [
+        entry for entry in await desk.store.deliveries(UPLINK, START, desk.period.start_utc) if entry.kind == "gap"
+    ]
+    assert (gap.fate, gap.reason) == (Fate.REFUSED, "protocol")
+
+
+async def test_retry_puts_back_what_was_refused(desk: Desk) -> None:
+    rows = await desk.transport.next_rows(WINDOW_COUNT_FIRST)
+    desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, refused=((3, "schema"),)))
+    await desk.looks_again()
+    status = await desk.sender.status()
+    assert (status.refused, status.refused_reason, status.backlog) == (1, "schema", 30)
+    assert await desk.sender.retry() == 1
+    desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, 2))  # places in the window
+    sent = numbers(await desk.transport.next_rows(1))
+    while sent[-1] != 3:  # others may have gone into the place that the refused one left
+        sent += numbers(await desk.transport.next_rows(1))
+    assert len(sent) <= 6
