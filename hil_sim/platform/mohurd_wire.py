@@ -44,14 +44,23 @@ class PlatformKeys:
     iv: str = "0000000000123456"
 
 
+def _of_byte(byte: int) -> int:
+    """The check sum of one byte, bit after bit."""
+    register = byte << 8
+    for _ in range(8):
+        register = (register << 1) ^ 0x1021 if register & 0x8000 else register << 1
+        register &= 0xFFFF
+    return register
+
+
+_OF_BYTES = [_of_byte(byte) for byte in range(256)]
+
+
 def xmodem(data: bytes) -> int:
     """CRC-16 with 0x1021 from zero, most significant bit first; 0x31C3 for "123456789"."""
     register = 0
     for byte in data:
-        register ^= byte << 8
-        for _ in range(8):
-            register = (register << 1) ^ 0x1021 if register & 0x8000 else register << 1
-            register &= 0xFFFF
+        register = (register << 8 & 0xFFFF) ^ _OF_BYTES[register >> 8 ^ byte]
     return register
 
 

@@ -1,4 +1,4 @@
-"""`make fuzz`: hostile bytes, registers, profiles through the drivers: a checked answer, a cause, or a counted fault.
+"""`make fuzz`: hostile bytes, registers, profiles, packets of platforms: a checked answer, a cause, or a counted fault.
 
 Never an exception that the drivers do not name, never a value that no valid frame for this very request carried. What
 is valid is decided here by an oracle of its own (bit-wise check sum, fields compared one by one), not by the drivers.
@@ -26,6 +26,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))  # the folder is no package, and PYTHONSAFEPATH keeps it off the path
+
+from fuzz_packets import HttpAnswers, Packets
+from fuzz_packets import Wrong as WrongPacket
 from ruamel.yaml import YAML
 
 from drivers.bus.base import BusCounts, Span, UnitTiming
@@ -46,14 +50,26 @@ from hil_sim.wire_log import WireLog
 FRAMES_DEFAULT = 1_000_000
 SHARES: Mapping[str, float] = {
     "rtu": 0.70,
+    "packet": 1.0,
+    "http": 0.1,
     "registers": 0.20,
     "poll": 0.06,
     "profile": 0.018,
     "tcp": 0.02,
     "terminal": 0.002,
 }
-"""How the frames are spread over the kinds; the last two go through real sockets and terminals, which takes time."""
-CHUNK = {"rtu": 10_000, "registers": 10_000, "poll": 1_000, "profile": 200, "tcp": 400, "terminal": 50}
+"""How many of each kind to a frame asked for; packets of a platform come on top of the frames of the field bus.
+The last two go through real sockets and terminals, which takes time."""
+CHUNK = {
+    "packet": 5_000,
+    "http": 10_000,
+    "rtu": 10_000,
+    "registers": 10_000,
+    "poll": 1_000,
+    "profile": 200,
+    "tcp": 400,
+    "terminal": 50,
+}
 BYTES_MAX = 300
 FAILURES_SHOWN = 20
 WRITES = (5, 6, 15, 16)
@@ -577,6 +593,8 @@ KINDS: Mapping[str, Callable[[], Any]] = {
     "profile": Profiles,
     "tcp": Tcp,
     "terminal": Terminal,
+    "packet": Packets,
+    "http": HttpAnswers,
 }
 
 
@@ -634,7 +652,7 @@ def play(kind: str, *, seed: int, first: int, count: int) -> tuple[Counter[str],
         for number in range(first, first + count):
             try:
                 outcomes[f"{kind} {found.one(dice_of(seed, kind, number))}"] += 1
-            except Wrong as wrong:
+            except (Wrong, WrongPacket) as wrong:
                 failures.append(f"--seed {seed} --replay {kind}:{number}: {wrong}")
             except Exception:  # noqa: BLE001 - any other exception out of the drivers is a failure, too
                 failures.append(f"--seed {seed} --replay {kind}:{number}: {traceback.format_exc(limit=-4)}")

@@ -35,7 +35,16 @@ def own_loop() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("kind", "count"),
-    [("rtu", 3000), ("registers", 5000), ("poll", 300), ("profile", 60), ("tcp", 60), ("terminal", 20)],
+    [
+        ("rtu", 3000),
+        ("registers", 5000),
+        ("poll", 300),
+        ("profile", 60),
+        ("tcp", 60),
+        ("terminal", 20),
+        ("packet", 1500),
+        ("http", 2000),
+    ],
 )
 def test_frames_of_each_kind(kind: str, count: int) -> None:
     outcomes, failures = fuzz.play(kind, seed=20, first=0, count=count)

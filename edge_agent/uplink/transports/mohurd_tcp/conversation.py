@@ -173,6 +173,8 @@ class Conversation:
         """Packets that were passed over, by reason."""
         self.packets = 0
         """Packets that were read."""
+        self.fault: ProtocolFault | None = None
+        """What is wrong with the stream; nothing more is read from it."""
 
     # ------------------------------------------------------------------------------------------------------- our side
     def take(self) -> bytes:
@@ -283,18 +285,28 @@ class Conversation:
     def hear(self, data: bytes) -> list[Said]:
         """Takes what has come.
 
+        What whole packets said before a broken one counts; `fault` then names what the next call would raise.
+
         Raises:
             ProtocolFault: the frame or the cipher is broken, or the text is none: the connection must be closed.
         """
+        if self.fault is not None:
+            raise self.fault
         self._in += data
         said: list[Said] = []
-        while (packet := self._format.cut(self._in)) is not None:
-            self.packets += 1
-            heard = self._read(packet)
-            if heard is None:
-                continue
-            for kind in heard.types:
-                said.extend(self._understand(self._theirs.get(kind, kind), heard, packet.sequence))
+        try:
+            while (packet := self._format.cut(self._in)) is not None:
+                self.packets += 1
+                heard = self._read(packet)
+                if heard is None:
+                    continue
+                for kind in heard.types:
+                    said.extend(self._understand(self._theirs.get(kind, kind), heard, packet.sequence))
+        except ProtocolFault as fault:
+            self._in.clear()
+            self.fault = fault
+            if not said:
+                raise
         return said
 
     def _read(self, packet: Packet) -> Heard | None:

@@ -387,6 +387,8 @@ class MohurdTcp:
         """
         talk = self._connected()
         while not self._events:
+            if talk.fault is not None:
+                raise self._broken(talk.fault)
             await self._live(talk)
             try:
                 async with asyncio.timeout(LOOK_S):
@@ -414,12 +416,17 @@ class MohurdTcp:
         try:
             said = talk.hear(data)
         except ProtocolFault as fault:
-            if isinstance(fault, BadCipher):
-                raise RetryUplink(f"{self._server}: 解密失败,核对密钥 / cannot be deciphered: {fault}") from fault
-            raise RetryUplink(f"{self._server}: 报文损坏 / broken packet: {fault}") from fault
+            raise self._broken(fault) from fault
         for one in said:
             await self._take(talk, one)
         await self._flush(talk)
+        if talk.fault is not None and not self._events:
+            raise self._broken(talk.fault)
+
+    def _broken(self, fault: ProtocolFault) -> RetryUplink:
+        if isinstance(fault, BadCipher):
+            return RetryUplink(f"{self._server}: 解密失败,核对密钥 / cannot be deciphered: {fault}")
+        return RetryUplink(f"{self._server}: 报文损坏 / broken packet: {fault}")
 
     async def _take(self, talk: Conversation, said: Said) -> None:
         match said:

@@ -45,7 +45,7 @@ POINTS = (
 )
 KEYS = "md5_key: 0000000000123456\naes_key: 0000000000123456\naes_iv: 0000000000123456\n"
 PLATFORM_KEYS = PlatformKeys("0000000000123456")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(name="until")
@@ -335,7 +335,7 @@ DIALECT_NAMES = ("g2009", "g2009_2013", "zhejiang", "qx", "building_energy")
 
 def quick(name: str, options: dict[str, object] | None = None) -> Dialect:
     """A dialect whose times are short enough for a test."""
-    short: dict[str, object] = {"heartbeat": {"proof_s": 0.2}, "login": {"step_s": 2.0}, "data": {"ack_s": 0.5}}
+    short: dict[str, object] = {"heartbeat": {"proof_s": 0.2}, "login": {"step_s": 20.0}, "data": {"ack_s": 1.0}}
     for section, changes in (options or {}).items():
         there = short.get(section)
         short[section] = {**there, **changes} if isinstance(there, dict) and isinstance(changes, dict) else changes

@@ -42,7 +42,7 @@ def pack(text: str, sequence: bytes) -> bytes:
 
 
 async def unpack(reader: asyncio.StreamReader) -> tuple[bytes, ET.Element]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         front = await reader.readexactly(8)
         assert front[:4] == HEAD
         (length,) = struct.unpack("<I", front[4:])

@@ -35,7 +35,7 @@ async def test_a_query_is_served_from_the_archive_though_the_outbox_is_empty(cit
 
 
 async def until_empty(sender: Any) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await sender.status()).backlog:  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0.02)
 
@@ -114,7 +114,7 @@ async def test_a_new_key_is_used_from_the_next_login_on(
 async def test_a_platform_that_forgets_the_key_it_has_set_is_reached_with_the_old_one(
     city: Any, until: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plant = await city(options={"login": {"step_s": 0.5}})
+    plant = await city()
     platform = plant.platform
     async with plant.delivering() as sender:
         await until(lambda: platform.server.online, "the login")
