@@ -4,6 +4,7 @@
 """
 
 import functools
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -154,6 +155,7 @@ def inspect(folder: Path) -> Inspection:
     profiles = reader.profiles()
     performance = reader.performance()
     dialects = reader.dialects()
+    reader.credentials()
     reader.findings.extend(
         check(
             Files(
@@ -336,6 +338,18 @@ class _Reader:
                 if performance is not None:
                     found[name] = performance
         return found
+
+    def credentials(self) -> None:
+        """Says which key files are missing; they may still come, or be shown to the service alone."""
+        given = os.environ.get("CREDENTIALS_DIRECTORY")
+        folders = [Path(given), self.folder] if given else [self.folder]
+        for name, entry in self._mappings("uplink", "uplinks"):
+            keys = entry.get("keys")
+            if isinstance(keys, str) and keys and not any((folder / keys).is_file() for folder in folders):
+                at = ("uplinks", name, "keys")
+                self.findings.append(
+                    self.documents["uplink"].finding("credential_missing", at, warning=True, given=keys)
+                )
 
     def dialects(self) -> dict[str, Dialect]:
         """Uplink -> dialect with the uplink's options, for those whose dialect can be used."""

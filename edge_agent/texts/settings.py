@@ -560,6 +560,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "删去,或核对 transport",
             "delete it, or look at transport",
         ),
+        "credential_missing": Text(
+            "没有密钥文件 {given}",
+            "there is no key file {given}",
+            "放在配置旁边或 systemd 的凭据里,写 md5_key: …、aes_key: …、aes_iv: … 各一行",
+            "beside the configuration or among systemd's credentials: lines md5_key: ..., aes_key: ..., aes_iv: ...",
+        ),
         "url_form": Text(
             "“{given}” 不是 https://主机/路径",
             "{given} is no https://host/path",
