@@ -387,6 +387,15 @@ def device(
     sys.exit(EXIT_INTERRUPTED)
 
 
+@main.command("platform", add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def platform(*, words: tuple[str, ...]) -> None:
+    """仿真市平台(TCP),直到中断 / a simulated city platform behind a TCP port, until interrupted."""
+    from hil_sim.platform_verb import command  # noqa: PLC0415 - loads ciphers and an event loop
+
+    command.main(args=[*words], prog_name="hil-sim platform", standalone_mode=True)
+
+
 def _as_before(handlers: Mapping[signal.Signals, Any]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)

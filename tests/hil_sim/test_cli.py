@@ -1,14 +1,19 @@
 """The command line of the simulator: what `list` says, and how wrong usage ends. Runs are in tests/system."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from hil_sim.cli import main
 from hil_sim.scenario import names
+
+PROGRAM = str(Path(sys.executable).with_name("hil-sim"))
 
 
 def test_list_names_every_plant_and_scenario() -> None:
@@ -61,3 +66,26 @@ def test_help_loads_nothing_heavy() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.splitlines()[-1] == ""
+
+
+def test_the_platform_alone_tells_what_it_hears_and_holds() -> None:
+    command = [PROGRAM, "platform", "--port", "0", "--json", "--misbehave", "acks.none"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        listening = json.loads(process.stdout.readline())
+        assert listening["event"] == "listening"
+        with socket.create_connection(("127.0.0.1", listening["port"])) as collector:
+            collector.sendall(b"nonsense")
+            packet = json.loads(process.stdout.readline())
+        assert packet["saw"].startswith("wrong: head")
+        process.send_signal(signal.SIGINT)
+        held = json.loads(process.stdout.readline())
+        assert (held["event"], held["periods"], held["wrong"]) == ("held", 0, {"head": 1})
+        assert process.wait() == 130
+
+
+def test_a_platform_knows_its_misbehaviours_by_name() -> None:
+    command = [PROGRAM, "platform", "--misbehave", "acks.nun"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "acks.lost" in done.stderr
