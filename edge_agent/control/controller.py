@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from edge_agent.control import demand_guard
-from edge_agent.control.actuation import Load, learn, load_given, stage_alarms, stage_count
 from edge_agent.control.adopt import adopt, cut_likely, hear
 from edge_agent.control.arrange import arrange
 from edge_agent.control.causes import Causes
@@ -20,6 +19,7 @@ from edge_agent.control.hydraulics import mode_words, needed_modes, operating_mo
 from edge_agent.control.intent import BandOutlook
 from edge_agent.control.layers import narrow
 from edge_agent.control.left_behind import Left, left_behind
+from edge_agent.control.loads import Loads
 from edge_agent.control.loop.case import Capacities, storage_of_loop
 from edge_agent.control.memory import (
     ASKED,
@@ -123,8 +123,7 @@ class Controller:
         self._powers = powers or {}
         self._demand = DemandMemory()
         self._window = timedelta(minutes=site.limits.demand_window_min)
-        self._performance = performance or {}
-        self._learned_utc: datetime | None = None
+        self._loads = Loads(site, performance or {})
         self._begun_utc: datetime | None = None
         self._asked_utc: datetime | None = None
         self._blind_count = 0
@@ -264,7 +263,7 @@ class Controller:
                 self._asked_utc = self._executor.present_utc(view)
             self._take_back(before, outcomes)
             self._note_valves(commands, outcomes, view)
-            self._learn(wants, view)
+            self._memory = self._loads.learn(self._memory, wants, view)
             await self._keep(now_utc)
         else:
             self._follow_valves(view)
@@ -272,7 +271,7 @@ class Controller:
         alarms += [alarm for result in results.values() for alarm in result.alarms]
         alarms += self._late(pump_alarms(tuple(commands), view=view), now_utc)
         alarms += care_alarms(view, site=self._site) + frost_alarms(memory, view=view, site=self._site)
-        alarms += self._stage_alarms(view) if mode is Mode.AUTO else []
+        alarms += self._loads.alarms(self._memory, view) if mode is Mode.AUTO else []
         return self._report(view, alarms=alarms, outcomes=outcomes, wants=wants, steps=steps, results=results)
 
     def _late(self, alarms: Sequence[Alarm], now_utc: datetime) -> list[Alarm]:
@@ -401,62 +400,6 @@ class Controller:
         )
         self._memory = replace(self._memory, valves=valves)
 
-    # --------------------------------------------------------------------------------------------------------- load
-
-    def _given_ratio(self, name: str, view: PlantView) -> float | None:
-        """Share of its full heat that a unit gives now."""
-        performance = self._performance.get(name)
-        figures = None if performance is None else performance.modes.get(self._memory.unit(name).mode or "")
-        return load_given(self._site.units[name], view.units[name], figures)
-
-    def _learn(self, wants: Mapping[str, Want], view: PlantView) -> None:
-        """Learns what each unit gives for what it was told."""
-        now_utc = view.instant_utc
-        before_utc, self._learned_utc = self._learned_utc, now_utc
-        if before_utc is None:
-            return
-        # Two cycles at most: what happened while we were away is not known.
-        step_s = min((now_utc - before_utc).total_seconds(), 2.0 * self._site.control.cycle_s)
-        achieved = dict(self._memory.achieved)
-        for name, unit in self._site.units.items():
-            memory = self._memory.unit(name)
-            known = learn(
-                achieved.get(name, {}),
-                unit,
-                memory,
-                told_ratio=wants[name].limit_ratio.get(memory.mode or ""),
-                given_ratio=self._given_ratio(name, view),
-                step_s=step_s,
-                now_utc=now_utc,
-            )
-            if known:
-                achieved[name] = known
-        self._memory = replace(self._memory, achieved=achieved)
-
-    def _stage_alarms(self, view: PlantView) -> list[Alarm]:
-        return [
-            alarm
-            for name, unit in self._site.units.items()
-            for alarm in stage_alarms(
-                name,
-                unit,
-                self._memory.unit(name),
-                seen=view.units[name],
-                given_ratio=self._given_ratio(name, view),
-                now_utc=view.instant_utc,
-            )
-        ]
-
-    def _load(self, name: str, view: PlantView) -> Load:
-        unit = self._site.units[name]
-        return Load(
-            unit.actuation,
-            stage=self._memory.unit(name).stage,
-            stages=stage_count(unit),
-            given_ratio=self._given_ratio(name, view),
-            achieved=self._memory.achieved.get(name, {}),
-        )
-
     # ------------------------------------------------------------------------------------------------------- journal
 
     async def _keep(self, now_utc: datetime) -> None:
@@ -504,7 +447,7 @@ class Controller:
             instant_utc=view.instant_utc,
             outcomes=tuple(outcomes),
             units={
-                name: unit_words(self._memory.unit(name), steps.get(name), self._load(name, view))
+                name: unit_words(self._memory.unit(name), steps.get(name), self._loads.of(name, self._memory, view))
                 for name in self._site.units
             },
             operating_mode=present,

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 from drivers.sample import Quality
 from drivers.writing import WriteOutcome
+from edge_agent.control.awaiting import Awaiting
 from edge_agent.control.command import Alarm, Command, Expectation, Kind, Outcome, Verdict
-from edge_agent.control.effect import ended, expect, judge_effect
 from edge_agent.control.guard import Refused, judge
 from edge_agent.control.memory import ControlMemory
 from edge_agent.control.modes import Mode
@@ -123,8 +123,7 @@ class Executor:
         self._failed: dict[str, _Failed] = {}
         self._refused: dict[str, tuple[float, str, datetime]] = {}
         self._beats: dict[str, tuple[float, datetime | None]] = {}
-        self._awaited = {expectation.command.point: expectation for expectation in expectations}
-        self._ineffective: dict[str, tuple[Expectation, Outcome]] = {}
+        self._awaiting = Awaiting(site, read=image.get, expectations=expectations)
         self._replaced: dict[str, _Replaced] = {}
         self._number = max([last_number, *(expectation.number for expectation in expectations)])
 
@@ -228,7 +227,8 @@ class Executor:
                 outcome = replace(outcome, latency_s=self._since_s(begun_utc))
             outcome = replace(outcome, number=issue.number, reference=cause_of(command))
             if not reason:
-                ends += self._await_effect(outcome)
+                held = outcome.read_back if command.kind in REPLACEABLE else None
+                ends += self._awaiting.opened(outcome, read_back=held)
             if command.kind is Kind.MODE_REQUEST and outcome.verdict is not Verdict.VERIFIED:
                 blocked.add(command.subject)
             ends.append(outcome)
@@ -339,65 +339,20 @@ class Executor:
             read_back=written.read_back,
         )
 
-    # -------------------------------------------------------------------------------------------------------- effect
-
-    def _await_effect(self, outcome: Outcome) -> list[Outcome]:
-        """Opens the expectation of a verified command; a command before it to the same point ends here."""
-        point = outcome.command.point
-        before = self._awaited.pop(point, None)
-        closed = []
-        if before is not None:
-            values = f"by {outcome.number}"
-            closed.append(ended(before, Verdict.SUPERSEDED, values, now_utc=outcome.instant_utc))
-        if outcome.verdict is Verdict.VERIFIED:
-            self._awaited[point] = expect(
-                outcome.command,
-                number=outcome.number,
-                now_utc=outcome.instant_utc,
-                site=self._site,
-                before=outcome.before,
-                reference=outcome.reference,
-                read_back=outcome.read_back if outcome.command.kind in REPLACEABLE else None,
-            )
-        return closed
-
     async def watch(self, now_utc: datetime) -> list[Outcome]:
         """Closes the commands whose effect has shown, or has not in its time; in every mode."""
-        for point, (expectation, _) in list(self._ineffective.items()):
-            late = judge_effect(expectation, now_utc=now_utc, read=self._image.get, site=self._site)
-            if late is not None and late.verdict is Verdict.EFFECTED:
-                del self._ineffective[point]  # late, but there; its end in the audit stays what it was
-        found: list[Outcome] = []
-        for point, expectation in list(self._awaited.items()):
-            outcome = judge_effect(expectation, now_utc=now_utc, read=self._image.get, site=self._site)
-            if outcome is None:
-                continue
-            del self._awaited[point]
-            found.append(outcome)
-            if outcome.verdict is Verdict.NO_EFFECT:
-                self._ineffective.setdefault(point, (expectation, outcome))
-                LOG.warning(
-                    "command without effect number=%d point=%s value=%s reason=%s",
-                    outcome.number,
-                    point,
-                    outcome.command.value,
-                    outcome.reason,
-                )
-            else:
-                self._ineffective.pop(point, None)
+        found = self._awaiting.watch(now_utc)
         if found:
             await self._audit(found)
         return found
 
     async def stand_back(self, now_utc: datetime) -> None:
         """Commands nothing any more: what stands in the plant is somebody else's, and no fault of our commands."""
-        ends = [ended(entry, Verdict.SUPERSEDED, "mode_left", now_utc=now_utc) for entry in self._awaited.values()]
-        self._awaited.clear()
+        ends = self._awaiting.given_up(now_utc)
         self._verified.clear()
         self._refused.clear()
         self._failed.clear()
         self._replaced.clear()
-        self._ineffective.clear()
         self._beats.clear()
         if ends:
             await self._audit(ends)
@@ -417,15 +372,12 @@ class Executor:
         for entry in self._replaced.values():
             entry.since_utc += by
             entry.last_utc += by
-        self._awaited = {
-            point: replace(entry, opened_utc=entry.opened_utc + by, until_utc=entry.until_utc + by)
-            for point, entry in self._awaited.items()
-        }
+        self._awaiting.shift(by)
 
     @property
     def expectations(self) -> tuple[Expectation, ...]:
         """Commands whose effect is awaited."""
-        return tuple(self._awaited.values())
+        return self._awaiting.expectations
 
     def standing(self, point: str) -> float | None:
         """What stands in a point: the younger of last reading and last proven write; None if neither is known."""
@@ -506,21 +458,12 @@ class Executor:
             Alarm("write_refused", point, since_utc, {"point": point, "reason": code})
             for point, (_, code, since_utc) in self._refused.items()
         ]
-        idle = [
-            Alarm(
-                "command_no_effect",
-                point,
-                outcome.instant_utc,
-                {"point": point, "wrote": outcome.command.value, "reason": outcome.reason, "number": outcome.number},
-            )
-            for point, (_, outcome) in self._ineffective.items()
-        ]
         replaced = [
             Alarm("command_replaced", point, entry.since_utc, {"point": point, "count": entry.count})
             for point, entry in self._replaced.items()
             if entry.count >= REPLACED_COUNT_MAX
         ]
-        return unproven + refused + idle + replaced
+        return unproven + refused + self._awaiting.alarms() + replaced
 
 
 def _same(value: float, command: Command) -> bool:
