@@ -250,8 +250,8 @@ def _estimate_words(estimate: Estimate) -> tuple[str, str]:
     span = f"{estimate.lower:.2f}–{estimate.upper:.2f}"
     if estimate.why == "too_few":
         return (
-            f"按铭牌:实测只有 {estimate.count} 次可用",
-            f"nameplate, only {estimate.count} measurements can be used so far",
+            "按铭牌:还没有可用的实测" if not estimate.count else f"按铭牌:实测只有 {estimate.count} 次可用",
+            f"nameplate, {estimate.count or 'no'} measurements can be used so far",
         )
     if estimate.why == "too_vague":
         return (

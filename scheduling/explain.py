@@ -10,7 +10,7 @@ from scheduling.plan import Plan, Reason
 from scheduling.request import PlanRequest
 from scheduling.why.compare import compared
 from scheduling.why.figures import Spans
-from scheduling.why.plant import cap_reasons, demand_reasons, unit_reasons, unmet_reasons
+from scheduling.why.plant import aux_reasons, cap_reasons, demand_reasons, unit_reasons, unmet_reasons
 from scheduling.why.storage import storage_reasons
 
 REASONS_MAX = 200
@@ -29,4 +29,5 @@ def _reasons(request: PlanRequest, plan: Plan) -> Iterator[Reason]:
     yield from demand_reasons(request, plan)
     yield from cap_reasons(request, plan)
     yield from unit_reasons(request, plan, spans=spans)
+    yield from aux_reasons(request, plan)
     yield from unmet_reasons(request, plan)

@@ -14,7 +14,7 @@ from edge_agent.cli.common import Common
 if TYPE_CHECKING:
     from scheduling.plan import Alternative, Plan, Reason
 
-MODE_ZH = {"direct": "直供", "charge": "蓄热"}
+MODE_ZH = {"direct": "直供", "charge": "蓄能"}
 METHODS = {
     "milp": ("优化计划", "optimised plan"),
     "relaxed": ("简化优化的计划", "plan of a simplified optimisation"),
@@ -132,6 +132,8 @@ class PlanPrinter:
                 f"  lower bound {bound} CNY: no way of running can cost less; "
                 f"{less} CNY or {percent} % could be saved at most",
             )
+        else:
+            yield pick("  理论下限 未知", "  lower bound not known")
         yield from self._prices()
         unmet_kwh = self._unmet_kwh()
         if unmet_kwh > UNMET_SAID_KWH:
@@ -304,9 +306,20 @@ class PlanPrinter:
             yield from wrapped(cause, indent=" " * 10, width=self._width)
 
     def _rest(self, *, why: bool) -> Iterator[str]:
-        """Loops that lack something, always; demand and limits when asked."""
+        """Auxiliaries and loops that lack something, always; demand and limits when asked."""
         pick = self._pick
-        named = {*self._plan.storages, *self._plan.units}
+        for number, (name, aux) in enumerate(self._plan.aux.items()):
+            if number == 0:
+                yield pick("辅助热源", "auxiliaries")
+            told = self._reasons_of(name)
+            for reason in told if why else ():
+                yield from self._block(reason, name=f"{name}  ")
+            for first, last, _ in _runs([kw > 0 or None for kw in aux.output_kw]) if not why else ():
+                mean_kw = sum(aux.output_kw[first:last]) / (last - first)
+                yield f"  {padded(self._span(first, last), 25)}  {name}  {mean_kw:.0f} kW"
+            if not any(aux.output_kw):
+                yield f"  {name}  {pick('不用', 'not needed')}"
+        named = {*self._plan.storages, *self._plan.units, *self._plan.aux}
         others = [reason for reason in self._plan.reasons if reason.name not in named]
         lacks = [reason for reason in others if reason.code == "short_capacity"]
         power = [reason for reason in others if reason.code != "short_capacity"] if why else []
@@ -321,7 +334,10 @@ class PlanPrinter:
                 yield from wrapped(pick(assumption.zh, assumption.en), indent="  ", width=self._width)
         if why and self._plan.note:
             yield from wrapped(
-                pick(f"求解过程: {self._plan.note}", f"how it was found: {self._plan.note}"),
+                pick(
+                    "优化求解有几步没有成功,已换用其他办法;详情见 plan --json 的 note",
+                    "some steps of the optimisation failed and others took their place; see note in plan --json",
+                ),
                 indent="",
                 width=self._width,
             )

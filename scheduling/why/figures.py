@@ -76,6 +76,11 @@ def heat_prices(request: PlanRequest, store: Storage) -> HeatPrices:
     return HeatPrices(_cheapest(request, charging) + extra, _cheapest(request, direct or charging))
 
 
+def direct_price(request: PlanRequest, loop: str) -> Floats:
+    """Cheapest electricity for a kWh that units make straight for a loop [CNY/kWh]."""
+    return _cheapest(request, [(g, m) for g in request.groups for m in g.modes if m.loop == loop and m.storage is None])
+
+
 def paid_price(request: PlanRequest, plan: Plan, store: Storage, *, first: int, last: int) -> float:
     """Electricity per kWh of output of the units that really charge in a block [CNY/kWh]."""
     cost = output = 0.0

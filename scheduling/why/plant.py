@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from scheduling.plan import POWER_TOL_KW, Plan, Reason, grid_kw_of
+from scheduling.plan import POWER_TOL_KW, Plan, Reason, ReasonCode, grid_kw_of
 from scheduling.request import Floats, Group, Loop, PlanRequest, UnitState
-from scheduling.why.figures import Spans, aux_capacity_kw, blocks, heat_words, money, unit_capacity_kw
+from scheduling.why.figures import Spans, aux_capacity_kw, blocks, direct_price, heat_words, money, unit_capacity_kw
 
 AT_PEAK_RATIO = 0.005
 """Grid power this near the demand peak counts as held at it."""
@@ -106,6 +106,59 @@ def unit_reasons(request: PlanRequest, plan: Plan, *, spans: Spans) -> Iterator[
                         request, plan, unit.name, mode=mode.name, loop=mode.loop, capacity_kw=capacity_kw[mode.loop]
                     )
             yield from _outages(request, unit, spans=spans)
+
+
+def aux_reasons(request: PlanRequest, plan: Plan) -> Iterator[Reason]:
+    """Why a boiler, a heater or a network gives heat beside the units."""
+    grid_kw = grid_kw_of(request, plan)
+    for aux in request.aux:
+        output_kw = np.array(plan.aux[aux.name].output_kw)
+        zh, en = heat_words(request, aux.loop)
+        units_kw = sum(unit_capacity_kw(request, aux.loop).values(), start=np.zeros(request.grid.steps))
+        given_kw = sum(
+            (np.array(plan.storages[s.name].discharge_kw) for s in request.storages if s.loop == aux.loop),
+            start=np.zeros(request.grid.steps),
+        )
+        load_kw = np.array(next(loop.load_kw for loop in request.loops if loop.name == aux.loop))
+        price = direct_price(request, aux.loop)
+        own = request.per_step(aux.cost_cny_per_kwh) + aux.electricity_kw_per_kw * request.per_step(
+            request.price_cny_per_kwh
+        )
+        for first, last in blocks(output_kw > POWER_TOL_KW):
+            part = slice(first, last)
+            mean_kw = float(np.average(output_kw[part], weights=request.grid.hours[part]))
+            here, cost = float(price[part].mean()), float(own[part].mean())
+            lack_kw = float((load_kw - units_kw - given_kw)[part].max())
+            head_zh = f"供{zh},平均 {mean_kw:.0f} kW:每 kWh {cost:.3f} 元,机组现做 {here:.3f} 元"
+            head_en = f"serves {en}, {mean_kw:.0f} kW on average: {cost:.3f} CNY/kWh, units {here:.3f}"
+            code: ReasonCode = "serve_load"
+            if lack_kw > POWER_TOL_KW:
+                code = "short_capacity"
+                head_zh += f";机组全开也最多缺 {lack_kw:.0f} kW"
+                head_en += f"; units at full load would leave up to {lack_kw:.0f} kW lacking"
+            elif _at_limit(request, grid_kw, first, last):
+                code = "grid_cap"
+                head_zh += ";电网功率已到上限或本月需量"
+                head_en += "; grid power stands at its limit or at the demand of the month"
+            elif cost > here:
+                head_zh += ";为这一段再起一台机组不划算"
+                head_en += "; starting one more unit for it would not pay"
+            yield Reason(from_step=first, to_step=last, name=aux.name, code=code, zh=head_zh, en=head_en)
+
+
+def _at_limit(request: PlanRequest, grid_kw: Floats, first: int, last: int) -> bool:
+    """Whether grid power stands at a cap or a demand peak anywhere in a stretch."""
+    limits = [(cap.from_step, cap.to_step, cap.cap_kw) for cap in request.grid_caps]
+    limits += [
+        (p.from_step, p.to_step, max(p.peak_so_far_kw, float(grid_kw[p.from_step : p.to_step].max())))
+        for p in request.demand
+        if p.cny_per_kw_month * p.month_share > 0
+    ]
+    return any(
+        bool((grid_kw[max(first, begin) : min(last, end)] >= most_kw * (1.0 - AT_PEAK_RATIO)).any())
+        for begin, end, most_kw in limits
+        if max(first, begin) < min(last, end)
+    )
 
 
 def _minimum_time(request: PlanRequest, group: Group, unit: UnitState) -> Iterator[Reason]:

@@ -57,6 +57,8 @@ class _Case:
         units_kw = sum(unit_capacity_kw(request, store.loop).values(), start=np.zeros(request.grid.steps))
         self.capacity_kw: Floats = units_kw + aux_capacity_kw(request, store.loop)
         self.load_kw = np.array(next(loop.load_kw for loop in request.loops if loop.name == store.loop))
+        # A loop that no unit serves straight away lives from its store: there is nothing to compare with.
+        self.alone = not any(m.loop == store.loop and m.storage is None for g in request.groups for m in g.modes)
 
     def kept_ratio(self, hours: float) -> float:
         """Share of stored heat that is left after a while."""
@@ -146,6 +148,16 @@ def _charge(case: _Case, first: int, last: int) -> Reason:
     zh = f"蓄{case.zh} {taken_kwh:.0f} kWh(平均 {mean_kw:.0f} kW,{level}):"
     en = f"store {taken_kwh:.0f} kWh of {case.en} ({mean_kw:.0f} kW on average, {level}): "
     uses = case.uses_of(first, last)
+    if case.alone and uses:
+        when_zh, when_en = _windows(case, uses, seen_from=first)
+        return _reason(
+            case,
+            (first, last),
+            "serve_load",
+            zh=f"{zh}每 kWh {cost:.3f} 元;这个环路只由它供{case.zh},留到 {when_zh} 用",
+            en=f"{en}it costs {cost:.3f} CNY/kWh; only this store serves its loop, for use {when_en}",
+            saves_cny=None,
+        )
     end = case.store.terminal
     end_value = (
         end.short_cny_per_kwh if case.soc_kwh[-1] <= end.target_kwh + ENERGY_TOL_KWH else end.surplus_cny_per_kwh
@@ -212,9 +224,20 @@ def _give(case: _Case, first: int, last: int) -> Reason:
     level = f"{case.share(first)}→{case.share(last)} %"
     zh = f"放{case.zh} {energy_kwh:.0f} kWh(平均 {mean_kw:.0f} kW,{level}):"
     en = f"give {energy_kwh:.0f} kWh of stored {case.en} ({mean_kw:.0f} kW on average, {level}): "
+    if case.alone:
+        return _reason(
+            case,
+            (first, last),
+            "serve_load",
+            zh=f"{zh}这个环路只由它供{case.zh}",
+            en=f"{en}only this store serves its loop",
+            saves_cny=None,
+        )
     saves_cny = (here - stored) * energy_kwh + without.demand_cny
     zh += f"机组现做每 kWh {case.zh} {here:.3f} 元," + (
-        f"存的{case.zh}只花 {stored:.3f} 元" if ours else f"以后再蓄最低 {stored:.3f} 元"
+        f"存的{case.zh}{'只花' if stored <= here else '花了'} {stored:.3f} 元"
+        if ours
+        else f"以后再蓄最低 {stored:.3f} 元"
     )
     en += f"making it now costs {here:.3f} CNY/kWh, " + (
         f"what is stored cost {stored:.3f}" if ours else f"storing it anew costs {stored:.3f} at best"
@@ -238,7 +261,7 @@ def _give(case: _Case, first: int, last: int) -> Reason:
         elif without.demand_cny > WORTH_SAYING_CNY:
             code = "demand_peak"
     if code == "min_time":
-        zh = zh.replace("只花", "花") + ",本不该放;但机组还在最短停机时间内、功率已用足,或为这一段不值得起动"
+        zh += ",本不该放;但机组还在最短停机时间内、功率已用足,或为这一段不值得起动"
         en += (
             ", so it would rather be made: but units are within their minimum rest, fully used, "
             "or not worth a start for so short a while"

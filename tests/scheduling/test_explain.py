@@ -170,3 +170,21 @@ def test_every_block_of_a_store_is_explained_once(case: Case) -> None:
             moves = (np.array(said.charge_kw) > 0.5) | (np.array(said.discharge_kw) > 0.5)
             assert (told[moves] == 1).all()
             assert told.max() <= 1
+
+
+def test_a_boiler_says_why_it_burns(document: dict[str, Any]) -> None:
+    document["loops"][0]["load_kw"][3] = 780.0
+    document["storages"][0]["soc_kwh"] = 0.0
+    _, plan = explained(document)
+    told = [reason for reason in plan.reasons if reason.name == "boiler"]
+    assert told
+    assert any(reason.code == "short_capacity" and "机组全开也最多缺" in reason.zh for reason in told)
+    # 0.36 of gas and 0.01 kW of electricity for a kW, against 0.622 x (68.18 + 6) / 300
+    assert "每 kWh 0.366 元,机组现做 0.154 元" in told[0].zh
+
+
+def test_a_loop_that_only_its_store_serves_compares_no_prices(case: Case) -> None:
+    plan = with_reasons(case("08"), plan_by_rule(case("08")))
+    codes = {reason.code for reason in plan.reasons if reason.name == "dhw_tank"}
+    assert codes <= {"serve_load", "terminal"}
+    assert any("只由它供热" in reason.zh for reason in plan.reasons if reason.name == "dhw_tank")
