@@ -32,7 +32,7 @@ SCIP_COARSE_STEPS_MAX = 100
 """Up to this length SCIP finds far better coarse plans than HiGHS, of every kind of plant; above, none."""
 TOUCH_UP_SHARE = 0.1
 TOUCH_UP_REACH_STEPS = 1
-WHOLE_SHARE = 0.35
+WHOLE_SHARE = 0.45
 """Most of the time that the whole model of a plain plant may take before parts of it are searched."""
 BOUND_SHARE = 0.3
 """Part of the time that the whole model gets for its bound when the plan has been improved."""
