@@ -1,6 +1,7 @@
 """Corrections of nameplates from stored quarter hours: the truth is found, kept across restarts, used in plans."""
 
 import asyncio
+import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -223,7 +224,7 @@ def test_corrections_reach_the_plan_and_are_said(office: Configuration) -> None:
 
 
 async def test_it_looks_soon_after_a_start_and_after_each_midnight_of_the_site(
-    month: dict[str, list[float]], learner: Callable[[Archive], Correcting], monkeypatch: pytest.MonkeyPatch
+    learner: Callable[[Archive], Correcting], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     due: list[datetime] = []
 
@@ -242,10 +243,16 @@ async def test_it_looks_soon_after_a_start_and_after_each_midnight_of_the_site(
         clock.now = instant_utc
 
     monkeypatch.setattr(correcting_module, "sleep_until", jump)
-    archive = Archive(month)
+    archive = Archive({})
+
+    async def nothing(*_: object) -> list[Rollup]:
+        return []
+
+    monkeypatch.setattr(archive, "rollups", nothing)
     correcting = learner(archive)
     with pytest.raises(asyncio.CancelledError):
         await correcting.run(clock=clock)  # type: ignore[arg-type] - all of a clock that it asks for
-    assert correcting.current.cop["hp1"].learned
+    assert correcting.current.cop["hp1"].why == "too_few"
+    assert json.loads(archive.kept[STATE_KEY])["day"] == "2026-02-03"
     midnight = datetime(2026, 2, 1, 16, 0, tzinfo=UTC)  # 00:00 in Beijing
     assert due[1:] == [midnight + timedelta(days=day, minutes=10) for day in range(3)]

@@ -42,10 +42,15 @@ def test_a_plan_that_leaves_the_store_alone_says_why(document: dict[str, Any]) -
     assert (reason.from_step, reason.to_step) == (0, 6)
 
 
-def test_reasons_stay_inside_the_plan_and_speak_both_languages(case: Case) -> None:
-    for name in ("08", "14", "15"):
-        request = case(name)
-        plan: Plan = with_reasons(request, plan_by_rule(request))
+@pytest.fixture(scope="module")
+def three(case: Case) -> dict[str, tuple[PlanRequest, Plan]]:
+    """Two tanks; a boiler and a call; ice: each with its rule plan explained, worked out once."""
+    requests = {name: case(name) for name in ("08", "14", "15")}
+    return {name: (request, with_reasons(request, plan_by_rule(request))) for name, request in requests.items()}
+
+
+def test_reasons_stay_inside_the_plan_and_speak_both_languages(three: dict[str, tuple[PlanRequest, Plan]]) -> None:
+    for request, plan in three.values():
         assert plan.reasons
         for reason in plan.reasons:
             assert 0 <= reason.from_step < reason.to_step <= request.grid.steps
@@ -157,10 +162,8 @@ def test_yardsticks_are_priced_like_the_plan(case: Case) -> None:
     assert alone.penalty_cny == pytest.approx(5.0 * alone.unmet_kwh, rel=1e-3)
 
 
-def test_every_block_of_a_store_is_explained_once(case: Case) -> None:
-    for name in ("08", "14", "15"):
-        request = case(name)
-        plan = with_reasons(request, plan_by_rule(request))
+def test_every_block_of_a_store_is_explained_once(three: dict[str, tuple[PlanRequest, Plan]]) -> None:
+    for request, plan in three.values():
         for store in request.storages:
             said = plan.storages[store.name]
             told = np.zeros(request.grid.steps, int)
@@ -183,8 +186,8 @@ def test_a_boiler_says_why_it_burns(document: dict[str, Any]) -> None:
     assert "每 kWh 0.366 元,机组现做 0.154 元" in told[0].zh
 
 
-def test_a_loop_that_only_its_store_serves_compares_no_prices(case: Case) -> None:
-    plan = with_reasons(case("08"), plan_by_rule(case("08")))
+def test_a_loop_that_only_its_store_serves_compares_no_prices(three: dict[str, tuple[PlanRequest, Plan]]) -> None:
+    _, plan = three["08"]
     codes = {reason.code for reason in plan.reasons if reason.name == "dhw_tank"}
     assert codes <= {"serve_load", "terminal"}
     assert any("只由它供热" in reason.zh for reason in plan.reasons if reason.name == "dhw_tank")
