@@ -36,6 +36,27 @@ def _hash(before: bytes, text: str) -> bytes:
     return hashlib.sha256(before + text.encode()).digest()
 
 
+def drop_altered(connection: sqlite3.Connection) -> int:
+    """Removes entries that a salvaged file gives otherwise than they were chained; returns how many.
+
+    The chain is broken there, as it must be: an entry is missing.
+    """
+    before: tuple[int, bytes] | None = None
+    altered = []
+    for number, text, stored in connection.execute("SELECT id, entry, hash FROM audit ORDER BY id"):
+        follows = before is not None and before[0] == number - 1
+        try:
+            _entry(text)
+            sound = not (follows and before is not None and stored != _hash(before[1], text))
+        except (ValueError, TypeError, AttributeError, KeyError):
+            sound = False
+        if not sound:
+            altered.append((number,))
+        before = number, stored
+    connection.executemany("DELETE FROM audit WHERE id = ?", altered)
+    return len(altered)
+
+
 def append(connection: sqlite3.Connection, entry: AuditEntry) -> None:
     """Adds an entry; the caller holds the transaction."""
     newest = connection.execute("SELECT hash FROM audit ORDER BY id DESC LIMIT 1").fetchone()

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import shutil
 import sqlite3
 from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
 from edge_agent.errors import StoreFault
+from edge_agent.store import words
 
 LOG = logging.getLogger(__name__)
 
@@ -101,7 +103,7 @@ def finding(connection: sqlite3.Connection) -> str | None:
 def set_aside(path: Path, *, reason: str) -> Path:
     """Renames a damaged file and its log, so that a fresh one can take its place; nothing is deleted.
 
-    Getting the sound rows out of the file set aside is not done here.
+    What is sound in it is brought over by `salvage_state` and `salvage_frames`.
     """
     for number in range(1, SET_ASIDE_COUNT_MAX):
         target = path.with_name(f"{path.name}.damaged-{number}")
@@ -118,6 +120,23 @@ def set_aside(path: Path, *, reason: str) -> Path:
     return target
 
 
+def _open_writable(path: Path, steps: list[str], *, bytes_max: int) -> sqlite3.Connection:
+    """Opens a file for writing; one that is read-only in a folder that is not gives way to its copy."""
+    try:
+        return open_write(path, steps, bytes_max=bytes_max)
+    except sqlite3.OperationalError as error:
+        if words.cause(error) != "read_only" or not os.access(path.parent, os.W_OK):
+            raise
+        LOG.error("database is read-only, a copy takes its place path=%s", path)  # noqa: TRY400 - said once
+        fresh = path.with_name(path.name + ".new")
+        shutil.copyfile(path, fresh)
+        with fresh.open("rb") as file:
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        sync_folder(path.parent)
+    return open_write(path, steps, bytes_max=bytes_max)
+
+
 def open_checked(path: Path, steps: list[str], *, bytes_max: int) -> tuple[sqlite3.Connection, Path | None]:
     """Opens a file for writing after a quick check; a damaged one is set aside and a fresh one started.
 
@@ -125,8 +144,11 @@ def open_checked(path: Path, steps: list[str], *, bytes_max: int) -> tuple[sqlit
         The connection, and where the damaged file lies that was set aside; None: it was sound.
     """
     reason: str | None
+    emptied = path.with_name(path.name + ".head").exists() and path.exists() and path.stat().st_size == 0
     try:
-        connection = open_write(path, steps, bytes_max=bytes_max)
+        if emptied:
+            raise sqlite3.DatabaseError("the file has been emptied")  # noqa: TRY301 - damaged like any other
+        connection = _open_writable(path, steps, bytes_max=bytes_max)
     except sqlite3.OperationalError:
         raise  # no space, no leave, busy: not a damaged file
     except sqlite3.DatabaseError as error:

@@ -6,7 +6,7 @@ A file or a row that cannot be read is logged and left out: what is sound is sti
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import repeat
@@ -16,7 +16,7 @@ from drivers.sample import Cause, Quality, Sample
 from edge_agent.clock_quality import ClockQuality
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import Reading, instant, microseconds
-from edge_agent.store import database, frame_codec, segment_codec
+from edge_agent.store import database, frame_codec, names, segment_codec
 from edge_agent.store.damage import Row, sound_rows
 from edge_agent.store.facts import UNKNOWN
 from edge_agent.store.frame_writer import frame_crc
@@ -61,14 +61,15 @@ class DayFile:
         self.path = path
         self._connection = connection
         self._version = version(connection)
-        period = "period_s" if self._version > 1 else "NULL"
-        self.points: dict[int, tuple[str, str]] = {}
+        known = names.read(connection)
+        self.points = known.points
+        self.words = known.words
         self.period_s: dict[str, float] = {}
-        for number, name, unit, period_s in connection.execute(f"SELECT id, name, unit, {period} FROM point"):  # noqa: S608 - own words
-            self.points[number] = name, unit
-            if period_s is not None:
-                self.period_s[name] = period_s
-        self.words: dict[int, str] = dict(connection.execute("SELECT id, text FROM word"))
+        if self._version > 1:
+            with suppress(sqlite3.DatabaseError):
+                for number, period_s in connection.execute("SELECT id, period_s FROM point"):
+                    if number in self.points and isinstance(period_s, float):
+                        self.period_s[self.points[number][0]] = period_s
 
     def chunks(self, from_us: int, to_us: int, *, points: Collection[str] | None) -> Iterator[Chunk]:
         """What may hold samples of [from, to), in the order of acceptance but for what is packed, which comes first."""
@@ -95,8 +96,8 @@ class DayFile:
             LOG.error("day file damaged, its sound rows are read path=%s reason=%s", self.path, error)  # noqa: TRY400 - the reason is enough
         # Without the index, which may be what is damaged.
         plain = query.replace("sample_max_us >=", "+sample_max_us >=").replace("sample_min_us <", "+sample_min_us <")
-        ranged = f"{plain} AND {key} BETWEEN ? AND ?"
-        rows = sound_rows(lambda low, high: self._connection.execute(ranged, (*span, low, high)).fetchall())
+        ranged = f"{plain} AND {key} BETWEEN ? AND ? ORDER BY {key}"
+        rows = sound_rows(lambda low, high: self._connection.execute(ranged, (*span, low, high)))
         return sorted(rows, key=lambda row: int(row[0]))
 
     def _single(self, row: Row, only: frozenset[int] | None) -> Chunk | None:
@@ -202,7 +203,7 @@ def read_samples(
 
 def _samples(chunk: Chunk, file: DayFile, from_us: int, to_us: int) -> Iterator[StoredSample]:
     for frame, point, instant_us, value, quality, cause, correction in chunk.samples:
-        if from_us <= instant_us < to_us:
+        if from_us <= instant_us < to_us and point in file.points and cause in file.words:
             name, unit = file.points[point]
             yield StoredSample(
                 chunk.marks[frame].seq,
@@ -258,7 +259,7 @@ def read_readings(folder: Path, from_us: int, to_us: int, *, points: Collection[
             chunks = list(file.chunks(from_us, to_us, points=points))
             told_again = _later_tellings(chunks)
             for chunk in chunks:
-                _add(found, chunk, told_again(chunk.fold), names=file.points, from_us=from_us, to_us=to_us)
+                _add(found, chunk, told_again(chunk.fold), points=file.points, from_us=from_us, to_us=to_us)
     return found
 
 
@@ -277,7 +278,7 @@ def _add(
     chunk: Chunk,
     told_again: Sequence[tuple[int, int]],
     *,
-    names: dict[int, tuple[str, str]],
+    points: dict[int, tuple[str, str]],
     from_us: int,
     to_us: int,
 ) -> None:
@@ -292,7 +293,9 @@ def _add(
     by_number: dict[int, list[Reading]] = {}
     for frame, point, instant_us, value, quality, _, _ in chunk.samples:
         if from_us <= instant_us < to_us and holds[frame]:
+            if point not in points:
+                continue
             readings = by_number.get(point)
             if readings is None:
-                readings = by_number[point] = found.by_point.setdefault(names[point][0], [])
+                readings = by_number[point] = found.by_point.setdefault(points[point][0], [])
             readings.append((instant_us, value if quality == trusted else None))

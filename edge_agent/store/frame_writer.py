@@ -10,7 +10,7 @@ from pathlib import Path
 from drivers.sample import Sample
 from edge_agent.clock_quality import ClockQuality
 from edge_agent.rollup import microseconds
-from edge_agent.store import database, frame_codec
+from edge_agent.store import database, frame_codec, names
 from edge_agent.store.facts import PointFacts
 from edge_agent.store.frames import KIND, day_path
 
@@ -111,7 +111,10 @@ class FrameWriter:
         fold = self._fold + (instant_us < self._newest_us)
         connection.execute("BEGIN IMMEDIATE")
         try:
+            known = len(self._point_ids) + len(self._word_ids)
             layout, blob, span = self._encoded(samples)
+            if len(self._point_ids) + len(self._word_ids) != known:
+                names.keep(connection, self._point_ids, self._word_ids)
             quality = None if clock is None else int(clock)
             crc = frame_crc(blob, seq=sequence, instant_us=instant_us, elapsed_us=elapsed_us, clock=quality, fold=fold)
             connection.execute(
@@ -143,11 +146,12 @@ class FrameWriter:
         if number is None:
             assert self._connection is not None
             facts = self._facts.get(name)
-            number = self._connection.execute(
-                "INSERT INTO point (name, unit, period_s, keep) VALUES (?, ?, ?, ?)",
+            # Salvage and packing name points and words in this file as well.
+            ((number,),) = self._connection.execute(
+                "INSERT INTO point (name, unit, period_s, keep) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE"
+                " SET period_s = coalesce(?3, period_s), keep = coalesce(?4, keep) RETURNING id",
                 (name, unit, None if facts is None else facts.period_s, None if facts is None else facts.keep),
-            ).lastrowid
-            assert number is not None
+            ).fetchall()
             self._point_ids[name, unit] = number
         return number
 
@@ -155,8 +159,9 @@ class FrameWriter:
         number = self._word_ids.get(text)
         if number is None:
             assert self._connection is not None
-            number = self._connection.execute("INSERT INTO word (text) VALUES (?)", (str(text),)).lastrowid
-            assert number is not None
+            ((number,),) = self._connection.execute(
+                "INSERT INTO word (text) VALUES (?) ON CONFLICT DO UPDATE SET text = text RETURNING id", (str(text),)
+            ).fetchall()
             self._word_ids[text] = number
         return number
 

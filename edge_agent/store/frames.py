@@ -33,6 +33,17 @@ def day_files(folder: Path) -> list[tuple[date, Path]]:
     return sorted(found)
 
 
+def set_aside(folder: Path) -> list[tuple[date, Path]]:
+    """Damaged files of days that were set aside, oldest day first."""
+    found = []
+    for path in folder.glob("*.db.damaged-*"):
+        try:
+            found.append((date.fromisoformat(path.name.partition(".")[0]), path))
+        except ValueError:
+            continue
+    return sorted((day, path) for day, path in found if not path.name.endswith(("-wal", "-shm")))
+
+
 def version(connection: sqlite3.Connection) -> int:
     """Number of the schema of an open file: older days are read as they were written."""
     (found,) = connection.execute("PRAGMA user_version").fetchone()

@@ -51,14 +51,17 @@ def decode(blob: bytes, *, layout: int, period: Period, names: Mapping[int, str]
         only: number of the one point wanted; None for all.
 
     Raises:
-        StoreFault: unknown layout.
+        StoreFault: unknown layout, or the bytes are not what was written.
     """
     if layout not in (PLAIN, CLOCKED):
         raise StoreFault(f"rollups of unknown layout {layout}")
-    body = zlib.decompress(blob)
-    (count,) = _COUNT.unpack_from(body)
-    form = f"<{count}I{6 * count}d{count}I"
-    numbers = struct.unpack_from(form, body, _COUNT.size)
+    try:
+        body = zlib.decompress(blob)  # which carries a checksum of its own
+        (count,) = _COUNT.unpack_from(body)
+        form = f"<{count}I{6 * count}d{count}I"
+        numbers = struct.unpack_from(form, body, _COUNT.size)
+    except (zlib.error, struct.error, TypeError) as error:
+        raise StoreFault(f"rollups damaged: {error}") from error
     clocks = body[_COUNT.size + struct.calcsize(form) :] if layout == CLOCKED else bytes(count)
     return [
         Rollup(
@@ -75,5 +78,5 @@ def decode(blob: bytes, *, layout: int, period: Period, names: Mapping[int, str]
             clock=ClockQuality(clocks[at]),
         )
         for at in range(count)
-        if only is None or numbers[at] == only
+        if (only is None or numbers[at] == only) and numbers[at] in names
     ]

@@ -3,6 +3,7 @@
 Every method that changes something commits before it returns, or changes nothing.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,11 +12,30 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from edge_agent.errors import StoreFault
 from edge_agent.rollup import Period, Rollup, instant, microseconds
-from edge_agent.store import audit, database, deliveries, gaps, outbox, rollup_codec, state_room
+from edge_agent.store import (
+    audit,
+    damaged_file,
+    database,
+    deliveries,
+    gaps,
+    outbox,
+    rollup_codec,
+    salvage_frames,
+    salvage_state,
+    state_room,
+)
 from edge_agent.store.rows import AuditEntry, ChainedDay, Delivery, Gap, OutboxEntry, OutboxRow, OutboxStatus, Receipt
+from edge_agent.store.stream_marks import StreamMarks
+
+LOG = logging.getLogger(__name__)
 
 KIND = "schema"
+MARKS_FILE = "stream_sequence"
+SALVAGED_KEY = "store.salvaged"
+"""Names of the damaged day files from which everything sound has been taken."""
+STALE = "UPDATE rollup SET stale = stale + 1 WHERE start_us < ? AND start_us + period_min * 60000000 > ?"
 PLAN_COUNT_MAX = 10_000
 """Plans kept: more than a hundred days of quarter hours."""
 EVICTION_KEY = "store.eviction"
@@ -40,14 +60,33 @@ class StateWriter:
     """The one connection that writes state.db."""
 
     def __init__(self, path: Path, *, bytes_max: int) -> None:
-        """Opens the file, checks it and brings it to the newest schema; a damaged one is set aside.
+        """Opens the file, checks it and brings it to the newest schema.
 
-        Salvage of the file set aside is not built: its undelivered records are made again from the raw frames, under
-        a new epoch, because a fresh file knows no closed period.
+        A damaged one is set aside, and what is sound in it is taken over at once: control's memory is in it.
         """
         self._connection, self.aside = database.open_checked(path, database.scripts(KIND), bytes_max=bytes_max)
+        self._marks = StreamMarks(path.with_name(MARKS_FILE))
+        if self.aside is not None:
+            self._salvage(path, self.aside)
+        self._marks.cover(self._connection)
+        damaged_file.keep_head(path, self._connection)
         self._point_ids: dict[str, int] = {}
         self._read_points()
+
+    def _salvage(self, path: Path, aside: Path) -> None:
+        kept = damaged_file.head_path(path)
+        head = kept.read_bytes() if kept.exists() else None
+        found = salvage_state.salvage(aside, self._connection, head=head, marks=self._marks.reserved)
+        LOG.warning("salvaged file=%s %s", aside.name, found)
+
+    def salvaged(self, found: salvage_frames.Salvaged, *, note: str) -> None:
+        """Declares what is missing after a day file was salvaged, and lets its rollups be computed again."""
+        with self._transaction() as connection:
+            for gap in found.gaps:
+                gaps.declare(connection, gap)
+            if found.span_us is not None:
+                connection.execute(STALE, (found.span_us[1] + 1, found.span_us[0]))
+            _put_state(connection, SALVAGED_KEY, note)
 
     def _read_points(self) -> None:
         self._point_ids = {name: number for number, name in self._connection.execute("SELECT id, name FROM point")}
@@ -57,6 +96,7 @@ class StateWriter:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
+            self._marks.cover(self._connection)
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -94,10 +134,7 @@ class StateWriter:
     def mark_stale(self, from_us: int, to_us: int) -> int:
         """Notes that readings of [from, to) come after their periods were closed; returns how many periods."""
         with self._transaction() as connection:
-            return connection.execute(
-                "UPDATE rollup SET stale = stale + 1 WHERE start_us < ? AND start_us + period_min * 60000000 > ?",
-                (to_us, from_us),
-            ).rowcount
+            return connection.execute(STALE, (to_us, from_us)).rowcount
 
     def refresh(self, stale: StaleRollup, rollups: Sequence[Rollup]) -> bool:
         """Replaces rollups that were recomputed from the frames; records that were made of the old ones stay.
@@ -213,8 +250,20 @@ class StateWriter:
         return state_room.used_ratio(self._connection)
 
     def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection; what was written ahead of the streams' numbers and not used is given back."""
+        self._marks.cover(self._connection, ahead=0)
         self._connection.close()
+
+
+def _decoded(
+    blob: bytes, layout: int, period: Period, names: Mapping[int, str], *, only: int | None = None
+) -> list[Rollup] | None:
+    """Rollups of a stored row; None, and a word in the log, when they cannot be read."""
+    try:
+        return rollup_codec.decode(blob, layout=layout, period=period, names=names, only=only)
+    except StoreFault as error:
+        LOG.error("%s start=%s length_min=%d", error, period.start_utc.isoformat(), period.length_min)  # noqa: TRY400 - the reason is enough
+        return None
 
 
 def _put_state(connection: sqlite3.Connection, key: str, json_text: str) -> None:
@@ -257,9 +306,7 @@ class StateReader:
         return [
             rollup
             for start_us, layout, blob in rows
-            for rollup in rollup_codec.decode(
-                blob, layout=layout, period=Period(instant(start_us), period_min), names=names, only=only
-            )
+            for rollup in _decoded(blob, layout, Period(instant(start_us), period_min), names, only=only) or ()
         ]
 
     def closed(
@@ -275,11 +322,9 @@ class StateReader:
         found: dict[datetime, list[Rollup] | None] = {}
         for start_us, layout, blob, stale in rows:
             period = Period(instant(start_us), period_min)
-            rollups = None
-            if not stale:
-                rollups = rollup_codec.decode(blob, layout=layout, period=period, names=names, only=None)
-                if points is not None:
-                    rollups = [rollup for rollup in rollups if rollup.point in points]
+            rollups = None if stale else _decoded(blob, layout, period, names)
+            if rollups is not None and points is not None:
+                rollups = [rollup for rollup in rollups if rollup.point in points]
             found[period.start_utc] = rollups
         return found
 
@@ -307,7 +352,7 @@ class StateReader:
         found = []
         for start_us, layout, blob in rows:
             period = Period(instant(start_us), period_min)
-            rollups = rollup_codec.decode(blob, layout=layout, period=period, names=names, only=None)
+            rollups = _decoded(blob, layout, period, names) or ()
             found.append((period, {rollup.point: rollup for rollup in rollups}))
         return found
 

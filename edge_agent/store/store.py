@@ -7,6 +7,7 @@ opens these databases for writing, and a lock keeps a second service out.
 import asyncio
 import errno
 import fcntl
+import json
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -21,7 +22,7 @@ from drivers.sample import Sample
 from edge_agent.clock_quality import ClockQuality
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import HOLD_PERIODS_MAX, Period, Reading, Rollup, instant, microseconds
-from edge_agent.store import frame_reader, frames, history, room, wear
+from edge_agent.store import frame_reader, frames, history, room, salvage_frames, wear, words
 from edge_agent.store.database import sync_folder
 from edge_agent.store.facts import UNKNOWN, PointFacts
 from edge_agent.store.frame_numbers import FrameNumbers
@@ -40,7 +41,7 @@ from edge_agent.store.rows import (
     StoredSample,
     StoreUsage,
 )
-from edge_agent.store.state import EVICTION_KEY, StateReader, StateWriter
+from edge_agent.store.state import EVICTION_KEY, SALVAGED_KEY, StateReader, StateWriter
 from edge_agent.store.tending import Tender
 
 LOG = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Store:
         self._evicted_count = 0
         self._meter: wear.WriteMeter | None = None
         self._noted_bytes = 0
+        self._salvaged: set[str] | None = None
         self._ballast = room.Ballast(state_dir, quota_bytes=quota_mb * MEGABYTE)
         self._opened: _Parts | None = None
         self._closed = False
@@ -100,8 +102,8 @@ class Store:
     async def open(cls, state_dir: Path, *, quota_mb: int, raw_days: int) -> "Store":
         """Opens the store of a state folder, and makes one where there is none.
 
-        A damaged state.db or day file is set aside (renamed) and a fresh one started; salvage of what it held is not
-        built yet.
+        A damaged state.db or day file is set aside (renamed), a fresh one started, and what is sound taken over: of
+        state.db before this returns, of a day file by `tend`.
 
         Args:
             state_dir: the service's state folder.
@@ -174,7 +176,7 @@ class Store:
         try:
             return await asyncio.get_running_loop().run_in_executor(thread, work)
         except (sqlite3.Error, OSError) as error:
-            raise StoreFault(f"数据库拒绝 / the store refuses: {type(error).__name__}: {error}") from error
+            raise StoreFault(words.told(error)) from error
 
     def _with_room(self, work: Callable[[], T]) -> T:
         """Does a piece of writing; where the disk or a quota is full, makes room and does it once more."""
@@ -187,12 +189,12 @@ class Store:
 
     def _emergency(self) -> bool:
         """Makes room at once, in the writer thread; returns whether there is any."""
-        if room.free_bytes(self._state_dir) < self._ballast.bytes and self._ballast.drop():
-            return True
         parts = self._opened
-        if parts is None:
-            return False
         try:
+            if room.free_bytes(self._state_dir) < self._ballast.bytes and self._ballast.drop():
+                return True
+            if parts is None:
+                return False
             made = 0
             while made < EMERGENCY_STEPS and parts.state.make_room():
                 made += 1
@@ -429,7 +431,8 @@ class Store:
         await self._count_writes()
         # What is packed needs less room and can go class by class: first that, then evictions.
         return (
-            await self._recompute_stale()
+            await self._salvage()
+            or await self._recompute_stale()
             or await self._run(self._tending, partial(self._pack, self._parts))
             or await self._make_room()
         )
@@ -464,6 +467,28 @@ class Store:
             write_budget_bytes=wear.BUDGET_BYTES_A_DAY,
             damaged=tuple(sorted(path.name for path in damaged if not path.name.endswith(("-wal", "-shm")))),
         )
+
+    async def _salvage(self) -> bool:
+        """Takes what is sound out of one damaged day file that was set aside."""
+        parts = self._parts
+        if self._salvaged is None:
+            noted = await self._run(self._reading, partial(parts.state_reader.get_state, SALVAGED_KEY))
+            self._salvaged = set(json.loads(noted or "[]"))
+        waiting = await self._run(self._tending, partial(frames.set_aside, self._folder))
+        for day, aside in waiting:
+            if aside.name in self._salvaged:
+                continue
+            target = frames.day_path(self._folder, day)
+            found = await self._run(
+                self._tending, partial(salvage_frames.salvage, aside, target, bytes_max=self._half_bytes)
+            )
+            self._salvaged.add(aside.name)
+            note = json.dumps(sorted(self._salvaged & {path.name for _, path in waiting}))
+            await self._run(self._writing, partial(parts.state.salvaged, found, note=note))
+            parts.tender.touched(target)
+            LOG.warning("salvaged file=%s frames=%d gaps=%d", aside.name, found.frames, len(found.gaps))
+            return True
+        return False
 
     async def _make_room(self) -> bool:
         """Removes one thing when the quota is reached: declared first, then removed."""
