@@ -153,10 +153,11 @@ class Service:
         self.solver = SolverProcess()
         self._promise_fd = promise_fd
         self._lost: frozenset[str] = frozenset()
+        self.closer = self._closer()
         self.recorder = Recorder(
             pending=self.pending,
             append_frame=self._append_frame,
-            close_due=self._closer().close_due,
+            close_due=self.closer.close_due,
             promise=self._promise,
         )
         archive = Archive(store, configuration.uplink, plant=site.site.id)
@@ -175,6 +176,7 @@ class Service:
                 backfill_per_s=stream.entry.backfill_per_s,
                 now_utc=clock.now_utc,
                 elapsed_s=elapsed_s,
+                set_period=partial(self._set_period, name),
             )
             for name, stream in ways.items()
         }
@@ -272,6 +274,10 @@ class Service:
     async def _audit(self, outcomes: Sequence[Outcome]) -> None:
         """Chains stages of commands to the audit."""
         await self.journal.commands(outcomes, actor=f"{self.operation.mode_now}: {self.operation.mode.by}")
+
+    async def _set_period(self, stream: str, period_min: int) -> bool:
+        """A platform wants periods of another length."""
+        return await self.closer.set_period(stream, period_min, now_utc=self.clock.now_utc())
 
     def _standing_alarms(self) -> Sequence[Mapping[str, object]] | None:
         """What the operator is shown; None before the first cycle, which alone knows what still stands."""

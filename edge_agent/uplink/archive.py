@@ -6,19 +6,26 @@ rollups by the rules that made them first. Points that were reported under other
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Protocol
 
 from edge_agent.rollup import EPOCH_UTC, Period, Rollup
 from edge_agent.settings.model import UplinkFile
+from edge_agent.uplink.lengths import lengths_key, read_lengths
 from edge_agent.uplink.record import Record, build_record
 from edge_agent.uplink.streams import streams
 
+FAR_UTC = datetime.max.replace(tzinfo=UTC)
 PORTION_PERIODS_MAX = 96
 """Periods read at a time: a query for years holds neither the store nor memory."""
 
 
 class RollupStore(Protocol):
     """What the archive needs of the store."""
+
+    async def get_state(self, key: str) -> str | None:
+        """The JSON text under a key."""
+        ...
 
     async def rollups_of_all(
         self, period_min: int, from_utc: datetime, to_utc: datetime, *, limit: int
@@ -51,18 +58,25 @@ class Archive:
             stream: name of the stream.
             from_utc: first start; None: from the first period that was ever closed.
             to_utc: the first start no longer wanted; None: up to the last closed period.
-            period_min: length of the periods [min]; None: as the uplink has it today.
+            period_min: length of the periods [min]; None: as the stream had them at the time.
 
         Raises:
             StoreFault: the store refuses.
         """
         entry = self._streams[stream]
-        length_min = entry.entry.period_min if period_min is None else period_min
-        begin_utc = from_utc or EPOCH_UTC
-        end_utc = to_utc or datetime.max.replace(tzinfo=UTC)
-        while True:
-            found = await self._store.rollups_of_all(length_min, begin_utc, end_utc, limit=PORTION_PERIODS_MAX)
-            if not found:
-                return
-            yield [build_record(rollups, self._points, plant=entry.plant, period=period) for period, rollups in found]
-            begin_utc = found[-1][0].start_utc + timedelta(microseconds=1)
+        lengths = read_lengths(await self._store.get_state(lengths_key(stream)), configured_min=entry.entry.period_min)
+        end_utc = to_utc or FAR_UTC
+        bounds = [EPOCH_UTC, *(since_utc for since_utc, _ in lengths.changes), FAR_UTC]
+        for since_utc, until_utc in pairwise(bounds):
+            length_min = lengths.at(since_utc) if period_min is None else period_min
+            begin_utc = max(since_utc, from_utc or EPOCH_UTC)
+            while True:
+                found = await self._store.rollups_of_all(
+                    length_min, begin_utc, min(until_utc, end_utc), limit=PORTION_PERIODS_MAX
+                )
+                if not found:
+                    break
+                yield [
+                    build_record(rollups, self._points, plant=entry.plant, period=period) for period, rollups in found
+                ]
+                begin_utc = found[-1][0].start_utc + timedelta(microseconds=1)

@@ -26,6 +26,7 @@ from edge_agent.rollup import (
 from edge_agent.settings.model import UplinkFile
 from edge_agent.store.rows import OutboxEntry, StoredSample
 from edge_agent.uplink.gap_causes import gap_causes
+from edge_agent.uplink.lengths import Lengths, lengths_key, may_be_set, read_lengths
 from edge_agent.uplink.record import Record, build_record, encode
 from edge_agent.uplink.streams import streams
 
@@ -101,9 +102,8 @@ class PeriodCloser:
         """
         self._store = store
         self._points = uplink_file.points
-        self._plants: dict[int, dict[str, str]] = {HISTORY_MIN: {}}
-        for name, stream in streams(uplink_file, plant=plant).items():
-            self._plants.setdefault(stream.entry.period_min, {})[name] = stream.plant
+        self._streams = streams(uplink_file, plant=plant)
+        self._lengths = {name: Lengths(stream.entry.period_min) for name, stream in self._streams.items()}
         self._period_s = period_s
         self._before = timedelta(seconds=HOLD_PERIODS_MAX * period_s_max)
         self._grace = timedelta(seconds=grace_s)
@@ -133,8 +133,48 @@ class PeriodCloser:
             closed += 1
         return closed
 
+    async def set_period(self, stream: str, period_min: int, *, now_utc: datetime) -> bool:
+        """Gives a stream periods of another length, from the next boundary on that both lengths have.
+
+        Args:
+            stream: name of the stream.
+            period_min: the length that its platform wants [min].
+            now_utc: the present on the site's clock.
+
+        Returns:
+            False: it is not a length that may be set, or nothing was ever closed yet.
+
+        Raises:
+            StoreFault: the store refuses; the old length holds.
+        """
+        lengths = self._lengths[stream]
+        if not may_be_set(period_min) or not self._next:
+            return False
+        # Periods up to the one that is under way keep their length, also those that wait to be closed.
+        under_way = period_at(now_utc, lengths.at(now_utc))
+        changed = lengths.changed(
+            period_min, after_utc=max(under_way.end_utc, self._next[under_way.length_min].start_utc)
+        )
+        if changed == lengths:
+            return True
+        begin_utc = changed.changes[-1][0] if changed.changes else under_way.end_utc
+        if period_min not in self._next:
+            noted = json.loads(await self._store.get_state(BEGINNINGS_KEY) or "{}")
+            await self._store.put_state(BEGINNINGS_KEY, json.dumps(noted | {str(period_min): begin_utc.isoformat()}))
+        await self._store.put_state(lengths_key(stream), changed.to_json())
+        self._next.setdefault(period_min, Period(begin_utc, period_min))
+        self._lengths[stream] = changed
+        LOG.warning("periods change uplink=%s period_min=%d from=%s", stream, period_min, begin_utc.isoformat())
+        return True
+
     async def _resume(self) -> bool:
         """Finds where to go on: after the last closed period, else with the period of the first sample."""
+        for name, stream in self._streams.items():
+            kept = await self._store.get_state(lengths_key(name))
+            self._lengths[name] = read_lengths(kept, configured_min=stream.entry.period_min)
+        lengths_min = {HISTORY_MIN}
+        for lengths in self._lengths.values():
+            lengths_min |= {lengths.configured_min, *(length for _, length in lengths.changes)}
         ends_utc = await self._store.last_period_ends_utc()
         noted = json.loads(await self._store.get_state(BEGINNINGS_KEY) or "{}")
         known_utc = {int(length): datetime.fromisoformat(text) for length, text in noted.items()} | ends_utc
@@ -142,7 +182,7 @@ class PeriodCloser:
         start_utc = max(ends_utc.values()) if ends_utc else await self._store.first_instant_utc()
         if start_utc is None:
             return False
-        following = {length: period_at(known_utc.get(length, start_utc), length) for length in self._plants}
+        following = {length: period_at(known_utc.get(length, start_utc), length) for length in lengths_min}
         beginnings = {str(length): period.start_utc.isoformat() for length, period in following.items()}
         await self._store.put_state(BEGINNINGS_KEY, json.dumps(noted | beginnings))
         self._next = following
@@ -159,8 +199,10 @@ class PeriodCloser:
             for point, found in readings.items()
         }
         entries = []
-        for uplink, plant in self._plants[period.length_min].items():
-            record = build_record(rollups, self._points, plant=plant, period=period)
+        for uplink, stream in self._streams.items():
+            if self._lengths[uplink].at(period.start_utc) != period.length_min:
+                continue
+            record = build_record(rollups, self._points, plant=stream.plant, period=period)
             entries.append(
                 OutboxEntry(
                     uplink,

@@ -10,7 +10,7 @@ archive.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -96,6 +96,7 @@ class Sender:
         now_utc: Callable[[], datetime],
         elapsed_s: Callable[[], float],
         jitter: Callable[[], float] = random.random,
+        set_period: Callable[[int], Awaitable[bool]] | None = None,
     ) -> None:
         """Wires the sender.
 
@@ -109,6 +110,7 @@ class Sender:
             now_utc: the site's clock; stamps receipts.
             elapsed_s: the machine's monotonic clock [s].
             jitter: a number in [0, 1), anew each time: spreads the reconnecting of many plants.
+            set_period: gives the stream periods of another length [min], or does not; None: never does.
         """
         self._uplink = uplink
         self._store = store
@@ -117,6 +119,7 @@ class Sender:
         self._now_utc = now_utc
         self._elapsed_s = elapsed_s
         self._jitter = jitter
+        self._set_period_hook = set_period
         self._window = Window(resend_s=resend_s)
         self._bucket = Bucket(backfill_per_s, now_s=elapsed_s())
         self._flying = 0
@@ -229,8 +232,14 @@ class Sender:
                     except asyncio.QueueFull:
                         LOG.warning("too many queries wait, one passed over uplink=%s", self._uplink)
                 case SetPeriod():
-                    LOG.warning("platform wants a period uplink=%s period_min=%d", self._uplink, event.period_min)
-                    await self._transport.confirm(event, accepted=False)
+                    accepted = await self._set_period(event.period_min)
+                    LOG.warning(
+                        "platform wants a period uplink=%s period_min=%d accepted=%s",
+                        self._uplink,
+                        event.period_min,
+                        accepted,
+                    )
+                    await self._transport.confirm(event, accepted=accepted)
                 case ServerClock():
                     self.server_clock_off_s = (event.server_utc - self._now_utc()).total_seconds()
                 case KeyChanged():
@@ -244,6 +253,9 @@ class Sender:
                 case BackfillAllowed():
                     self._backfill_allowed = event.allowed
                     self._wake.set()
+
+    async def _set_period(self, period_min: int) -> bool:
+        return False if self._set_period_hook is None else await self._set_period_hook(period_min)
 
     async def _take(self) -> None:
         """Commits receipts, as many at once as have come."""

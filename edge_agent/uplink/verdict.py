@@ -103,7 +103,8 @@ def judge(
         found = ledger.deliveries(name, microseconds(from_utc), microseconds(to_utc))
         if stream is None and not found:
             continue
-        period_min = stream.entry.period_min if stream is not None else found[-1].period_min
+        # The length in force is that of the last record: the platform may have set it.
+        period_min = found[-1].period_min if found or stream is None else stream.entry.period_min
         last_utc = max((entry.start_utc + timedelta(minutes=entry.period_min) for entry in found), default=from_utc)
         # A stream that is no longer configured owes nothing new.
         until_utc = last_utc if stream is None else min(to_utc, max(now_utc - GRACE, last_utc))
