@@ -86,19 +86,23 @@ def verify_lines(verdict: Verdict, shown: Shown, *, from_utc: datetime, to_utc: 
             f"日完整性记录链在第 {verdict.chain_broken_at} 条断开:记录被改动过",
             f"the chain of daily records is BROKEN at entry {verdict.chain_broken_at}: something was changed",
         )
+    lowest = min(
+        (found.good_ratio for found in verdict.accounts.values() if found.good_ratio is not None), default=None
+    )
+    valid = "-" if lowest is None else f"{100 * lowest:.2f} %"
     missing = sum(len(found.missing) for found in verdict.accounts.values())
     unproven = sum(len(found.unproven) for found in verdict.accounts.values())
     if not verdict.accounts:
         yield "没有配置上传,或还没有记录", "no uplink is configured, or there is no record yet"
     elif missing or unproven:
         yield (
-            f"结论:不完整。缺 {missing} 条,已送达但无证明 {unproven} 条",
-            f"verdict: NOT COMPLETE. {missing} missing, {unproven} delivered without proof",
+            f"结论:不完整。缺 {missing} 条,已送达但无证明 {unproven} 条;有效数据 {valid}",
+            f"verdict: NOT COMPLETE. {missing} missing, {unproven} delivered without proof; valid values {valid}",
         )
     elif verdict.chain_broken_at is None:
         yield (
-            "结论:完整,平台确认持有全部应传记录",
-            "verdict: complete, the platform confirms that it holds every record",
+            f"结论:记录完整,平台确认持有全部应传记录;其中有效数据 {valid}",
+            f"verdict: complete, the platform confirms that it holds every record; valid values {valid}",
         )
 
 
