@@ -39,11 +39,9 @@ from edge_agent import plan_worker
 plan_worker.run()
 """
 FAULTS = {
-    "kill -9": "os.kill(os.getpid(), signal.SIGKILL)",
     "segmentation fault": "ctypes.string_at(0)",
     "stopped process": "os.kill(os.getpid(), signal.SIGSTOP)",
     "memory without end": "hoard = [bytearray(1 << 26) for _ in range(10_000)]",
-    "programming error": "raise IndexError('planted')",
     "rubbish among the lines": "os.write(out, b'presolving\\n')",
 }
 
@@ -66,7 +64,7 @@ async def test_a_fault_in_a_solve_costs_neither_the_plan_nor_the_service(
     stopped = fault == "stopped process"
     code = PLANTED.format(fault=FAULTS[fault], flag=str(tmp_path / "planted"))
     solver = SolverProcess((sys.executable, "-c", code))
-    plan = await ask(solver, request_now, limit_s=3.0 if stopped else 300.0)
+    plan = await ask(solver, request_now, limit_s=1.5 if stopped else 300.0)
     assert check(request_now, plan) == []
     if not stopped:
         assert plan.objective_cny == pytest.approx(OPTIMUM_CNY, abs=0.3), "the best plan before the fault"
@@ -76,8 +74,8 @@ async def test_a_fault_in_a_solve_costs_neither_the_plan_nor_the_service(
     assert solver.process_id is None, "the faulty process is gone"
 
 
-async def test_the_task_after_a_fault_finds_a_new_process(request_now: PlanRequest, tmp_path: Path) -> None:
-    code = PLANTED.format(fault=FAULTS["kill -9"], flag=str(tmp_path / "planted"))
+async def test_the_task_after_a_kill_in_a_solve_finds_a_new_process(request_now: PlanRequest, tmp_path: Path) -> None:
+    code = PLANTED.format(fault="os.kill(os.getpid(), signal.SIGKILL)", flag=str(tmp_path / "planted"))
     solver = SolverProcess((sys.executable, "-c", code))
     assert "failed" in (await ask(solver, request_now)).note
     again = await ask(solver, request_now)
@@ -94,10 +92,10 @@ async def test_the_task_after_a_fault_finds_a_new_process(request_now: PlanReque
 async def test_a_solver_that_does_not_return_is_not_waited_for(request_now: PlanRequest, tmp_path: Path) -> None:
     code = PLANTED.format(fault="time.sleep(600)", flag=str(tmp_path / "planted"))
     solver = SolverProcess((sys.executable, "-c", code))
-    plan = await ask(solver, request_now, limit_s=2.0)
+    plan = await ask(solver, request_now, limit_s=1.0)
     assert plan.objective_cny <= plan_by_rule(request_now).objective_cny
-    assert "had not returned after 2 s" in plan.note
-    assert plan.solve_seconds >= 2.0
+    assert "had not returned after 1 s" in plan.note
+    assert plan.solve_seconds >= 1.0
     assert solver.process_id is None, "a process with a solver running in it takes no other task"
 
 
