@@ -104,6 +104,11 @@ fault-seeds: venv ## every plant fault in lockstep with N (3) seeds, the same on
 load-days: venv ## a constant and a stepping load for a day under power limits: 15-minute peaks, error of the supply; SEED=
 	@$(BIN)/python tests/campaigns/load_days.py $(if $(SEED),--seed $(SEED))
 
+.PHONY: season
+season: venv ## DAYS= (14) days from FROM= (2026-01-05) in closed loop by each strategy, new plans every REPLAN= (60) min; LOAD= (1.0) of the building; SEED=, WEATHER=
+	@$(BIN)/python tests/campaigns/season.py $(if $(PLANT),--plant $(PLANT)) $(if $(FROM),--from $(FROM)) $(if $(DAYS),--days $(DAYS)) \
+	  $(if $(REPLAN),--replan-min $(REPLAN)) $(if $(SEED),--seed $(SEED)) $(if $(WEATHER),--weather $(WEATHER)) $(if $(LOAD),--load-ratio $(LOAD)) $(if $(UNDAMPED),--undamped)
+
 .PHONY: mutants
 mutants: venv ## every shipped device profile, wrong in one place at a time: the suite must notice each
 	@$(BIN)/python tests/campaigns/mutants.py

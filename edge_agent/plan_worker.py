@@ -1,10 +1,11 @@
 """The solver's own process: reads a planning task a line, writes plans a line.
 
 A crash or a hang here never touches the service. Started by `solver_process.py` as `python -m edge_agent.plan_worker`.
-A task: {"request": PlanRequest, "limit_s": number, "gap_ratio": number, "hint": Plan or null}. The answer is lines:
-{"started": true}; {"plan": Plan} for each better plan, so that what was found outlives a crash; and at last
-{"answer": Plan, "done": bool}, or {"fault": text, "done": bool}; after "done" the process ends, for a solver that did
-not return in time is still running in it.
+A task: {"request": PlanRequest, "limit_s": number, "gap_ratio": number, "hint": Plan or null, "explain": bool}. The
+answer is lines: {"started": true}; {"plan": Plan} for each better plan, so that what was found outlives a crash; and at
+last {"answer": Plan, "stands": word or null, "kept": Plan or null, "done": bool}, or {"fault": text, "done": bool};
+after "done" the process ends, for a solver that did not return in time is still running in it. `stands` and `kept` say
+how the hint, which is the standing plan, stands beside the answer (`scheduling.standing`).
 """
 
 import json
@@ -16,11 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
+from edge_agent.clock import elapsed_s
 from edge_agent.plan_in_time import plan_in_time
 from scheduling.errors import SchedulingError
 from scheduling.explain import with_reasons
 from scheduling.plan import Plan, read_plan
 from scheduling.request import read_request
+from scheduling.standing import LIMIT_S, beside
 
 NICENESS = 5
 """The solver yields to polling and control, which have deadlines of seconds."""
@@ -34,22 +37,35 @@ def answer(task_line: str, *, write: Callable[[dict[str, object]], None]) -> boo
     late = False
     try:
         task = json.loads(task_line)
-        hint = task.get("hint")
+        hint, limit_s, gap_ratio = task.get("hint"), float(task["limit_s"]), float(task["gap_ratio"])
+        standing = None if hint is None else read_plan(json.dumps(hint))
         request = read_request(json.dumps(task["request"]))
         write({"started": True})
 
         def offer(plan: Plan) -> None:
             write({"plan": json.loads(plan.to_json())})
 
-        found = plan_in_time(
-            request,
-            limit_s=float(task["limit_s"]),
-            gap_ratio=float(task["gap_ratio"]),
-            hint=None if hint is None else read_plan(json.dumps(hint)),
-            offer=offer,
-        )
+        begin_s = elapsed_s()
+        found = plan_in_time(request, limit_s=limit_s, gap_ratio=gap_ratio, hint=standing, offer=offer)
         late = found.late
-        write({"answer": json.loads(with_reasons(request, found.plan).to_json()), "done": late})
+        weighed = None
+        if standing is not None:
+            left_s = 0.0 if late else min(LIMIT_S, begin_s + limit_s - elapsed_s())
+            weighed = beside(
+                request, standing=standing, new=found.plan, gap_ratio=gap_ratio, elapsed_s=elapsed_s, limit_s=left_s
+            )
+
+        def shown(plan: Plan) -> object:
+            return json.loads((with_reasons(request, plan) if task.get("explain", True) else plan).to_json())
+
+        write(
+            {
+                "answer": shown(found.plan),
+                "stands": None if weighed is None else weighed.stands,
+                "kept": None if weighed is None or weighed.plan is None else shown(weighed.plan),
+                "done": late,
+            }
+        )
     except (SchedulingError, ValueError, KeyError, MemoryError) as error:
         write({"fault": f"{type(error).__name__}: {error}", "done": late})
     return not late

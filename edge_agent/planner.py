@@ -13,9 +13,10 @@ from typing import Protocol
 
 from edge_agent.clock import Clock, sleep_until
 from edge_agent.errors import StoreFault
+from edge_agent.replacing import Solved, replacing
 from scheduling.errors import SchedulingError, SolverFault
 from scheduling.explain import with_reasons
-from scheduling.plan import Plan, check
+from scheduling.plan import Change, Plan, check
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
 
@@ -23,6 +24,8 @@ LOG = logging.getLogger(__name__)
 
 SOLVE_SECONDS_KEPT = 1000
 """Solve times kept for the median."""
+STANDING_AGE_MAX = timedelta(hours=12)
+"""An older plan is no longer held against a new one: its steps for these hours were made coarse."""
 AFTER_EDGE_S = 20.0
 """A plan is made this long after the edge of a quarter of an hour [s, site], so that the quarter's readings are in."""
 
@@ -30,8 +33,8 @@ AFTER_EDGE_S = 20.0
 class Solver(Protocol):
     """Who solves a task: the worker process, or what stands in its place."""
 
-    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Plan:
-        """The plan of a task, at best within the limit and the gap; SolverFault when there is none."""
+    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Solved:
+        """The plan of a task, and how the standing one (the hint) stands beside it; SolverFault without one."""
 
 
 class Planner:
@@ -46,6 +49,7 @@ class Planner:
         limit_s: float,
         gap_ratio: float,
         last_plan: Plan | None = None,
+        damped: bool = True,
     ) -> None:
         """Wires the planner.
 
@@ -56,16 +60,19 @@ class Planner:
             limit_s: wall time for the solver [s].
             gap_ratio: proven distance to the optimum at which it may stop.
             last_plan: the plan of the run before, kept over a restart.
+            damped: units of the next hours are changed only for a gain; False only to show what that is worth.
         """
         self._solver = solver
         self._build = build
         self._keep = keep
         self._limit_s = limit_s
         self._gap_ratio = gap_ratio
+        self._damped = damped
         self._again = asyncio.Event()
         self.plan = last_plan
         self.request: PlanRequest | None = None
         self.method_count: Counter[str] = Counter()
+        self.change_count: Counter[str] = Counter()
         self.solve_seconds: list[float] = []
         self._solver_failing = False
 
@@ -89,7 +96,11 @@ class Planner:
         if request is None:
             return None
         try:
-            plan = await self._solver.solve(request, limit_s=self._limit_s, gap_ratio=self._gap_ratio, hint=self.plan)
+            solved = await self._solver.solve(
+                request, limit_s=self._limit_s, gap_ratio=self._gap_ratio, hint=self._standing(now_utc)
+            )
+            plan = replacing(solved if self._damped else Solved(solved.plan), gap_ratio=self._gap_ratio)
+            self.solve_seconds.append(solved.plan.solve_seconds)
             if self._solver_failing:
                 LOG.warning("solver works again")
             self._solver_failing = False
@@ -98,22 +109,33 @@ class Planner:
                 LOG.error("solver failed, planning by rule: %s", fault)  # noqa: TRY400 - said once, no trace
             self._solver_failing = True
             plan = await asyncio.to_thread(_plan_by_rule, request)
+        change = plan.change or Change(code="no_solver")
+        plan = plan.model_copy(update={"change": change})
         self.plan, self.request = plan, request
         self.method_count[plan.method] += 1
-        self.solve_seconds.append(plan.solve_seconds)
+        self.change_count[change.code] += 1
         del self.solve_seconds[:-SOLVE_SECONDS_KEPT]
         try:
             await self._keep(plan)
         except StoreFault as fault:
             LOG.error("plan made and not kept: %s", fault)  # noqa: TRY400 - the plan is what counts
         LOG.info(
-            "plan made method=%s cost_cny=%.0f bound_cny=%s seconds=%.2f",
+            "plan made method=%s cost_cny=%.0f bound_cny=%s seconds=%.2f change=%s gain_cny=%s least_cny=%s",
             plan.method,
             plan.objective_cny,
             plan.bound_cny,
             plan.solve_seconds,
+            change.code,
+            change.gain_cny,
+            change.least_cny,
         )
         return plan
+
+    def _standing(self, now_utc: datetime) -> Plan | None:
+        """The plan in force, if it is young enough to say anything of the next hours."""
+        if self.plan is None or now_utc - self.plan.made_utc > STANDING_AGE_MAX:
+            return None
+        return self.plan
 
     async def run(self, *, clock: Clock, replan_min: int, retry_s: float, progress: Callable[[], None]) -> None:
         """Plans for ever: after each edge of the re-planning grid, at once when asked, soon again after a failure.

@@ -11,10 +11,12 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import get_args
 
+from edge_agent.replacing import Solved
 from scheduling.errors import SchedulingError, SolverFault
 from scheduling.explain import with_reasons
-from scheduling.plan import Plan, check, read_plan
+from scheduling.plan import Plan, Stands, check, read_plan
 from scheduling.request import PlanRequest
 
 LOG = logging.getLogger(__name__)
@@ -33,9 +35,10 @@ WORKER = (sys.executable, "-m", "edge_agent.plan_worker")
 class SolverProcess:
     """The worker process: started when first needed, ended when it overruns, started again for the next task."""
 
-    def __init__(self, program: Sequence[str] = WORKER) -> None:
-        """Takes the program that is the worker."""
+    def __init__(self, program: Sequence[str] = WORKER, *, explain: bool = True) -> None:
+        """Takes the program that is the worker; `explain`: plans come with the reasons of their blocks."""
         self._program = program
+        self._explain = explain
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -43,14 +46,14 @@ class SolverProcess:
         """The worker that takes the next task; None when one has to be started."""
         return None if self._process is None or self._process.returncode is not None else self._process.pid
 
-    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Plan:
+    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Solved:
         """Has a task solved.
 
         Args:
             request: the task.
             limit_s: wall time for the solver [s].
             gap_ratio: proven distance at which it may stop.
-            hint: the last plan.
+            hint: the standing plan; the answer says how it stands beside the new one.
 
         Raises:
             SolverFault: the worker crashed, overran its deadline or wrote nonsense before it had any usable plan.
@@ -60,11 +63,12 @@ class SolverProcess:
             "limit_s": limit_s,
             "gap_ratio": gap_ratio,
             "hint": None if hint is None else json.loads(hint.to_json()),
+            "explain": self._explain,
         }
         so_far: list[bytes] = []
         try:
             return await asyncio.to_thread(
-                _plan_of, request, await self._exchange(json.dumps(task).encode() + b"\n", limit_s, so_far=so_far)
+                _solved, request, await self._exchange(json.dumps(task).encode() + b"\n", limit_s, so_far=so_far)
             )
         except (OSError, EOFError, TimeoutError, ValueError, KeyError, TypeError, SchedulingError) as error:
             # Whatever it was, an answer may still be on its way: a new process starts with a clean pipe.
@@ -72,7 +76,7 @@ class SolverProcess:
             why = f"the solver process failed: {type(error).__name__} {error}"
             if so_far:
                 with suppress(ValueError, KeyError, TypeError, SchedulingError):
-                    return await asyncio.to_thread(_rescued, request, so_far[-1], why=why)
+                    return Solved(await asyncio.to_thread(_rescued, request, so_far[-1], why=why))
             raise SolverFault(why) from error
         except asyncio.CancelledError:
             await self.stop()  # the answer of this task must not be taken for that of the next
@@ -132,12 +136,19 @@ def _checked(request: PlanRequest, plan: Plan) -> Plan:
     return plan
 
 
-def _plan_of(request: PlanRequest, line: bytes) -> Plan:
-    """The plan of the answer's last line, checked."""
+def _solved(request: PlanRequest, line: bytes) -> Solved:
+    """What the answer's last line says, its plans checked."""
     message = json.loads(line)
     if "fault" in message:
         raise SolverFault(str(message["fault"]))
-    return _checked(request, read_plan(json.dumps(message["answer"])))
+    stands, kept = message.get("stands"), message.get("kept")
+    if stands is not None and stands not in get_args(Stands):
+        raise ValueError(f"a standing plan cannot be {stands!r}")
+    return Solved(
+        _checked(request, read_plan(json.dumps(message["answer"]))),
+        stands,
+        None if kept is None else _checked(request, read_plan(json.dumps(kept))),
+    )
 
 
 def _rescued(request: PlanRequest, line: bytes, *, why: str) -> Plan:

@@ -96,6 +96,7 @@ def planner_dict(planner: Planner) -> dict[str, object]:
     return {
         "plan": None if planner.plan is None else planner.plan.model_dump(mode="json", by_alias=True),
         "plans_by_method": dict(planner.method_count),
+        "plans_by_change": dict(planner.change_count),
         "plan_seconds_median": median(planner.solve_seconds) if planner.solve_seconds else None,
     }
 

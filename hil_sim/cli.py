@@ -467,6 +467,18 @@ def _show_stand(facts: Mapping[str, Any], *, lang: Language) -> None:
     type=click.FloatRange(0.0, 0.1),
     help="达到即停的间隙 / proven gap to stop at; the site's if not given.",
 )
+@click.option(
+    "--load-ratio",
+    type=click.FloatRange(0.2, 1.2),
+    default=1.0,
+    show_default=True,
+    help="建筑与示范站的比例 / size of the building against the example plant's: how roomy the station is.",
+)
+@click.option(
+    "--damped/--undamped",
+    default=True,
+    help="不衰减:每个新计划都照办,只用于比较 / undamped: every new plan is followed, to compare.",
+)
 @_shared
 def season(
     *,
@@ -482,6 +494,8 @@ def season(
     **others: Any,  # noqa: ANN401 - click's
 ) -> None:
     """采暖季闭环仿真,无总线,假时钟 / closed loop through days of a season, in lockstep, no wires; the score."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # small matrices: threads cost more than they bring
+        os.environ.setdefault(name, "1")
     from edge_agent.clock import elapsed_s  # noqa: PLC0415
     from hil_sim.closed_loop.season import Options, live  # noqa: PLC0415
     from hil_sim.closed_loop.weather_file import WeatherFileWrong  # noqa: PLC0415

@@ -42,6 +42,9 @@ PARTS = ("energy", "demand", "starts", "mode_changes", "aux", "terminal", "grid_
 DIGITS = 3
 """Digits after the point that a plan carries: a watt, a watt-hour, a tenth of a fen."""
 
+Stands = Literal["same", "differs", "broken", "unknown"]
+"""How the standing plan's next hours stand beside those of a new one (`standing.py`)."""
+
 ReasonCode = Literal[
     "charge_cheap",
     "discharge_dear",
@@ -133,6 +136,22 @@ class Comparison(Document):
     no_storage: Alternative | None = None
 
 
+class Change(Document):
+    """Why this plan took the place of the one before, or why that one's next hours were kept.
+
+    Attributes:
+        code: first: there was none; same: the same units run in the next hours; kept: others would gain too little;
+            cheaper: others gain enough; broken: the one before can no longer be run; unknown: there was no time to
+            weigh them; no_solver: the rule stands in.
+        gain_cny: what the new plan's next hours save against those of the one before; None: not comparable.
+        least_cny: what they must save to be taken.
+    """
+
+    code: Literal["first", "same", "kept", "cheaper", "broken", "unknown", "no_solver"]
+    gain_cny: Number | None = None
+    least_cny: NotNegative | None = None
+
+
 class Plan(Document):
     """What to do, what it costs, and how good it is known to be."""
 
@@ -161,6 +180,8 @@ class Plan(Document):
     """Band of each step; empty: not known."""
     assumptions: Annotated[tuple[Assumption, ...], Field(strict=False)] = ()
     """What the request's figures rest on."""
+    change: Change | None = None
+    """Set by who decides whether a plan is followed; None: nobody has."""
     note: str = ""
     """What the ladder tried before this plan and why it was left; empty when nothing failed."""
 

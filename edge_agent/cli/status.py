@@ -169,6 +169,11 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
             f"计划 {made} 制定:{zh},{cost_cny} 元;理由: edge-agent plan --why",
             f"plan made {made}: {en}, {cost_cny} CNY; reasons: edge-agent plan --why",
         )
+        change = plan.get("change")
+        if change is not None:
+            figures = {key: f"{change[key]:.0f}" for key in ("gain_cny", "least_cny") if change[key] is not None}
+            words = text(f"plan_change_{change['code']}", **figures)
+            yield pick(f"     {words.zh}", f"     {words.en}")
     for assumption in answer.get("corrections", ()):
         if assumption["learned"]:
             yield pick(f"实测修正 {assumption['zh']}", f"learned: {assumption['en']}")

@@ -299,7 +299,7 @@ class ControlMemory:
 
     def unit(self, name: str) -> UnitMemory:
         """A unit's memory; nothing known of a new one."""
-        return self.units.get(name, UnitMemory())
+        return self.units.get(name) or UnitMemory()
 
     def loop(self, name: str) -> LoopMemory:
         """A loop's memory."""

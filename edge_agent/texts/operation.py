@@ -29,6 +29,27 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         "because_limit": Text("电网限额", "grid limit"),
         "because_comfort": Text("保供热", "for heat"),
         "because_rule": Text("按规则", "by rule"),
+        # why a plan was changed or kept
+        "plan_change_first": Text("这是第一个计划", "it is the first plan"),
+        "plan_change_same": Text(
+            "今后几小时开的机组与上一个计划相同", "in the next hours it runs the same units as the plan before"
+        ),
+        "plan_change_kept": Text(
+            "今后几小时的机组不变:改动只省 {gain_cny} 元,不足 {least_cny} 元",
+            "units of the next hours are kept: others would save {gain_cny} CNY, a change needs {least_cny}",
+        ),
+        "plan_change_cheaper": Text(
+            "改了今后几小时的机组:比照旧省 {gain_cny} 元",
+            "units of the next hours were changed: that saves {gain_cny} CNY against keeping them",
+        ),
+        "plan_change_broken": Text(
+            "上一个计划已不能执行,换成新的", "the plan before could no longer be carried out and was replaced"
+        ),
+        "plan_change_unknown": Text(
+            "来不及与上一个计划比较,按新计划",
+            "there was no time to weigh it against the plan before: the new one is followed",
+        ),
+        "plan_change_no_solver": Text("求解器失败,暂按规则", "the solver failed: planned by rule meanwhile"),
         # why a mode or an order is not taken
         "needs_name_and_reason": Text(
             "须写明人员和原因", "a name and a reason are needed", "用 --by 和 --reason", "give --by and --reason"

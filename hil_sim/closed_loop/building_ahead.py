@@ -44,10 +44,18 @@ def record_begins(start_utc: datetime, *, zone_offset: timedelta) -> datetime:
 
 
 def recorded(
-    weather: Weather, *, seed: int, from_utc: datetime, to_utc: datetime
+    weather: Weather, *, seed: int, ratio: float, from_utc: datetime, to_utc: datetime
 ) -> tuple[dict[datetime, float], dict[datetime, float]]:
-    """Quarter-hour means of load [kW] and outdoor temperature [degC] between two instants on quarters."""
-    building = Building(seed=seed)
+    """Quarter-hour means of load [kW] and outdoor temperature [degC] between two instants on quarters.
+
+    Args:
+        weather: as it was.
+        seed: of the building's noise.
+        ratio: its size against the example plant's.
+        from_utc: first instant.
+        to_utc: last one.
+    """
+    building = Building(seed=seed, ratio=ratio)
     begin_s = from_utc.timestamp()
     for _ in _run(building, weather, begin_s - SETTLE.total_seconds(), begin_s):
         pass

@@ -64,6 +64,10 @@ class Options:
         weather_file: outdoor air out of a file; None: the simulator's own.
         limit_s: wall time for a plan; None: as the site says.
         gap_ratio: proven distance at which the solver may stop; None: as the site says.
+        damped: as in the service; False: every new plan is followed, to show what damping is worth.
+        load_ratio: size of the building against the example plant's: how roomy the station is.
+        from_hour: begin on the first day, local.
+        to_hour: end on the last day, local.
     """
 
     plant: str
@@ -76,6 +80,10 @@ class Options:
     weather_file: Path | None = None
     limit_s: float | None = None
     gap_ratio: float | None = None
+    damped: bool = True
+    load_ratio: float = 1.0
+    from_hour: int = 0
+    to_hour: int = 24
 
 
 @dataclass(slots=True)
@@ -146,8 +154,8 @@ class Season(Lockstep):
             told: of each day that has ended.
         """
         self.options = options
-        self.start_utc = _midnight_utc(options.first, ZONE)
-        self.end_utc = _midnight_utc(options.last + timedelta(days=1), ZONE)
+        self.start_utc = _midnight_utc(options.first, ZONE) + timedelta(hours=options.from_hour)
+        self.end_utc = _midnight_utc(options.last, ZONE) + timedelta(hours=options.to_hour)
         offset = self.start_utc.astimezone(ZONE).utcoffset() or timedelta(0)
         record_utc = record_begins(self.start_utc, zone_offset=offset)
         weather = _weather(options, from_utc=min(record_utc, self.start_utc) - BEFORE, to_utc=self.end_utc + AHEAD)
@@ -158,15 +166,22 @@ class Season(Lockstep):
             weather=weather,
             limits=SiteLimits(grid_kw_max=GRID_KW_MAX),
             kinds=kinds,
+            building_ratio=options.load_ratio,
         )
         site = configuration.site
+        loops = {
+            name: loop.model_copy(update={"design_kw": loop.design_kw * options.load_ratio})
+            for name, loop in site.loops.items()
+        }
         control = site.control.model_copy(update={"replan_min": options.replan_min, "cycle_s": float(CYCLE_S)})
-        site = site.model_copy(update={"control": control})
+        site = site.model_copy(update={"control": control, "loops": loops})
         configuration = replace(configuration, site=site)
         loop = next(iter(site.loops.values()))
         heat_point, outdoor_point = f"{loop.meter}.heat_power", site.meters.weather
         self.archive = MemoryArchive([heat_point, outdoor_point, f"{site.meters.electricity}.electric_power"])
-        load_kw, outdoor_degc = recorded(weather, seed=options.seed, from_utc=record_utc, to_utc=self.start_utc)
+        load_kw, outdoor_degc = recorded(
+            weather, seed=options.seed, ratio=options.load_ratio, from_utc=record_utc, to_utc=self.start_utc
+        )
         self.archive.fill(heat_point, load_kw)
         self.archive.fill(outdoor_point, outdoor_degc)
         super().__init__(
@@ -191,6 +206,7 @@ class Season(Lockstep):
             build=self.tasks.build,
             limit_s=options.limit_s or site.control.solve_s_max,
             gap_ratio=self._gap_ratio,
+            damped=options.damped,
         )
         self.tally = Tally(zone=ZONE)
         self.tally.add(plant.truth())
@@ -350,11 +366,14 @@ class Season(Lockstep):
             "strategy": self.options.strategy,
             "forecast": self.options.forecast,
             "replan_min": self.options.replan_min,
+            "damped": self.options.damped,
+            "load_ratio": self.options.load_ratio,
             "first_day": self.options.first.isoformat(),
             "last_day": self.options.last.isoformat(),
             "weather": "seed" if self.options.weather_file is None else str(self.options.weather_file),
             "cost_with_stored_heat_cny": round(self.tally.cost_cny - self.tally.stored_heat_cny(), 2),
             "cost_cny_by_month": months,
+            "plans_by_change": None if planner is None else dict(planner.change_count),
             "plans_cut_short": self.plans_cut_short,
             "plans_failed": self.no_plan,
             "days": [asdict(day) for day in self.days],
@@ -373,7 +392,7 @@ async def live(
     """
     begin_s = elapsed_s()
     configuration = load_configuration(example_folder(options.plant))
-    solver = SolverProcess()
+    solver = SolverProcess(explain=False)
     try:
         season = Season(options, configuration, solver=solver, told=told)
         await season.live()

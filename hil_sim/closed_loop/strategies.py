@@ -16,6 +16,7 @@ from edge_agent.control.report import CycleReport
 from edge_agent.expectation import Expectation
 from edge_agent.plan_case import LiveState, build_request
 from edge_agent.planner import Planner, Solver
+from edge_agent.replacing import Solved
 from edge_agent.settings.load import Configuration
 from scheduling.plan import Plan
 from scheduling.request import PlanRequest
@@ -30,10 +31,10 @@ KnownLoad = Callable[[TimeGrid], list[float]]
 class RuleSolver:
     """Answers every task with the rule plan; needs no solver."""
 
-    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Plan:
+    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Solved:
         """The rule plan of a task, whatever limit, gap and hint."""
         del limit_s, gap_ratio, hint
-        return plan_by_rule(request)
+        return Solved(plan_by_rule(request))
 
 
 class Tasks:
@@ -91,6 +92,7 @@ def planner_of(
     build: Callable[[datetime], Awaitable[PlanRequest | None]],
     limit_s: float,
     gap_ratio: float,
+    damped: bool = True,
 ) -> Planner | None:
     """The service's planner for a strategy; None where nobody plans.
 
@@ -100,8 +102,9 @@ def planner_of(
         build: the task of an instant.
         limit_s: wall time for a plan.
         gap_ratio: proven distance at which the solver may stop.
+        damped: units of the next hours are changed only for a gain.
     """
     if strategy == "no-storage":
         return None
     chosen: Solver = RuleSolver() if strategy == "rule" else solver
-    return Planner(solver=chosen, build=build, keep=keep_nothing, limit_s=limit_s, gap_ratio=gap_ratio)
+    return Planner(solver=chosen, build=build, keep=keep_nothing, limit_s=limit_s, gap_ratio=gap_ratio, damped=damped)

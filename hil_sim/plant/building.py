@@ -6,7 +6,7 @@ of the zone's flow through, the rest passes by to the return, so that the loop's
 takes follows the supply temperature at once, through the water, and over hours the thermostats answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hil_sim.plant.noise import HourlyNoise
 from hil_sim.plant.water import HEAT_CAPACITY_KJ_PER_KG_K, SECONDS_PER_HOUR
@@ -102,6 +102,25 @@ HOTEL = ZoneDesign(
     weekend_gain_ratio=1.1,
     weekend_setpoint_degc=22.2,
 )
+
+
+def scaled(design: ZoneDesign, ratio: float) -> ZoneDesign:
+    """The same zone in another size: temperatures and hours stay, all that grows with the floor is multiplied."""
+    if ratio == 1.0:
+        return design
+    return replace(
+        design,
+        flow_kg_per_s=design.flow_kg_per_s * ratio,
+        emitter_kw_per_k_n=design.emitter_kw_per_k_n * ratio,
+        emitter_water_kg=design.emitter_water_kg * ratio,
+        room_kj_per_k=design.room_kj_per_k * ratio,
+        structure_kj_per_k=design.structure_kj_per_k * ratio,
+        window_kw_per_k=design.window_kw_per_k * ratio,
+        wall_kw_per_k=design.wall_kw_per_k * ratio,
+        inner_kw_per_k=design.inner_kw_per_k * ratio,
+        ventilation_kw_per_k=tuple(kw_per_k * ratio for kw_per_k in design.ventilation_kw_per_k),
+        gain_kw=tuple(kw * ratio for kw in design.gain_kw),
+    )
 
 
 class Zone:
@@ -203,14 +222,15 @@ class Building:
 
     Args:
         seed: of its noise.
+        ratio: its size against the example plant's.
     """
 
     __slots__ = ("circulating", "coil_kw", "extra_kw", "heat_kw", "return_degc", "zones")
 
-    def __init__(self, *, seed: int) -> None:
+    def __init__(self, *, seed: int, ratio: float = 1.0) -> None:
         self.zones = (
-            Zone(OFFICE, seed=seed, name="office", start_degc=20.8),
-            Zone(HOTEL, seed=seed, name="hotel", start_degc=21.5),
+            Zone(scaled(OFFICE, ratio), seed=seed, name="office", start_degc=20.8),
+            Zone(scaled(HOTEL, ratio), seed=seed, name="hotel", start_degc=21.5),
         )
         self.heat_kw = 0.0
         self.return_degc = 38.0

@@ -121,6 +121,7 @@ class GroundOffice:
         supply_curve: (outdoor degC, supply degC), only for the unmet heat.
         warm_up_s: how long it has run under local control before the begin [s].
         kinds: what each unit can be told.
+        building_ratio: size of the building against the one described above.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class GroundOffice:
         supply_curve: Sequence[tuple[float, float]] = SUPPLY_CURVE,
         warm_up_s: float = WARM_UP_S,
         kinds: Sequence[UnitKind] = UNIT_KINDS,
+        building_ratio: float = 1.0,
     ) -> None:
         if not 0.0 < step_s <= LONGEST_STEP_S:
             raise ValueError(f"step of {step_s} s; must be above 0 and at most {LONGEST_STEP_S} s")
@@ -165,7 +167,7 @@ class GroundOffice:
         self.tank = StratifiedTank(TANK_START_DEGC)
         self.loop = HeatLoop(self.units, self.tank, supply_degc=43.0, return_degc=38.0)
         self.supply_header, self.return_header = self.loop.supply, self.loop.back
-        self.building = Building(seed=seed)
+        self.building = Building(seed=seed, ratio=building_ratio)
         self.ground = GroundField(extraction_kw=SEASON_EXTRACTION_KW, extraction_s=_season_s(start_s))
 
         self.commands = Commands(

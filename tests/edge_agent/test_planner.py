@@ -60,3 +60,16 @@ async def test_a_rule_plan_that_breaks_a_rule_says_so(
     assert plan is not None
     assert "min_up HP1 step 0" in plan.note
     assert "breaks rules" in caplog.text
+
+
+async def test_the_same_task_again_keeps_the_same_units_and_says_so(request_now: PlanRequest) -> None:
+    solver, kept = SolverProcess(), list[Plan]()
+    part = planner(solver, request_now, kept)
+    first, second = await part.make(NOW), await part.make(NOW)
+    await solver.stop()
+    assert first is not None
+    assert second is not None
+    assert first.change is not None
+    assert second.change is not None
+    assert (first.change.code, second.change.code) == ("first", "same")
+    assert part.change_count == {"first": 1, "same": 1}

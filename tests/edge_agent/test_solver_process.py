@@ -52,7 +52,7 @@ def request_now() -> PlanRequest:
 
 
 async def ask(solver: SolverProcess, request: PlanRequest, *, limit_s: float = 5.0) -> Plan:
-    return await solver.solve(request, limit_s=limit_s, gap_ratio=0.001, hint=None)
+    return (await solver.solve(request, limit_s=limit_s, gap_ratio=0.001, hint=None)).plan
 
 
 @pytest.mark.parametrize("fault", FAULTS)
