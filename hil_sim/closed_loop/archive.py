@@ -1,4 +1,4 @@
-"""Quarter-hour means of the points that forecast and tariff look back on, in memory in place of the service's store."""
+"""What the service keeps and looks back on, in memory in place of its store: quarter-hour means, and texts by key."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -77,3 +77,18 @@ class MemoryArchive:
                 found.append(rollup)
             start_utc += timedelta(minutes=QUARTER_MIN)
         return found
+
+
+class MemoryTexts:
+    """Texts by key, as the service's store keeps them across restarts."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    async def get_state(self, key: str) -> str | None:
+        """The text kept under a key."""
+        return self._texts.get(key)
+
+    async def put_state(self, key: str, json_text: str) -> None:
+        """Keeps a text."""
+        self._texts[key] = json_text

@@ -16,11 +16,13 @@ from zoneinfo import ZoneInfo
 from typing_extensions import override
 
 from edge_agent.control.report import CycleReport
+from edge_agent.correcting import Correcting
 from edge_agent.expectation import Expectation, bands_at
 from edge_agent.planner import AFTER_EDGE_S
 from edge_agent.settings.load import Configuration, load_configuration
+from edge_agent.settings.model import SiteFile
 from edge_agent.solver_process import SolverProcess
-from hil_sim.closed_loop.archive import MemoryArchive
+from hil_sim.closed_loop.archive import MemoryArchive, MemoryTexts
 from hil_sim.closed_loop.building_ahead import known_load_kw, record_begins, recorded
 from hil_sim.closed_loop.lockstep import CYCLE_S, Lockstep, Machines
 from hil_sim.closed_loop.strategies import Strategy, Tasks, planner_of
@@ -178,7 +180,7 @@ class Season(Lockstep):
         configuration = replace(configuration, site=site)
         loop = next(iter(site.loops.values()))
         heat_point, outdoor_point = f"{loop.meter}.heat_power", site.meters.weather
-        self.archive = MemoryArchive([heat_point, outdoor_point, f"{site.meters.electricity}.electric_power"])
+        self.archive = MemoryArchive(_looked_back_on(site))
         load_kw, outdoor_degc = recorded(
             weather, seed=options.seed, ratio=options.load_ratio, from_utc=record_utc, to_utc=self.start_utc
         )
@@ -193,6 +195,7 @@ class Season(Lockstep):
             kinds=kinds,
         )
         self.expectation = Expectation(configuration, store=self.archive, image=self.image)
+        self.correcting = Correcting(configuration, history=self.archive, memory=MemoryTexts())
         self.tasks = Tasks(
             configuration,
             expectation=self.expectation,
@@ -251,6 +254,7 @@ class Season(Lockstep):
             bands = bands_at(self.expectation.tariff, self.now_utc, zone=ZONE, facts=self.expectation.facts)
             self.bands = replace(bands, demand_kw=self.planner.demand_kw())
         if self._asked or second >= self._next_plan_s:
+            self.expectation.corrections = await self.correcting.look(self.now_utc)
             await self._plan(second)
 
     async def _plan(self, second: int) -> None:
@@ -371,6 +375,11 @@ class Season(Lockstep):
             "first_day": self.options.first.isoformat(),
             "last_day": self.options.last.isoformat(),
             "weather": "seed" if self.options.weather_file is None else str(self.options.weather_file),
+            "corrections": {
+                name: round(estimate.value, 4)
+                for name, estimate in self.expectation.corrections.cop.items()
+                if estimate.learned
+            },
             "cost_with_stored_heat_cny": round(self.tally.cost_cny - self.tally.stored_heat_cny(), 2),
             "cost_cny_by_month": months,
             "plans_by_change": None if planner is None else dict(planner.change_count),
@@ -399,6 +408,20 @@ async def live(
     finally:
         await solver.stop()
     return season.result(wall_s=elapsed_s() - begin_s)
+
+
+def _looked_back_on(site: SiteFile) -> set[str]:
+    """Points whose past forecast, tariff and corrections use."""
+    meters = [*site.meters.units.values(), site.meters.electricity]
+    heat = [loop.meter for loop in site.loops.values()] + [storage.meter for storage in site.storages.values()]
+    heat += [source.meter for source in site.sources.values()]
+    return {
+        *(f"{meter}.electric_power" for meter in meters if meter),
+        *(f"{meter}.heat_power" for meter in heat if meter),
+        *(point for unit in site.units.values() if (point := unit.point("mode_actual"))),
+        *(point for storage in site.storages.values() for point in storage.layers),
+        *([site.meters.weather] if site.meters.weather else []),
+    }
 
 
 def _weather(options: Options, *, from_utc: datetime, to_utc: datetime) -> Weather:
