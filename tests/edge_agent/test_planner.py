@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.planner import Planner
+from edge_agent.planner import STANDING_AGE_MAX, Planner, Solver
+from edge_agent.replacing import Solved
 from edge_agent.solver_process import SolverProcess
 from scheduling.plan import Plan
 from scheduling.request import PlanRequest, read_request
+from scheduling.rule import plan_by_rule
 
 TINY = Path(__file__).resolve().parent.parent / "golden" / "cases" / "tiny_request.json"
 NOW = datetime(2026, 1, 12, 21, 30, tzinfo=UTC)
@@ -18,7 +20,7 @@ def request_now() -> PlanRequest:
     return read_request(TINY.read_bytes())
 
 
-def planner(solver: SolverProcess, request: PlanRequest, kept: list[Plan]) -> Planner:
+def planner(solver: Solver, request: PlanRequest, kept: list[Plan]) -> Planner:
     async def build(_now_utc: datetime) -> PlanRequest:
         return request
 
@@ -62,14 +64,33 @@ async def test_a_rule_plan_that_breaks_a_rule_says_so(
     assert "breaks rules" in caplog.text
 
 
-async def test_the_same_task_again_keeps_the_same_units_and_says_so(request_now: PlanRequest) -> None:
-    solver, kept = SolverProcess(), list[Plan]()
+class Echo:
+    """Answers with the rule plan, and that the standing one runs the same units."""
+
+    def __init__(self) -> None:
+        self.hints: list[Plan | None] = []
+
+    async def solve(self, request: PlanRequest, *, limit_s: float, gap_ratio: float, hint: Plan | None) -> Solved:
+        del limit_s, gap_ratio
+        self.hints.append(hint)
+        return Solved(plan_by_rule(request), None if hint is None else "same")
+
+
+async def test_a_plan_says_why_it_is_followed_and_is_held_against_the_next_one(request_now: PlanRequest) -> None:
+    solver, kept = Echo(), list[Plan]()
     part = planner(solver, request_now, kept)
-    first, second = await part.make(NOW), await part.make(NOW)
+    made = [await part.make(now) for now in (NOW, NOW, request_now.grid.start_utc + STANDING_AGE_MAX * 1.01)]
+    assert [plan.change.code for plan in kept if plan.change is not None] == ["first", "same", "first"]
+    assert solver.hints == [None, made[0], None], "a plan of half a day ago says nothing of these hours"
+    assert part.change_count == {"first": 2, "same": 1}
+
+
+async def test_the_worker_says_how_the_standing_plan_stands(request_now: PlanRequest) -> None:
+    solver = SolverProcess(explain=False)
+    first = await solver.solve(request_now, limit_s=20.0, gap_ratio=0.01, hint=None)
+    again = await solver.solve(request_now, limit_s=20.0, gap_ratio=0.01, hint=first.plan)
     await solver.stop()
-    assert first is not None
-    assert second is not None
-    assert first.change is not None
-    assert second.change is not None
-    assert (first.change.code, second.change.code) == ("first", "same")
-    assert part.change_count == {"first": 1, "same": 1}
+    assert first.stands is None
+    assert again.stands is not None
+    assert (again.kept is not None) == (again.stands == "differs")
+    assert not again.plan.reasons

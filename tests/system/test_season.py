@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.system]
 
 PLANT = "ground-office"
 DAY = date(2025, 12, 3)
-FROM_HOUR, TO_HOUR = 17, 20
-"""An hour of the peak band and two of the sharp one: whoever has heat in the tank gives it now."""
+FROM_HOUR, TO_HOUR = 18, 20
+"""Sharp hours: whoever has heat in the tank gives it now."""
 
 
 async def lived(configuration: Configuration, strategy: Strategy) -> dict[str, object]:
@@ -49,8 +49,8 @@ def test_in_the_peak_the_tank_is_worth_its_place(
     assert max(cost["optimal"], cost["rule"]) < 0.97 * cost["no-storage"]
     plans = {strategy: result["plans"] for strategy, result in results.items()}
     assert plans["no-storage"] is None
-    assert plans["optimal"]["milp"] >= 2  # type: ignore[index]
-    assert plans["rule"]["rule"] >= 2  # type: ignore[index]
+    assert plans["optimal"]["milp"] >= 1  # type: ignore[index]
+    assert plans["rule"]["rule"] >= 1  # type: ignore[index]
 
 
 @pytest.mark.slow
