@@ -27,7 +27,7 @@ def planner(solver: Solver, request: PlanRequest, kept: list[Plan]) -> Planner:
     async def keep(plan: Plan) -> None:
         kept.append(plan)
 
-    return Planner(solver=solver, build=build, keep=keep, limit_s=5.0, gap_ratio=0.001)
+    return Planner(solver=solver, build=build, keep=keep, limit_s=60.0, gap_ratio=0.001)
 
 
 async def test_the_worker_process_plans_and_stops(request_now: PlanRequest) -> None:
