@@ -3,12 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from drivers.sample import Cause, Quality, Sample, good
 from edge_agent.rollup import Period
 from edge_agent.settings.model import UplinkFile
 from edge_agent.store.rows import Receipt
 from edge_agent.store.store import Store
-from edge_agent.uplink.archive import PORTION_PERIODS_MAX, Archive
+from edge_agent.uplink import archive as archive_module
+from edge_agent.uplink.archive import Archive
 from edge_agent.uplink.gap_causes import NOT_READ, NOT_RUNNING, TOO_FEW, gap_causes
 from edge_agent.uplink.periods import PeriodCloser
 from edge_agent.uplink.record import decode, encode
@@ -16,6 +19,7 @@ from edge_agent.uplink.streams import streams
 
 START = datetime(2026, 1, 15, 0, 30, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+PORTION = 10
 UPLINKS = UplinkFile.model_validate(
     {
         "uplinks": {
@@ -27,10 +31,13 @@ UPLINKS = UplinkFile.model_validate(
 )
 
 
-async def test_what_was_delivered_long_ago_is_made_again_with_the_same_bytes(tmp_path: Path) -> None:
+async def test_what_was_delivered_long_ago_is_made_again_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_module, "PORTION_PERIODS_MAX", PORTION)
     store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
     closer = PeriodCloser(store, UPLINKS, plant="bj", period_s=lambda _: 30.0, period_s_max=30.0, grace_s=1.0)
-    count = PORTION_PERIODS_MAX + 10
+    count = PORTION + 5
     for step in range(2 * count + 1):
         instant_utc = START + step * MINUTE / 2
         await store.append_frame([good("em.power", instant_utc, step / 7, "kW")], instant_utc=instant_utc, elapsed_s=0)
@@ -45,7 +52,7 @@ async def test_what_was_delivered_long_ago_is_made_again_with_the_same_bytes(tmp
 
     archive = Archive(store, UPLINKS, plant="bj")
     portions = [portion async for portion in archive.records("owner", None, None)]
-    assert len(portions[0]) == PORTION_PERIODS_MAX
+    assert len(portions[0]) == PORTION
     records = [record for portion in portions for record in portion]
     assert records == [decode(row.payload, period_min=1) for row in rows]
     for record, row in zip(records, rows, strict=True):

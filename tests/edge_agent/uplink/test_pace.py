@@ -1,6 +1,6 @@
 """How fast a backlog may go: the window follows the receipts, the bucket follows the clock."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.uplink.pace import WINDOW_COUNT_FIRST, WINDOW_COUNT_MAX, Bucket, Window
@@ -32,6 +32,7 @@ def test_a_slow_platform_is_not_a_deaf_one() -> None:
     assert not window.waiting
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 400), max_size=30))
 def test_the_window_is_bounded(steps: list[int]) -> None:
     window = Window(resend_s=30.0)
