@@ -7,6 +7,7 @@ Writing is done by `frame_writer`, reading by `frame_reader`, packing by `packin
 
 import logging
 import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -50,9 +51,11 @@ def version(connection: sqlite3.Connection) -> int:
     return int(found)
 
 
-def first_instant_us(folder: Path) -> int | None:
-    """Instant of the oldest sample of the oldest file that holds any [us since 1970 UTC]."""
-    for _, path in day_files(folder):
+def first_instant_us(folder: Path, *, from_day: date = date.min) -> int | None:
+    """Instant of the oldest sample of the oldest file, from a day on, that holds any [us since 1970 UTC]."""
+    for day, path in day_files(folder):
+        if day < from_day:
+            continue
         try:
             connection = database.open_read(path)
         except sqlite3.Error:
@@ -94,6 +97,18 @@ def sequence_max(folder: Path) -> int:
     return highest
 
 
+def _seq(path: Path, which: str) -> int | None:
+    """Lowest or highest frame number of a file; None when there is none or it cannot be read."""
+    try:
+        with closing(database.open_read(path)) as connection:
+            column = "seq_first" if which == "min" else "seq_last"
+            found = _over_tables(connection, f"{which}(seq)", in_segment=f"{which}({column})")
+    except sqlite3.Error:
+        return None
+    numbers = [number for number in found if number is not None]
+    return (min if which == "min" else max)(numbers) if numbers else None
+
+
 def remove_old(folder: Path, *, keep_from: date, needed_from: date) -> list[date]:
     """Unlinks whole day files that are older than wanted; never the newest, nor one that is needed.
 
@@ -105,7 +120,12 @@ def remove_old(folder: Path, *, keep_from: date, needed_from: date) -> list[date
     Returns:
         The days removed.
     """
-    removed = [(day, path) for day, path in day_files(folder)[:-1] if day < min(keep_from, needed_from)]
+    files = day_files(folder)
+    limit = min(keep_from, needed_from)
+    kept = [path for day, path in files if day >= limit]
+    floor = min((seq for path in kept if (seq := _seq(path, "min"))), default=0)
+    # A clock that was years wrong stamps an old day on what has just been read: the numbers know the order.
+    removed = [(day, path) for day, path in files[:-1] if day < limit and not (_seq(path, "max") or 0) > floor > 0]
     for day, path in removed:
         database.unlink(path)
         LOG.info("day file removed, it is older than it is kept day=%s", day)

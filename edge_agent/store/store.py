@@ -324,9 +324,9 @@ class Store:
             lambda: frame_reader.read_readings(self._folder, from_us, to_us, points=()).clock(from_us, to_us),
         )
 
-    async def first_instant_utc(self) -> datetime | None:
-        """Instant of the oldest stored sample."""
-        first_us = await self._run(self._reading, partial(frames.first_instant_us, self._folder))
+    async def first_instant_utc(self, *, from_day: date = date.min) -> datetime | None:
+        """Instant of the oldest stored sample, of all or from a UTC day on."""
+        first_us = await self._run(self._reading, partial(frames.first_instant_us, self._folder, from_day=from_day))
         return None if first_us is None else instant(first_us)
 
     async def gaps_between(self, from_utc: datetime, to_utc: datetime) -> list[Gap]:

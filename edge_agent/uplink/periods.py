@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -35,6 +35,9 @@ LOG = logging.getLogger(__name__)
 HISTORY_MIN = 15
 """Rollups of this length are kept for every point, whatever the uplinks want [min]."""
 BEGINNINGS_KEY = "periods.beginnings"
+DAY_MIN = 1440
+WRONG_CLOCK = timedelta(days=730)
+"""No plant's service rests for so long: a clock that goes on by more was years wrong before it was set."""
 PERIODS_A_CALL_MAX = 8
 """Periods closed by one call: catching up after an outage does not hold up the scan that calls."""
 
@@ -42,8 +45,8 @@ PERIODS_A_CALL_MAX = 8
 class PeriodStore(Protocol):
     """What closing a period needs of the store."""
 
-    async def first_instant_utc(self) -> datetime | None:
-        """Instant of the oldest stored sample."""
+    async def first_instant_utc(self, *, from_day: date = date.min) -> datetime | None:
+        """Instant of the oldest stored sample, of all or from a UTC day on."""
         ...
 
     async def last_period_ends_utc(self) -> dict[int, datetime]:
@@ -128,6 +131,8 @@ class PeriodCloser:
             period = min(self._next.values(), key=lambda candidate: (candidate.end_utc, candidate.length_min))
             if now_utc < period.end_utc + self._grace:
                 break
+            if now_utc - period.end_utc > WRONG_CLOCK and await self._leap(period):
+                continue
             await self._close(period, now_utc)
             self._next[period.length_min] = period.next()
             closed += 1
@@ -165,6 +170,22 @@ class PeriodCloser:
         self._next.setdefault(period_min, Period(begin_utc, period_min))
         self._lengths[stream] = changed
         LOG.warning("periods change uplink=%s period_min=%d from=%s", stream, period_min, begin_utc.isoformat())
+        return True
+
+    async def _leap(self, period: Period) -> bool:
+        """Goes on with the next stored sample where a clock that was years wrong has left nothing in between.
+
+        Returns:
+            False when there is something: then every period of it is closed.
+        """
+        midnight_utc = period_at(period.start_utc, DAY_MIN).end_utc
+        if await self._store.readings_between(period.start_utc, midnight_utc):
+            return False
+        next_utc = await self._store.first_instant_utc(from_day=midnight_utc.date())
+        if next_utc is None or next_utc - period.end_utc <= WRONG_CLOCK:
+            return False
+        LOG.warning("periods leap over years without a sample from=%s to=%s", period.start_utc, next_utc)
+        self._next = {length: period_at(next_utc, length) for length in self._next}
         return True
 
     async def _resume(self) -> bool:

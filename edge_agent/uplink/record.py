@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from drivers.sample import Quality
+from edge_agent.clock_quality import ClockQuality
 from edge_agent.rollup import Period, Rollup
 from edge_agent.settings.model import ReportedPoint
 
@@ -29,7 +30,7 @@ class RecordPoint:
     Attributes:
         code: code on the platform.
         value: in the point's inside unit; None when invalid.
-        quality: 192 valid, 0 invalid.
+        quality: 192 valid, 64 measured while the clock was not to be trusted, 0 invalid.
     """
 
     code: str
@@ -70,14 +71,17 @@ def build_record(
         plant: name of the plant on the platform.
         period: the period.
     """
-    found = [(reported.code, _value(rollups.get(reported.point), reported.aggregate)) for reported in points]
-    return Record(
-        plant=plant,
-        period=period,
-        points=tuple(
-            RecordPoint(code, value, int(Quality.BAD if value is None else Quality.GOOD)) for code, value in found
-        ),
-    )
+    return Record(plant=plant, period=period, points=tuple(_point(reported, rollups) for reported in points))
+
+
+def _point(reported: ReportedPoint, rollups: Mapping[str, Rollup]) -> RecordPoint:
+    rollup = rollups.get(reported.point)
+    value = _value(rollup, reported.aggregate)
+    if rollup is None or value is None:
+        return RecordPoint(reported.code, None, int(Quality.BAD))
+    # Measured well, but nobody vouches for the instants: it is not sent as certain.
+    certain = rollup.clock is ClockQuality.SYNCHRONISED
+    return RecordPoint(reported.code, value, int(Quality.GOOD if certain else Quality.UNCERTAIN))
 
 
 def rfc3339(instant_utc: datetime) -> str:

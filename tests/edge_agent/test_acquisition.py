@@ -1,8 +1,10 @@
 import asyncio
 import heapq
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -12,7 +14,8 @@ from drivers.sample import Sample, good
 from edge_agent import acquisition
 from edge_agent import clock as clock_module
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
-from edge_agent.clock import sleep_until
+from edge_agent.clock import CLOCK_LAYOUT, CLOCK_MARK, ClockWatch, SimulatedClock, elapsed_s, sleep_until
+from edge_agent.clock_quality import ClockQuality
 from edge_agent.errors import StoreFault
 from edge_agent.image import ProcessImage
 
@@ -280,3 +283,50 @@ def test_the_load_is_that_of_the_last_minute() -> None:
     for second in range(300):
         watch.mark(now_s=second, busy_s=0.9 * min(second, 200) + 0.1 * max(0, second - 200))
     assert watch.load_ratio == pytest.approx(0.1)
+
+
+async def test_a_clock_that_is_set_stops_no_scan_and_every_frame_says_what_it_is_worth(tmp_path: Path) -> None:
+    """Set back by an hour, then on by two: scans go on at once, stamped as the clock stood, never anew."""
+    path = tmp_path / "clock"
+
+    def set_wrong(wrong_s: float) -> None:
+        content = CLOCK_LAYOUT.pack(CLOCK_MARK, 2, begin_s, NOON.timestamp(), 200.0, math.inf, wrong_s)
+        with path.open("r+b" if path.exists() else "wb") as file:
+            file.write(content)
+
+    begin_s = elapsed_s()
+    set_wrong(0.0)
+    clock = SimulatedClock(path)
+    watch = ClockWatch(clock)
+    frames: list[tuple[datetime, ClockQuality]] = []
+
+    async def append(_samples: Sequence[Sample], now_utc: datetime) -> int:
+        frames.append((now_utc, watch.look()))
+        pending.put([good("a.x", now_utc, 1.0, "kW")])
+        return len(frames)
+
+    async def close_due(_now_utc: datetime) -> int:
+        return 0
+
+    async def more(count: int) -> None:
+        wanted = len(frames) + count
+        async with asyncio.timeout(10.0):
+            while len(frames) < wanted:  # noqa: ASYNC110 - what is waited for is time
+                await asyncio.sleep(0.01)
+
+    pending = Pending()
+    pending.put([good("a.x", NOON, 1.0, "kW")])
+    recorder = Recorder(pending=pending, append_frame=append, close_due=close_due, promise=lambda _frame: None)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(recorder.run(clock=clock, period_s=10.0, progress=lambda: None))
+        await more(3)
+        for wrong_s in (-3600.0, 3600.0, 0.0):
+            set_wrong(wrong_s)
+            await more(4)
+        running.cancel()
+    qualities = [quality for _, quality in frames]
+    assert qualities.count(ClockQuality.STEPPED) == 3
+    assert set(qualities) == set(ClockQuality)
+    assert recorder.frame_count in (len(frames), len(frames) - 1)
+    jumps_s = [(after - before).total_seconds() for (before, _), (after, _) in pairwise(frames)]
+    assert [round(jump_s / 3600) for jump_s in jumps_s if abs(jump_s) > 1000] == [-1, 2, -1]

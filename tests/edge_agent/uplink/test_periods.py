@@ -8,6 +8,7 @@ import pytest
 
 from drivers.sample import good
 from edge_agent.errors import StoreFault
+from edge_agent.rollup import Period
 from edge_agent.settings.model import UplinkFile
 from edge_agent.store.store import Store
 from edge_agent.uplink.periods import PERIODS_A_CALL_MAX, PeriodCloser
@@ -148,3 +149,36 @@ async def test_a_kill_between_two_periods_repeats_and_skips_nothing(
     quarters = [15.0 * number for number in range(first_minute // 15, 4)]
     assert [minute for minute, _ in await records(store, "owner")] == quarters
     assert [minute for minute, _ in await records(store, "city")] == [0.0, 30.0]
+
+
+async def test_a_clock_that_was_years_wrong_makes_no_million_empty_periods(store: Store) -> None:
+    """The first boot stamps the year 2000, then the clock is set: what was read stays, periods go on from today."""
+    wrong_utc = datetime(2000, 1, 1, 0, 3, tzinfo=UTC)
+    for number in range(3):
+        instant_utc = wrong_utc + number * MINUTE
+        await store.append_frame(
+            [good("em_main.electric_power", instant_utc, 7.0, "kW")], instant_utc=instant_utc, elapsed_s=0.0
+        )
+    for minute in range(0, 31, 3):
+        await read(store, minute, 5.0)
+    periods = closer(store, uplinks(owner=15))
+    closed = 0
+    for _ in range(5):
+        closed += await periods.close_due(START + 31 * MINUTE)
+    rows = await store.outbox_due("owner", 100)
+    starts = [row.start_utc for row in rows]
+    assert starts[-2:] == [START, START + 15 * MINUTE]
+    assert len(starts) == 3
+    found = await store.samples_between(wrong_utc, wrong_utc + 9 * MINUTE)
+    assert [stored.sample.value for stored in found] == [7.0] * 3
+
+
+async def test_what_a_wrong_clock_stamped_is_not_removed_as_old(store: Store) -> None:
+    for number, day in enumerate((0, 1, 2)):
+        await read(store, day * 24 * 60 + number, 1.0)
+        await store.close_period(Period(START + timedelta(days=day), 15), [], [])
+    wrong_utc = datetime(2000, 1, 1, tzinfo=UTC)
+    await store.append_frame([good("em_main.electric_power", wrong_utc, 7.0, "kW")], instant_utc=wrong_utc, elapsed_s=0)
+    for day in (3, 4, 5):
+        await read(store, day * 24 * 60, 1.0)
+    assert len(await store.samples_between(wrong_utc, wrong_utc + MINUTE)) == 1
