@@ -1,10 +1,12 @@
 """Records: aggregates, validity, labels and bytes."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from edge_agent.clock_quality import ClockQuality
 from edge_agent.rollup import Period, Rollup
 from edge_agent.settings.model import ReportedPoint
 from edge_agent.uplink.record import RecordPoint, build_record, encode
@@ -28,6 +30,14 @@ def test_below_half_the_period_there_is_no_value(good_ratio: float, value: float
     points = [ReportedPoint(point="em_main.electric_power", code="01")]
     record = build_record({"em_main.electric_power": rollup(good_ratio)}, points, plant="p", period=PERIOD)
     assert record.points == (RecordPoint("01", value, quality),)
+
+
+@pytest.mark.parametrize("clock", list(ClockQuality))
+def test_nothing_is_certain_while_the_clock_is_not(clock: ClockQuality) -> None:
+    points = [ReportedPoint(point="em_main.electric_power", code="01"), ReportedPoint(point="x.y", code="02")]
+    record = build_record({"em_main.electric_power": replace(rollup(), clock=clock)}, points, plant="p", period=PERIOD)
+    certain = 192 if clock is ClockQuality.SYNCHRONISED else 64
+    assert record.points == (RecordPoint("01", 3.0, certain), RecordPoint("02", None, 0))
 
 
 def test_a_point_that_was_never_read_is_reported_as_invalid() -> None:
