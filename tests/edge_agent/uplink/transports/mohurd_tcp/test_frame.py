@@ -1,7 +1,7 @@
 """Frames of every dialect: what is written is read again, in any portions; what is damaged is never taken."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.settings.dialect import Dialect
@@ -47,6 +47,7 @@ def packets(dialect: Dialect) -> st.SearchStrategy[Packet]:
     return st.builds(Packet, st.binary(min_size=count, max_size=count), st.binary(min_size=1, max_size=300), kinds)
 
 
+@settings(max_examples=settings().max_examples // 2)
 @given(st.sampled_from(sorted(VARIANTS)), st.data())
 def test_frames_are_read_as_they_were_written_in_any_portions(variant: tuple[str, str], data: st.DataObject) -> None:
     dialect = VARIANTS[variant]
@@ -65,6 +66,7 @@ def test_frames_are_read_as_they_were_written_in_any_portions(variant: tuple[str
 
 
 @pytest.mark.parametrize("name", [name for name, dialect in DIALECTS.items() if dialect.crc.coverage != "none"])
+@settings(max_examples=settings().max_examples // 4)
 @given(data=st.data())
 def test_a_damaged_frame_is_never_taken_for_another_packet(name: str, data: st.DataObject) -> None:
     dialect, format_ = DIALECTS[name], FrameFormat(DIALECTS[name])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.settings.dialect_file import dialect_paths, shipped_dialect
@@ -37,6 +37,7 @@ def elements() -> st.SearchStrategy[Element]:
     )
 
 
+@settings(max_examples=settings().max_examples // 4)
 @given(elements())
 def test_what_is_written_is_read_again(element: Element) -> None:
     assert read_xml(write_xml(element)) == element
