@@ -198,8 +198,6 @@ class Query(Entry):
     """Packets of the answer."""
     without_range_h: float = Field(default=24.0, gt=0, le=8784)
     """A query without a span asks for this much before the present [h]."""
-    records_max: int = Field(default=5000, ge=1, le=100_000)
-    """Most records of one answer; a longer span is answered from its beginning, and that is logged."""
 
 
 class Dialect(Entry):

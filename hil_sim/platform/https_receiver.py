@@ -19,6 +19,7 @@ WAYS = (
     "busy",
     "unauthorised",
     "redirect",
+    "too_large",
     "empty",
     "lie",
     "foreign_plant",
@@ -127,8 +128,8 @@ class HttpsReceiver:
         if way == "before_answer":
             writer.transport.abort()
             return False
-        if way in {"error", "busy", "unauthorised", "redirect"}:
-            status = {"error": 500, "busy": 503, "unauthorised": 401, "redirect": 302}[way]
+        if way in {"error", "busy", "unauthorised", "redirect", "too_large"}:
+            status = {"error": 500, "busy": 503, "unauthorised": 401, "redirect": 302, "too_large": 413}[way]
             await self._answer(writer, status, b"", extra="Retry-After: 0\r\nLocation: /elsewhere\r\n")
             return True
         status, answer = self._take(head[0], body, keep=way not in {"lost", "lie"})

@@ -6,12 +6,19 @@ be delivered that no whole packet of the platform named. What is whole is decide
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 
 from edge_agent.settings.dialect_file import dialect_paths, shipped_dialect
 from edge_agent.uplink.transports.https_json.exchange import BODY_BYTES_MAX, HEAD_BYTES_MAX, AnswerReader, BadAnswer
-from edge_agent.uplink.transports.mohurd_tcp.conversation import Alive, Conversation, Proven
+from edge_agent.uplink.transports.mohurd_tcp.conversation import (
+    Alive,
+    Asked,
+    Clock,
+    Conversation,
+    Proven,
+    span_of,
+)
 from edge_agent.uplink.transports.mohurd_tcp.faults import ProtocolFault
 from edge_agent.uplink.transports.mohurd_tcp.flights import Flight
 from edge_agent.uplink.transports.mohurd_tcp.frame import CONTENT_BYTES_MAX
@@ -23,6 +30,7 @@ from hil_sim.platform.mohurd_wire import Wrong as NotWhole
 PROJECT, GATEWAY = "110108900", "1101089000101"
 KEYS, PLATFORM_KEYS = Keys("0000000000123456", "0000000000123456"), PlatformKeys("0000000000123456")
 ZONE = timezone(timedelta(hours=8))
+NOW = datetime(2026, 1, 15, tzinfo=UTC)
 ROWS = 6
 IN_BYTES_MAX = CONTENT_BYTES_MAX + 64
 """What may wait for the rest of a frame."""
@@ -33,7 +41,7 @@ TEXTS: Mapping[str, str] = {
     "report_ack": "<data operation='report_ack'><sequence>{n}</sequence><result>pass</result></data>",
     "data_ack": "<data operation='data_ack'><sequence>{n}</sequence><result>{r}</result></data>",
     "heart_result": "<id_validate operation='heart_result'><heart_result>0000</heart_result></id_validate>",
-    "time": "<heart_beat operation='time'><time>20260115083004</time></heart_beat>",
+    "time": "<heart_beat operation='time'><time>{t}</time></heart_beat>",
     "sequence": "<id_validate operation='sequence'><sequence>{n}</sequence></id_validate>",
     "result": "<id_validate operation='result'><result>{w}</result></id_validate>",
     "query": "<data operation='query'><beginTime>{t}</beginTime><endTime>{t}</endTime></data>",
@@ -56,9 +64,11 @@ def text_of(dice: Random, dialect: PlatformDialect) -> str:
     """A text of a platform: right, misprinted, or cut and glued."""
     kind = dice.choice(sorted(TEXTS))
     inside = TEXTS[kind].format(
-        n=dice.choice((0, 1, 2, 3, ROWS, -1, 99, "1e3", "")), r=dice.choice((1, 0, -3, "pass")),
-        w=dice.choice(("pass", "fail", "0000000000654321", "x" * 70, "")), t=dice.choice(("20260115000000", "x", "")),
-    )  # fmt: skip
+        n=dice.choice((0, 1, 2, 3, ROWS, -1, 99, "1e3", "")),
+        r=dice.choice((1, 0, -3, "pass")),
+        w=dice.choice(("pass", "fail", "0000000000654321", "x" * 70, "")),
+        t=dice.choice(("20260115000000", "00010101000000", "99991231235959", "x", "")),
+    )
     gateway = GATEWAY if dice.randrange(12) else "1101089000199"
     common = (
         f"<{dialect.project}>{PROJECT}</{dialect.project}><{dialect.gateway}>{gateway}</{dialect.gateway}>"
@@ -155,6 +165,11 @@ class Packets:
                     raise Wrong(f"believes in rows that it never sent: {one}")
                 if isinstance(one, Proven) and talk.packets == before:
                     raise Wrong("believes without a packet")
+                if isinstance(one, Clock):
+                    one.instant.astimezone(UTC)
+                if isinstance(one, Asked):
+                    for bound in span_of(one, stamp_end=True, period_min=1440, now=NOW, without_range_h=8784):
+                        _ = bound and bound.astimezone(UTC)
                 labels.append(type(one).__name__)
             if any(isinstance(one, Proven | Alive) for one in said) and not talk.logged_in:
                 raise Wrong("believes before the login")

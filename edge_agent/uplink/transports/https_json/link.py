@@ -35,7 +35,11 @@ REST_S_MAX = 300.0
 """Longest rest that a platform may ask for by Retry-After [s, wall]."""
 PORTS = {"https": 443, "http": 80}
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-OK, MULTIPLE, BAD_REQUEST, UNAUTHORISED, FORBIDDEN, SERVER = 200, 300, 400, 401, 403, 500
+NOT_TAKEN = frozenset({400, 409, 413, 415, 422})
+"""Answers about the record itself, not about us or the platform's state."""
+NOT_TAKEN_MAX = 3
+"""So many of them for one record, and it is kept apart: others wait behind it."""
+OK, MULTIPLE, UNAUTHORISED, FORBIDDEN, SERVER = 200, 300, 401, 403, 500
 CLIENT_WORDS = {
     UNAUTHORISED: "平台不认用户名或密码 / the platform does not know user or password",
     FORBIDDEN: "平台不允许 / the platform does not allow it",
@@ -79,6 +83,7 @@ class HttpsJson:
         self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._open = False
         self._rest_s = 0.0
+        self._refusals: dict[tuple[str, int], int] = {}
 
     @property
     def traits(self) -> Traits:
@@ -193,17 +198,19 @@ class HttpsJson:
             RetryUplink: nothing.
         """
         status = answer.status
-        if OK <= status < MULTIPLE or status in {BAD_REQUEST, 409, 422}:
-            try:
-                receipt = parse_ack(answer.body, plant=self._plant)
-            except (ValidationError, ValueError) as error:
-                raise RetryUplink(
-                    f"{self._name}: {status} 应答没有说已存 / the answer does not say that the record is stored"
-                ) from error
-            if OK <= status < MULTIPLE or receipt.refused:
+        if OK <= status < MULTIPLE or status in NOT_TAKEN:
+            receipt = self._said(answer)
+            if receipt is not None and (OK <= status < MULTIPLE or receipt.refused):
+                self._refusals.pop((row.epoch, row.seq), None)
                 if receipt.epoch != row.epoch:
                     LOG.warning("acknowledgement of another numbering server=%s seq=%d", self._name, row.seq)
                 return receipt
+            if OK <= status < MULTIPLE:
+                raise RetryUplink(f"{self._name}: {status} 应答没有说已存 / the answer does not say that it is stored")
+            count = self._refusals[row.epoch, row.seq] = self._refusals.get((row.epoch, row.seq), 0) + 1
+            if count >= NOT_TAKEN_MAX:
+                del self._refusals[row.epoch, row.seq]
+                return Receipt(row.epoch, refused=((row.seq, f"HTTP {status}"),))
         with suppress(ValueError):
             self._rest_s = min(max(0.0, float(answer.headers.get("retry-after", "0"))), REST_S_MAX)
         if status >= SERVER:
@@ -211,6 +218,13 @@ class HttpsJson:
         else:
             words = CLIENT_WORDS.get(status, "平台不收 / the platform does not take it")
         raise RetryUplink(f"{self._name}: HTTP {status} {words}")
+
+    def _said(self, answer: Answer) -> Receipt | None:
+        """The acknowledgement in an answer; None without one."""
+        try:
+            return parse_ack(answer.body, plant=self._plant)
+        except (ValidationError, ValueError):
+            return None
 
     async def receive(self) -> Event:
         """Waits for the next receipt."""

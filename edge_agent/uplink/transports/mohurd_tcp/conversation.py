@@ -166,7 +166,7 @@ class Conversation:
         self._batch = 0
         self._challenges = self._results = 0
         self._hearts: list[tuple[bytes, int]] = []
-        self._heart_mark = self._provable = 0
+        self._heart_mark = self._provable = self._hearts_sent = 0
         self.flights = Flights()
         self.logged_in = False
         self.passed_over: Counter[str] = Counter()
@@ -197,10 +197,17 @@ class Conversation:
         """Asks to come in."""
         self._say("request", self._writer.request())
 
-    def heartbeat(self) -> None:
-        """Gives a sign of life."""
+    def heartbeat(self) -> int:
+        """Gives a sign of life; returns its number, for `answered_up_to`."""
         self._heart_mark = self.flights.mark
         self._hearts.append((self._say("notify", self._writer.notify()), self._heart_mark))
+        self._hearts_sent += 1
+        return self._hearts_sent
+
+    @property
+    def answered_up_to(self) -> int:
+        """Number of the last heartbeat that was answered; everything that we said before it was read."""
+        return self._hearts_sent - len(self._hearts)
 
     def ask_resume(self) -> None:
         """Asks whether history may be sent."""
@@ -447,7 +454,8 @@ class Conversation:
         named = None
         if rule.ack_value == "current":
             good, named = number is not None and number > 0, number
-        if frame is None and body is None and named is None:
+        if frame is None and body is None and self._dialect.data.ack_match != "in_turn":
+            # Packets of several batches share their places: without a sequence it could be any of them.
             found = []
         elif rule.ack == "batch":
             found = self.flights.batch_of(frame=frame, body=body, total=named if good else None)

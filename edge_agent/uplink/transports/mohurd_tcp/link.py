@@ -130,6 +130,7 @@ class MohurdTcp:
         self._ring: KeyRing | None = None
         self._events: deque[Event] = deque()
         self._landed = asyncio.Event()
+        self._alive = asyncio.Event()
         self._talk: Conversation | None = None
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
@@ -154,7 +155,8 @@ class MohurdTcp:
 
     @property
     def _in_turn(self) -> bool:
-        return self._dialect.data.ack != "none" and self._dialect.data.ack_match == "in_turn"
+        acknowledges = self._dialect.data.ack != "none" or self._dialect.continuous.ack != "none"
+        return acknowledges and self._dialect.data.ack_match == "in_turn"
 
     # ------------------------------------------------------------------------------------------------------ connection
     @asynccontextmanager
@@ -340,18 +342,15 @@ class MohurdTcp:
         return write_clock(instant, zone=self._zone)
 
     async def reply(self, query: Query, records: Sequence[Record], *, last: bool) -> None:
-        """Answers a query, a packet a period, at most as many as the dialect allows.
+        """Answers a query, a packet a period; with the last of them it waits until the platform has read them all.
 
         Raises:
-            RetryUplink: they may or may not have left.
+            RetryUplink: they may or may not have left, or nobody has proven that they were read.
         """
-        talk, rule, reference = self._connected(), self._dialect.query, query.reference
+        talk, reference = self._connected(), query.reference
         done = self._answers.get(reference, 0)
-        room = rule.records_max - done
-        if len(records) > room >= 0 and done <= rule.records_max:
-            LOG.warning("a query asks for more than is answered server=%s records_max=%d", self._server, room + done)
-        told = [self._told(record) for record in records[: max(room, 0)]]
-        if rule.answer == "continuous":
+        told = [self._told(record) for record in records]
+        if self._dialect.query.answer == "continuous":
             for begin in range(0, len(told), self._dialect.continuous.batch_max):
                 portion = told[begin : begin + self._dialect.continuous.batch_max]
                 talk.answer_query_as_history(portion, reference=reference, number=done + begin)
@@ -361,12 +360,25 @@ class MohurdTcp:
                 talk.answer_query(values, reference=reference, number=number)
                 await self._flush(talk)
         self._answers[reference] = done + len(records)
-        if last:
-            if self._answers.pop(reference) == 0:
-                empty = Told(self._name_of(query.from_utc or self._now_utc()), ())
-                talk.answer_query_with_nothing(empty, reference=reference)
-                await self._flush(talk)
-            LOG.info("query answered server=%s records=%d", self._server, min(done + len(records), rule.records_max))
+        if not last:
+            return
+        if self._answers.pop(reference) == 0:
+            empty = Told(self._name_of(query.from_utc or self._now_utc()), ())
+            talk.answer_query_with_nothing(empty, reference=reference)
+        await self._read_by_now(talk)
+        LOG.info("query answered and read server=%s records=%d", self._server, done + len(records))
+
+    async def _read_by_now(self, talk: Conversation) -> None:
+        """Returns when a heartbeat is answered that is sent now: the platform has read what we said before it."""
+        number = talk.heartbeat()
+        await self._flush(talk)
+        try:
+            async with asyncio.timeout(self._dialect.heartbeat.every_s):
+                while talk.answered_up_to < number:
+                    self._alive.clear()
+                    await self._alive.wait()
+        except TimeoutError as error:
+            raise RetryUplink(f"{self._server}: 心跳无应答 / no answer to a heartbeat after a query") from error
 
     async def confirm(self, request: SetPeriod, *, accepted: bool) -> None:
         """Answers the wish for another period.
@@ -459,7 +471,9 @@ class MohurdTcp:
                 self._events.append(BackfillAllowed(allowed))
             case Rejected(words):
                 raise RetryUplink(f"{self._server}: 登录被拒 / login refused: {words or '-'}")
-            case Passed() | Alive():
+            case Alive():
+                self._alive.set()
+            case Passed():
                 pass
 
     async def _keep_key(self, talk: Conversation, key: KeySet) -> None:

@@ -24,6 +24,8 @@ KEY_KINDS = {"0": "md5", "1": "aes_key", "2": "aes_iv"}
 KEY_CHARACTERS_MAX = 64
 WORD_CHARACTERS_MAX = 200
 """A longer word of a platform is no word [characters]."""
+YEAR_MIN, YEAR_MAX = 1990, 2150
+"""Years that a platform's clock or query may name; a server without a time says 0001 or 9999."""
 _CLOCK = re.compile(r"[0-9]{14}")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -91,6 +93,8 @@ def read_clock(text: str | None, *, zone: tzinfo) -> datetime | None:
     """
     if text is None or not _CLOCK.fullmatch(text):
         return None
+    if not YEAR_MIN <= int(text[:4]) <= YEAR_MAX:
+        return None  # no time of a plant, and at the edges of the calendar no arithmetic works
     try:
         return datetime.strptime(text, CLOCK_FORM).replace(tzinfo=zone)
     except ValueError:

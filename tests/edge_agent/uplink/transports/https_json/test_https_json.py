@@ -59,6 +59,21 @@ async def test_what_the_platform_refuses_is_kept_apart(web: Any) -> None:  # noq
     assert web.platform.held() == web.due
 
 
+async def test_a_record_that_is_never_taken_does_not_hold_up_the_others(web: Any) -> None:  # noqa: ANN401 - a plant
+    await web.period_ends(1)
+    web.platform.receiver.misbehave("too_large", times=3)
+    async with web.delivering() as sender:
+        async with asyncio.timeout(60):
+            while (await sender.status()).refused == 0:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.02)
+        first = next(iter(web.due))
+        await web.period_ends(2)
+        async with asyncio.timeout(60):
+            while (await sender.status()).backlog > 1:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.02)
+    assert web.platform.held() == {start: values for start, values in web.due.items() if start != first}
+
+
 @pytest.mark.parametrize(
     "url", ["http://platform.example/x", "ftp://x/y", "https:///x", "x", "", "https://h:x/", "https://h/é"]
 )

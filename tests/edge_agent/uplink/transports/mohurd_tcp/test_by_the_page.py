@@ -118,6 +118,8 @@ class ByThePage:
         again, body = await hear(reader, "reply")
         assert again == b"\x01\x02\x03\x04"
         assert body.findtext("time") == "20260115084500"
+        heart, body = await hear(reader, "notify")  # it wants to know that the answer was read
+        writer.write(pack(told("heart_result", answer), heart))
         period = '<config operation="period"><period>1</period></config>'
         writer.write(pack(told("period", period), b"\x05\x06\x07\x08"))
         again, body = await hear(reader, "period_ack")

@@ -85,6 +85,40 @@ async def test_the_platform_s_clock_changes_nothing_but_a_number(city: Any, unti
         await plant.everything_arrives()
 
 
+@pytest.mark.parametrize("clock", ["00010101000000", "99991231235959"])
+async def test_a_clock_at_the_edge_of_the_calendar_ends_nothing(city: Any, until: Any, clock: str) -> None:
+    plant = await city()
+    async with plant.delivering() as sender:
+        await until(lambda: plant.platform.server.online, "the login")
+        inside = f"<time>{clock}</time>"
+        await plant.platform.server.command(GATEWAY, "time", element="id_validate", inside=inside)
+        await plant.platform.server.ask(GATEWAY, clock, clock)
+        await until(lambda: plant.platform.collector.answers["query_ack -2"] == 1, "the refusal of the query")
+        await plant.period_ends(1)
+        await plant.everything_arrives()
+        assert sender.session_count == 1
+
+
+async def test_an_answer_to_a_query_counts_only_when_it_was_read(city: Any, until: Any) -> None:
+    plant = await city()
+    plant.platform.lose_records(2)
+    await plant.period_ends(2)
+    async with plant.delivering() as sender:
+        await until(lambda: plant.platform.collector.arrivals["lost"] == 2, "records that the platform drops")
+        await until_empty(sender)
+        plant.platform.server.conduct.misbehave("link", "one_way")  # it hears us and is not heard
+        await plant.platform.server.ask(GATEWAY)
+        await until(lambda: plant.platform.collector.arrivals["reply"] == 2, "the answer")
+        plant.platform.server.drop_connections()
+        plant.platform.server.conduct.behave()
+        await until(lambda: sender.session_count > 1, "the next connection")
+        assert (await sender.status()).fetched == 0
+        await plant.platform.server.ask(GATEWAY)
+        async with asyncio.timeout(60):
+            while (await sender.status()).fetched == 0:  # noqa: ASYNC110 - the store sets no event
+                await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize(("kind", "name"), [("0", "md5_key"), ("1", "aes_key"), ("2", "aes_iv")])
 async def test_a_new_key_is_used_from_the_next_login_on(
     city: Any, until: Any, caplog: pytest.LogCaptureFixture, kind: str, name: str
