@@ -60,6 +60,22 @@ def _bus_line(common: Common, name: str, bus: Mapping[str, Any]) -> str:
     return pick(";", "; ").join(parts)
 
 
+def records_line(common: Common, records: Mapping[str, Any]) -> str:
+    """Room for records and what is written a day, on one line."""
+    used, quota, written, budget = (
+        round(records[key]) for key in ("used_mb", "quota_mb", "written_today_mb", "write_budget_mb")
+    )
+    clock = {
+        "synchronised": ("时钟已同步", "clock synchronised"),
+        "unsynchronised": ("时钟未同步", "clock not synchronised"),
+        "stepped": ("时钟刚被调整", "clock has just been set"),
+    }[records["clock"]]
+    return common.pick(
+        f"存储 {used} / {quota} MB,今天写盘 {written} MB(预算 {budget} MB),{clock[0]}",
+        f"records {used} / {quota} MB, written today {written} MB (budget {budget} MB), {clock[1]}",
+    )
+
+
 def deciding(name: str, unit: Mapping[str, Any], orders: Sequence[Mapping[str, Any]]) -> list[int]:
     """Numbers of the standing orders that can have decided what a unit shall do.
 
@@ -189,6 +205,7 @@ def _lines(common: Common, answer: Mapping[str, Any], *, zone: ZoneInfo) -> Iter
             yield f"       {uplink['fault']}"
     for name, bus in answer["buses"].items():
         yield _bus_line(common, name, bus)
+    yield records_line(common, answer["records"])
     if answer["recorder"]["failing_since"] is not None:
         since = local(answer["recorder"]["failing_since"])
         yield pick(f"存储 {since} 起写不进磁盘", f"store: the disk has refused since {since}")

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge_agent.cli.instants import local
-from edge_agent.cli.status import deciding
+from edge_agent.cli.status import deciding, records_line
 from edge_agent.proving import refused
 
 ORDERS = [
@@ -32,6 +32,29 @@ def test_the_order_that_decided_is_named(
     standing: list[dict[str, object]], unit: dict[str, object], numbers: list[int]
 ) -> None:
     assert deciding("hp1", unit, standing) == numbers
+
+
+class Language:
+    """Picks as the options of a verb do."""
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+
+    def pick(self, *words: str) -> str:
+        return words[self.place]
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        (0, "存储 120 / 2000 MB,今天写盘 35 MB(预算 5000 MB),时钟未同步"),
+        (1, "records 120 / 2000 MB, written today 35 MB (budget 5000 MB), clock not synchronised"),
+    ],
+)
+def test_room_and_writes_are_on_one_line(place: int, line: str) -> None:
+    records = {"used_mb": 120.4, "quota_mb": 2000.0, "written_today_mb": 34.6, "write_budget_mb": 5000}
+    found = records_line(Language(place), records | {"clock": "unsynchronised"})  # type: ignore[arg-type] # as far as it goes
+    assert found == line
 
 
 def test_an_instant_is_shown_on_the_sites_clock_with_its_zone() -> None:
