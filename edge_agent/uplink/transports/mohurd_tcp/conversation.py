@@ -127,6 +127,15 @@ class HistoryAllowed:
 Said = Passed | Rejected | Alive | Clock | Proven | NotTaken | Asked | PeriodWanted | KeySet | HistoryAllowed
 
 
+class Unsayable(Exception):
+    """A row that this dialect has no packet for, such as one longer than its length field can say."""
+
+    def __init__(self, epoch: str, seq: int, reason: str) -> None:
+        super().__init__(reason)
+        self.epoch = epoch
+        self.seq = seq
+
+
 class Conversation:
     """One connection."""
 
@@ -214,18 +223,32 @@ class Conversation:
         self._say(self._dialect.resume.ask_type, self._writer.ask_resume())
 
     def report(self, told: Told, *, epoch: str, seq: int) -> None:
-        """Sends a period as a timed report."""
+        """Sends a period as a timed report.
+
+        Raises:
+            Unsayable: it fits no packet.
+        """
         body = self._body_sequence(seq)
-        frame = self._say("report", self._writer.report(told, sequence=body))
+        try:
+            frame = self._say("report", self._writer.report(told, sequence=body))
+        except ValueError as error:
+            raise Unsayable(epoch, seq, str(error)) from error
         self._fly(Flight(epoch, seq, frame, body))
 
     def history(self, batch: Sequence[tuple[Told, str, int]]) -> None:
-        """Sends periods, each with epoch and number, as one batch of history."""
+        """Sends periods, each with epoch and number, as one batch of history.
+
+        Raises:
+            Unsayable: one of them fits no packet; those before it have left, those behind it have not.
+        """
         self._batch += 1
         for current, (told, epoch, seq) in enumerate(batch, start=1):
             body = self._body_sequence(seq)
             text = self._writer.continuous(told, sequence=body, total=len(batch), current=current)
-            frame = self._say("continuous", text)
+            try:
+                frame = self._say("continuous", text)
+            except ValueError as error:
+                raise Unsayable(epoch, seq, str(error)) from error
             self._fly(
                 Flight(epoch, seq, frame, body, history=True, current=current, total=len(batch), batch=self._batch)
             )

@@ -47,6 +47,7 @@ from edge_agent.uplink.transports.mohurd_tcp.conversation import (
     Proven,
     Rejected,
     Said,
+    Unsayable,
     span_of,
 )
 from edge_agent.uplink.transports.mohurd_tcp.faults import BadCipher, ProtocolFault
@@ -69,6 +70,7 @@ LOGIN_REST_FIRST_S = 30.0
 LOGIN_REST_S_MAX = 300.0
 """Rests after a refused login [s, wall]: the first, and the longest."""
 INFLIGHT_MAX = 8
+REASON_MAX = 200
 REFUSED_STORE = -4
 """Our error code: the new key could not be kept."""
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -295,13 +297,22 @@ class MohurdTcp:
             RetryUplink: they may or may not have left.
         """
         talk = self._connected()
-        told = [(self._told(decode(row.payload, period_min=row.period_min)), row.epoch, row.seq) for row in rows]
+        told = []
+        for row in rows:
+            try:
+                told.append((self._told(decode(row.payload, period_min=row.period_min)), row.epoch, row.seq))
+            except ValueError as error:
+                self._events.append(Receipt(row.epoch, refused=((row.seq, f"unreadable: {error}"[:REASON_MAX]),)))
         waited = talk.waits_for_proof
-        if self._as_history(lane):
-            talk.history(told)
-        else:
-            for values, epoch, seq in told:
-                talk.report(values, epoch=epoch, seq=seq)
+        try:
+            if self._as_history(lane):
+                talk.history(told)
+            else:
+                for values, epoch, seq in told:
+                    talk.report(values, epoch=epoch, seq=seq)
+        except Unsayable as fault:
+            # Kept apart with its reason, as what a platform refuses: sent again it would fit no better.
+            self._events.append(Receipt(fault.epoch, refused=((fault.seq, str(fault)[:REASON_MAX]),)))
         if talk.waits_for_proof and not waited:
             self._proof_due_s = self._elapsed_s() + self._dialect.heartbeat.proof_s
         await self._flush(talk)
@@ -353,11 +364,17 @@ class MohurdTcp:
         if self._dialect.query.answer == "continuous":
             for begin in range(0, len(told), self._dialect.continuous.batch_max):
                 portion = told[begin : begin + self._dialect.continuous.batch_max]
-                talk.answer_query_as_history(portion, reference=reference, number=done + begin)
+                try:
+                    talk.answer_query_as_history(portion, reference=reference, number=done + begin)
+                except ValueError as error:
+                    LOG.warning("a period fits no packet server=%s: %s", self._server, error)
                 await self._flush(talk)
         else:
             for number, values in enumerate(told, start=done + 1):
-                talk.answer_query(values, reference=reference, number=number)
+                try:
+                    talk.answer_query(values, reference=reference, number=number)
+                except ValueError as error:
+                    LOG.warning("a period fits no packet server=%s time=%s: %s", self._server, values.time, error)
                 await self._flush(talk)
         self._answers[reference] = done + len(records)
         if not last:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from edge_agent.store.rows import OutboxEntry
+from edge_agent.uplink.record import Record, RecordPoint, encode
+
 GATEWAY = "1101089000101"
 START = datetime(2026, 1, 15, 0, 30, tzinfo=UTC)
 NEW_KEY = "9999888877776666"
@@ -171,6 +174,26 @@ async def test_a_key_that_cannot_be_one_is_refused(city: Any, until: Any) -> Non
         answers = plant.platform.collector.answers
         await until(lambda: (answers["setkey_ack 0"], answers["setkey_ack -2"]) == (1, 2), "the refusals")
         assert not plant.platform.memory.texts
+
+
+async def test_a_record_that_fits_no_packet_is_kept_apart_and_holds_up_nothing(city: Any) -> None:
+    plant = await city("qx")  # whose length is four hex digits
+    period = plant.period
+    huge = [RecordPoint(f"11010890020501{n % 22 + 1:02d}", float(n), 192) for n in range(1000)]
+    record = Record("bj-demo", period, tuple(huge))
+
+    def made(epoch: str, seq: int) -> bytes:
+        return encode(record, epoch=epoch, seq=seq, sent_at_utc=period.end_utc)
+
+    await plant.store.close_period(period, [], [OutboxEntry("city", made)])
+    plant.period = period.next()
+    await plant.period_ends(2)
+    async with plant.delivering() as sender:
+        async with asyncio.timeout(60):
+            while (await sender.status()).refused == 0 or (await sender.status()).backlog > 1:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.02)
+        assert sender.session_count == 1
+    assert plant.platform.held() == plant.due
 
 
 async def test_history_waits_until_it_is_allowed(city: Any, until: Any) -> None:
