@@ -116,8 +116,6 @@ class Login(Entry):
     """Words of the result that mean: come in."""
     step_s: float = Field(default=10.0, gt=0, le=120)
     """Each step of the login is awaited this long [s, wall]."""
-    clock: Literal["result", "none"] = "result"
-    """Where the platform's clock comes with the login."""
 
 
 class Heartbeat(Entry):

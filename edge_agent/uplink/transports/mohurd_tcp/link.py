@@ -469,7 +469,8 @@ class MohurdTcp:
                 )
                 self._landed.set()
             case Clock(instant):
-                self._events.append(ServerClock(instant.astimezone(UTC)))
+                if self._dialect.clock == "offset":
+                    self._events.append(ServerClock(instant.astimezone(UTC)))
             case Asked():
                 begin, end = span_of(
                     said,

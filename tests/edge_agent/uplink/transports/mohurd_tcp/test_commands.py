@@ -88,6 +88,15 @@ async def test_the_platform_s_clock_changes_nothing_but_a_number(city: Any, unti
         await plant.everything_arrives()
 
 
+async def test_a_clock_may_be_passed_over(city: Any, until: Any) -> None:
+    plant = await city(options={"clock": "ignore"})
+    async with plant.delivering() as sender:
+        await until(lambda: plant.platform.server.online, "the login, which carries the clock")
+        await plant.period_ends(1)
+        await plant.everything_arrives()
+        assert sender.server_clock_off_s is None
+
+
 @pytest.mark.parametrize("clock", ["00010101000000", "99991231235959"])
 async def test_a_clock_at_the_edge_of_the_calendar_ends_nothing(city: Any, until: Any, clock: str) -> None:
     plant = await city()
