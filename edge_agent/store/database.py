@@ -60,9 +60,10 @@ def open_write(path: Path, steps: list[str], *, bytes_max: int) -> sqlite3.Conne
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
-        connection.execute(f"PRAGMA max_page_count = {max(1, bytes_max // PAGE_BYTES)}")
         connection.execute("PRAGMA foreign_keys = ON")
         migrate(connection, steps, path=path)
+        # Only now: a migration may need more room than the quota leaves, and a service that does not start heats none.
+        connection.execute(f"PRAGMA max_page_count = {max(1, bytes_max // PAGE_BYTES)}")
     except (sqlite3.Error, StoreFault):
         connection.close()
         raise

@@ -159,6 +159,8 @@ def opened(path: Path) -> Iterator[DayFile | None]:
         return
     try:
         try:
+            # One look at names, segments and frames: packing may move rows from one to the other meanwhile.
+            connection.execute("BEGIN")
             file = DayFile(path, connection)
         except sqlite3.Error as error:
             LOG.error("day file damaged path=%s reason=%s", path, error)  # noqa: TRY400 - the reason is enough
@@ -247,8 +249,8 @@ class Readings:
 def read_readings(folder: Path, from_us: int, to_us: int, *, points: Collection[str] | None = None) -> Readings:
     """Readings of [from, to), as plain numbers, without making a sample of each.
 
-    Where the clock was set back, the same instants were told twice: the later telling holds, from the instant to which
-    the clock was set up to where it had come to in the end. `read_samples` gives both.
+    Where the clock was set back, the same instants were told twice: the telling of the better clock holds, of two as
+    good the later one. `read_samples` gives both.
     """
     found = Readings({}, {}, [])
     for path in _files(folder, from_us):
@@ -257,33 +259,50 @@ def read_readings(folder: Path, from_us: int, to_us: int, *, points: Collection[
                 continue
             found.period_s.update(file.period_s)
             chunks = list(file.chunks(from_us, to_us, points=points))
-            told_again = _later_tellings(chunks)
+            yields = _tellings(chunks)
             for chunk in chunks:
-                _add(found, chunk, told_again(chunk.fold), points=file.points, from_us=from_us, to_us=to_us)
+                _add(found, chunk, yields, points=file.points, from_us=from_us, to_us=to_us)
     return found
 
 
-def _later_tellings(chunks: Sequence[Chunk]) -> Callable[[int], list[tuple[int, int]]]:
-    """For a fold, the spans of instants [us] that were told again under a later one."""
-    spans: dict[int, tuple[int, int]] = {}
+Yields = Callable[[int, Mark], bool]
+"""Whether a frame of a fold gives way to another telling of its instant."""
+
+
+def _tellings(chunks: Sequence[Chunk]) -> Yields:
+    """Which frames were told again: by a better clock, or later by one as good."""
+    spans: dict[tuple[int, int], tuple[int, int]] = {}
     for chunk in chunks:
-        instants_us = [mark.instant_us for mark in chunk.marks]
-        low_us, high_us = spans.get(chunk.fold, (instants_us[0], instants_us[0]))
-        spans[chunk.fold] = min(low_us, *instants_us), max(high_us, *instants_us)
-    return lambda fold: [span for later, span in spans.items() if later > fold]
+        for mark in chunk.marks:
+            key = chunk.fold, mark.clock or 0
+            low_us, high_us = spans.get(key, (mark.instant_us, mark.instant_us))
+            spans[key] = min(low_us, mark.instant_us), max(high_us, mark.instant_us)
+    if len({fold for fold, _ in spans}) < 2:  # noqa: PLR2004 - one telling: nothing gives way
+        return lambda _fold, _mark: False
+
+    def yields(fold: int, mark: Mark) -> bool:
+        clock = mark.clock or 0
+        return any(
+            other != fold
+            and (quality < clock or (quality == clock and other > fold))
+            and low <= mark.instant_us <= high
+            for (other, quality), (low, high) in spans.items()
+        )
+
+    return yields
 
 
 def _add(
     found: Readings,
     chunk: Chunk,
-    told_again: Sequence[tuple[int, int]],
+    yields: Yields,
     *,
     points: dict[int, tuple[str, str]],
     from_us: int,
     to_us: int,
 ) -> None:
     """Adds the readings of a chunk but for the frames that were told again."""
-    holds = [not any(low <= mark.instant_us <= high for low, high in told_again) for mark in chunk.marks]
+    holds = [not yields(chunk.fold, mark) for mark in chunk.marks]
     found.clocked.extend(
         (mark.sample_min_us, mark.sample_max_us, mark.clock)
         for mark, held in zip(chunk.marks, holds, strict=True)

@@ -109,13 +109,14 @@ def _seq(path: Path, which: str) -> int | None:
     return (min if which == "min" else max)(numbers) if numbers else None
 
 
-def remove_old(folder: Path, *, keep_from: date, needed_from: date) -> list[date]:
+def remove_old(folder: Path, *, keep_from: date, needed_from: date, files_min: int) -> list[date]:
     """Unlinks whole day files that are older than wanted; never the newest, nor one that is needed.
 
     Args:
         folder: folder of the day files.
         keep_from: first day to keep.
         needed_from: first day from which a period is still to be made or delivered.
+        files_min: so many of the newest files stay in any case: a clock that leaps ahead makes nothing old.
 
     Returns:
         The days removed.
@@ -125,7 +126,11 @@ def remove_old(folder: Path, *, keep_from: date, needed_from: date) -> list[date
     kept = [path for day, path in files if day >= limit]
     floor = min((seq for path in kept if (seq := _seq(path, "min"))), default=0)
     # A clock that was years wrong stamps an old day on what has just been read: the numbers know the order.
-    removed = [(day, path) for day, path in files[:-1] if day < limit and not (_seq(path, "max") or 0) > floor > 0]
+    removed = [
+        (day, path)
+        for day, path in files[: -max(1, files_min)]
+        if day < limit and not (_seq(path, "max") or 0) > floor > 0
+    ]
     for day, path in removed:
         database.unlink(path)
         LOG.info("day file removed, it is older than it is kept day=%s", day)

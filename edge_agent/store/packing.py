@@ -119,10 +119,15 @@ def _pack(connection: sqlite3.Connection, rows: Sequence[Row]) -> tuple[bool, in
     by_class: dict[Keep, list[Series]] = defaultdict(list)
     for one in series:
         by_class[classes.get(one.point, Keep.DETAIL)].append(one)
+    # All that takes time comes before the transaction: scans wait for it.
+    segments = [_segment(marks, some, keep=keep, fold=rows[0][-1]) for keep, some in by_class.items()]
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for keep, some in by_class.items():
-            _insert(connection, marks, some, keep=keep, fold=rows[0][-1])
+        connection.executemany(
+            "INSERT INTO segment (seq_first, seq_last, keep, fold, clock, instant_min_us, instant_max_us,"
+            " sample_min_us, sample_max_us, layout, crc, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            segments,
+        )
         connection.executemany("DELETE FROM frame WHERE seq = ?", [(mark.seq,) for mark in marks])
         connection.execute("COMMIT")
     except BaseException:
@@ -132,26 +137,21 @@ def _pack(connection: sqlite3.Connection, rows: Sequence[Row]) -> tuple[bool, in
     return True, unread
 
 
-def _insert(
-    connection: sqlite3.Connection, marks: Sequence[Mark], series: Sequence[Series], *, keep: Keep, fold: int
-) -> None:
+def _segment(marks: Sequence[Mark], series: Sequence[Series], *, keep: Keep, fold: int) -> Row:
+    """The row of a segment, read back."""
     blob, crc = segment_codec.encode_checked(marks, series)
     clocks = [mark.clock for mark in marks if mark.clock is not None]
-    connection.execute(
-        "INSERT INTO segment (seq_first, seq_last, keep, fold, clock, instant_min_us, instant_max_us, sample_min_us,"
-        " sample_max_us, layout, crc, blob) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            marks[0].seq,
-            marks[-1].seq,
-            keep,
-            fold,
-            max(clocks, default=None),
-            *_span(mark.instant_us for mark in marks),
-            *_span(instant_us for one in series for instant_us in one.instants_us),
-            segment_codec.LAYOUT,
-            crc,
-            blob,
-        ),
+    return (
+        marks[0].seq,
+        marks[-1].seq,
+        keep,
+        fold,
+        max(clocks, default=None),
+        *_span(mark.instant_us for mark in marks),
+        *_span(instant_us for one in series for instant_us in one.instants_us),
+        segment_codec.LAYOUT,
+        crc,
+        blob,
     )
 
 

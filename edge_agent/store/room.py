@@ -41,6 +41,7 @@ class Eviction:
         day: whose file.
         keep: only this class of points; None: the whole file.
         gap: what it leaves.
+        last: number of the last segment that the gap declares: what is packed later is not meant.
         shrink: give the room back to the disk; not while the file is being written.
     """
 
@@ -48,6 +49,7 @@ class Eviction:
     keep: Keep | None
     gap: Gap
     shrink: bool
+    last: int = 0
 
 
 def used_bytes(path: Path) -> int:
@@ -68,46 +70,46 @@ def frames_bytes(folder: Path) -> int:
     return newest + sum(database.size_bytes(path) for _, path in files[:-1])
 
 
-def next_eviction(folder: Path, *, bytes_max: int, needed_from: date) -> Eviction | None:
+def next_eviction(folder: Path, *, bytes_max: int, needed_from: date, today: date) -> Eviction | None:
     """What is to go next; None while there is room.
 
     Args:
         folder: of the day files.
         bytes_max: most bytes for all of them.
         needed_from: first day from which something is still to be made or delivered.
+        today: the day whose file is being written, whatever a wrong clock has written beside it.
     """
     if frames_bytes(folder) <= bytes_max:
         return None
-    for day, path, keep in _order(folder, needed_from):
-        newest = path == day_files(folder)[-1][1]
-        found = _eviction(day, path, keep, shrink=not newest)
+    for day, path, keep in _order(folder, needed_from, today):
+        found = _eviction(day, path, keep, shrink=day != today)
         if found is not None:
             return found
     return None
 
 
-def newest_details(folder: Path) -> Eviction | None:
-    """The packed details of the newest day, or what it holds of the reported points; None when there is nothing.
+def newest_details(folder: Path, today: date) -> Eviction | None:
+    """The packed details of today, or what it holds of the reported points; None when there is nothing.
 
     For the day whose file alone has reached its quota.
     """
-    *_, (day, path) = day_files(folder)
     for keep in (Keep.DETAIL, Keep.REPORTED):
-        found = _eviction(day, path, keep, shrink=False)
+        found = _eviction(today, day_path(folder, today), keep, shrink=False)
         if found is not None:
             return found
     return None
 
 
-def _order(folder: Path, needed_from: date) -> Iterator[tuple[date, Path, Keep]]:
-    *older, (today, newest) = day_files(folder)
+def _order(folder: Path, needed_from: date, today: date) -> Iterator[tuple[date, Path, Keep]]:
+    older = [(day, path) for day, path in day_files(folder) if day != today]
     for days in (
         [entry for entry in older if entry[0] < needed_from],
         [entry for entry in older if entry[0] >= needed_from],
     ):
         for keep in (Keep.DETAIL, Keep.REPORTED, Keep.TOTAL):
             yield from ((day, path, keep) for day, path in days)
-    yield from ((today, newest, keep) for keep in (Keep.DETAIL, Keep.REPORTED))
+    if day_path(folder, today).exists():
+        yield from ((today, day_path(folder, today), keep) for keep in (Keep.DETAIL, Keep.REPORTED))
 
 
 def _eviction(day: date, path: Path, keep: Keep, *, shrink: bool) -> Eviction | None:
@@ -116,8 +118,8 @@ def _eviction(day: date, path: Path, keep: Keep, *, shrink: bool) -> Eviction | 
         with closing(database.open_read(path)) as connection:
             if keep is Keep.TOTAL:
                 return _whole_file(connection, day)
-            count, from_us, to_us = connection.execute(
-                "SELECT sum(seq_last - seq_first + 1), min(sample_min_us), max(sample_max_us) FROM segment"
+            count, from_us, to_us, last = connection.execute(
+                "SELECT sum(seq_last - seq_first + 1), min(sample_min_us), max(sample_max_us), max(id) FROM segment"
                 " WHERE keep = ?",
                 (keep,),
             ).fetchone()
@@ -128,7 +130,11 @@ def _eviction(day: date, path: Path, keep: Keep, *, shrink: bool) -> Eviction | 
             )
             points = tuple(name for (name,) in names)
             return Eviction(
-                day, keep, Gap(points, instant(from_us), instant(to_us + 1), count, QUOTA_REASON), shrink=shrink
+                day,
+                keep,
+                Gap(points, instant(from_us), instant(to_us + 1), count, QUOTA_REASON),
+                shrink=shrink,
+                last=last,
             )
     except sqlite3.Error as error:
         LOG.warning("day file not read for eviction path=%s reason=%s", path, error)
@@ -155,7 +161,7 @@ def _whole_file(connection: sqlite3.Connection, day: date) -> Eviction | None:
 def note(eviction: Eviction) -> str:
     """An eviction as text: what a run that dies leaves to the next one."""
     keep = None if eviction.keep is None else int(eviction.keep)
-    return json.dumps({"day": eviction.day.isoformat(), "keep": keep, "shrink": eviction.shrink})
+    return json.dumps({"day": eviction.day.isoformat(), "keep": keep, "shrink": eviction.shrink, "last": eviction.last})
 
 
 def read_note(text: str) -> Eviction:
@@ -163,7 +169,7 @@ def read_note(text: str) -> Eviction:
     noted = json.loads(text)
     keep = None if noted["keep"] is None else Keep(noted["keep"])
     nothing = Gap(None, instant(0), instant(0), 0, QUOTA_REASON)
-    return Eviction(date.fromisoformat(noted["day"]), keep, nothing, shrink=noted["shrink"])
+    return Eviction(date.fromisoformat(noted["day"]), keep, nothing, shrink=noted["shrink"], last=noted["last"])
 
 
 def carry_out(folder: Path, eviction: Eviction, *, bytes_max: int) -> None:
@@ -174,7 +180,7 @@ def carry_out(folder: Path, eviction: Eviction, *, bytes_max: int) -> None:
         database.sync_folder(folder)
     elif path.exists():
         with closing(database.open_write(path, database.scripts(KIND), bytes_max=bytes_max)) as connection:
-            connection.execute("DELETE FROM segment WHERE keep = ?", (eviction.keep,))
+            connection.execute("DELETE FROM segment WHERE keep = ? AND id <= ?", (eviction.keep, eviction.last))
         if eviction.shrink:
             packing.shrink(path, bytes_max=bytes_max)
     LOG.warning(

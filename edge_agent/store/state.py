@@ -35,7 +35,8 @@ KIND = "schema"
 MARKS_FILE = "stream_sequence"
 SALVAGED_KEY = "store.salvaged"
 """Names of the damaged day files from which everything sound has been taken."""
-STALE = "UPDATE rollup SET stale = stale + 1 WHERE start_us < ? AND start_us + period_min * 60000000 > ?"
+LENGTH_AFTER = "SELECT min(period_min) FROM rollup WHERE period_min > ?"
+STALE = "UPDATE rollup SET stale = stale + 1 WHERE period_min = ? AND start_us > ? AND start_us < ?"
 PLAN_COUNT_MAX = 10_000
 """Plans kept: more than a hundred days of quarter hours."""
 EVICTION_KEY = "store.eviction"
@@ -85,7 +86,7 @@ class StateWriter:
             for gap in found.gaps:
                 gaps.declare(connection, gap)
             if found.span_us is not None:
-                connection.execute(STALE, (found.span_us[1] + 1, found.span_us[0]))
+                _mark_stale(connection, found.span_us[0], found.span_us[1] + 1)
             _put_state(connection, SALVAGED_KEY, note)
 
     def _read_points(self) -> None:
@@ -134,7 +135,7 @@ class StateWriter:
     def mark_stale(self, from_us: int, to_us: int) -> int:
         """Notes that readings of [from, to) come after their periods were closed; returns how many periods."""
         with self._transaction() as connection:
-            return connection.execute(STALE, (to_us, from_us)).rowcount
+            return _mark_stale(connection, from_us, to_us)
 
     def refresh(self, stale: StaleRollup, rollups: Sequence[Rollup]) -> bool:
         """Replaces rollups that were recomputed from the frames; records that were made of the old ones stay.
@@ -155,6 +156,14 @@ class StateWriter:
                 ),
             ).rowcount
         return changed > 0
+
+    def keep_stale(self, stale: StaleRollup) -> None:
+        """Lets a rollup stand whose frames are not all there any more: what it was made of was more."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE rollup SET stale = 0 WHERE period_min = ? AND start_us = ? AND stale = ?",
+                (stale.period.length_min, microseconds(stale.period.start_utc), stale.marks),
+            )
 
     def mark_sent(self, uplink: str, seqs: Collection[int], *, live: Collection[int] = ()) -> list[int]:
         """Notes that rows are about to be sent; returns those that still wait."""
@@ -264,6 +273,16 @@ def _decoded(
     except StoreFault as error:
         LOG.error("%s start=%s length_min=%d", error, period.start_utc.isoformat(), period.length_min)  # noqa: TRY400 - the reason is enough
         return None
+
+
+def _mark_stale(connection: sqlite3.Connection, from_us: int, to_us: int) -> int:
+    """Marks the periods that touch [from, to); length by length, so that each look is one along the key."""
+    count = 0
+    (length,) = connection.execute(LENGTH_AFTER, (0,)).fetchone()
+    while length is not None:
+        count += connection.execute(STALE, (length, from_us - length * 60_000_000, to_us)).rowcount
+        (length,) = connection.execute(LENGTH_AFTER, (length,)).fetchone()
+    return count
 
 
 def _put_state(connection: sqlite3.Connection, key: str, json_text: str) -> None:

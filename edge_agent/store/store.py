@@ -53,6 +53,8 @@ NOTE_BYTES = 20_000_000
 """The count of what was written is kept each time it has grown by so much."""
 EMERGENCY_STEPS = 200
 """When a quota is hit, room is made down to the ratio that housekeeping keeps, at most so many things at once."""
+FIRST_SAMPLE_US = 600_000_000
+"""A period whose day begins later than this after it has lost its first frames, or its day altogether [us]."""
 TEND_S = 5.0
 """Housekeeping looks for work this often [s, wall] ..."""
 TEND_BUSY_S = 0.05
@@ -200,7 +202,7 @@ class Store:
                 made += 1
             if made:
                 return True
-            eviction = room.newest_details(self._folder)
+            eviction = room.newest_details(self._folder, frames.day_of(self._newest_us))
             if eviction is None:
                 return False
             parts.state.declare_eviction(eviction.gap, note=room.note(eviction))
@@ -294,7 +296,10 @@ class Store:
         finally:
             reader.close()
         frames.remove_old(
-            self._folder, keep_from=(now_utc - timedelta(days=self._raw_days)).date(), needed_from=needed_from
+            self._folder,
+            keep_from=(now_utc - timedelta(days=self._raw_days)).date(),
+            needed_from=needed_from,
+            files_min=self._raw_days,
         )
 
     async def samples_between(
@@ -422,8 +427,16 @@ class Store:
 
     async def tend(self) -> None:
         """Housekeeping for ever, a little at a time: what nobody waits for and no scan is held up by."""
+        fault = ""
         while True:
-            busy = await self.tend_once()
+            busy = False
+            try:
+                busy = await self.tend_once()
+                fault = ""
+            except StoreFault as error:
+                if str(error) != fault:
+                    LOG.error("housekeeping waits: %s", error)  # noqa: TRY400 - said once, no trace
+                fault = str(error)
             await asyncio.sleep(TEND_BUSY_S if busy else TEND_S)
 
     async def tend_once(self) -> bool:
@@ -516,7 +529,9 @@ class Store:
         return True
 
     def _next_eviction(self, needed_from: date) -> room.Eviction | None:
-        return room.next_eviction(self._folder, bytes_max=self._half_bytes, needed_from=needed_from)
+        return room.next_eviction(
+            self._folder, bytes_max=self._half_bytes, needed_from=needed_from, today=frames.day_of(self._newest_us)
+        )
 
     def _needed_from(self, reader: StateReader) -> date:
         """The first day from which something is still to be made or delivered.
@@ -533,6 +548,14 @@ class Store:
     def _pack(self, parts: _Parts) -> bool:
         return self._newest_us > 0 and parts.tender.pack(self._newest_us)
 
+    def _frames_are_whole(self, parts: _Parts, period: Period) -> bool:
+        """Whether nothing that the period was made of has gone since."""
+        from_us, to_us = microseconds(period.start_utc), microseconds(period.end_utc)
+        first_us = frames.first_instant_us(self._folder, from_day=frames.day_of(from_us) - timedelta(days=1))
+        if first_us is None or first_us > from_us + FIRST_SAMPLE_US:
+            return False
+        return not any(gap.reason == room.QUOTA_REASON for gap in parts.state_reader.gaps(from_us, to_us))
+
     def _from_frames(self, period: Period) -> list[Rollup]:
         return list(history.from_frames(self._folder, [period], points=None, period_s_max=self._period_s_max))
 
@@ -541,6 +564,9 @@ class Store:
         parts = self._parts
         waiting = await self._run(self._reading, partial(parts.state_reader.stale, 1))
         for stale in waiting:
+            if not await self._run(self._reading, partial(self._frames_are_whole, parts, stale.period)):
+                await self._run(self._writing, partial(parts.state.keep_stale, stale))
+                continue
             fresh = await self._run(self._tending, partial(self._from_frames, stale.period))
             if await self._run(self._writing, partial(parts.state.refresh, stale, fresh)):
                 LOG.info(

@@ -273,4 +273,6 @@ def test_writing_is_counted_by_day_and_over_restarts() -> None:
 def test_a_day_file_that_is_no_database_stops_nothing(tmp_path: Path) -> None:
     for number in range(3):
         frames.day_path(tmp_path, (FIRST + number * DAY).date()).write_bytes(bytes(100_000))
-    assert room.next_eviction(tmp_path, bytes_max=1000, needed_from=(FIRST + 9 * DAY).date()) is None
+    assert (
+        room.next_eviction(tmp_path, bytes_max=1000, needed_from=(FIRST + 9 * DAY).date(), today=FIRST.date()) is None
+    )
