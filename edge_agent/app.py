@@ -216,6 +216,7 @@ class Service:
             period_s=lambda point: periods_s.get(point, self.scan_s),
             period_s_max=max(periods_s.values()),
             grace_s=self.scan_s,
+            steady=self.clock.steady,
         )
 
     def _point_facts(self, periods_s: Mapping[str, float]) -> dict[str, PointFacts]:

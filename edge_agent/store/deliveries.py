@@ -7,13 +7,15 @@ chain over all streams in the order of writing. Changing or removing a record br
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from edge_agent.rollup import instant
 from edge_agent.store import outbox
 from edge_agent.store.rows import ChainedDay, Delivery, Fate
 
 GENESIS = bytes(32)
+KEPT_COUNT = 300_000
+"""Numbers that are remembered of each stream: more than eight years of quarter hours."""
 COLUMNS = (
     "uplink, epoch, seq, kind, start_us, period_min, made_us, digest, codes, gaps, state, sent_count, backfilled,"
     " settled_us, reason"
@@ -63,19 +65,49 @@ def begin_us(connection: sqlite3.Connection, uplink: str) -> int | None:
     return None if start_us is None else int(start_us)
 
 
-def fetched(connection: sqlite3.Connection, uplink: str, from_us: int, to_us: int, *, instant_us: int) -> int:
-    """Notes that the platform has asked for a span and was served; the caller holds the transaction.
+def end_us(connection: sqlite3.Connection, uplink: str) -> int | None:
+    """Start of the newest record that the ledger knows of a stream [us since 1970 UTC]."""
+    (start_us,) = connection.execute(
+        "SELECT max(start_us) FROM delivery WHERE uplink = ? AND kind = 'record'", (uplink,)
+    ).fetchone()
+    return None if start_us is None else int(start_us)
+
+
+def consumed(
+    connection: sqlite3.Connection, uplink: str, settled_before_us: int, *, limit: int, sent_max: int
+) -> list[Delivery]:
+    """Records that were delivered without an acknowledgement before an instant and do not wait, oldest first."""
+    starts = connection.execute(
+        "SELECT start_us, seq FROM delivery WHERE uplink = ? AND state = 'consumed' AND kind = 'record'"
+        " AND settled_us < ? AND sent_count < ? AND NOT EXISTS"
+        " (SELECT 1 FROM outbox WHERE outbox.uplink = delivery.uplink AND outbox.seq = delivery.seq)"
+        " ORDER BY start_us LIMIT ?",
+        (uplink, settled_before_us, sent_max, limit),
+    ).fetchall()
+    return [
+        entry
+        for start_us, seq in starts
+        for entry in between(connection, uplink, start_us, start_us + 1)
+        if entry.seq == seq
+    ]
+
+
+def fetched(connection: sqlite3.Connection, uplink: str, starts_us: Sequence[int], *, instant_us: int) -> int:
+    """Notes that the platform has asked for periods and was served; the caller holds the transaction.
 
     What waits goes on waiting: only what was delivered without an acknowledgement is better known now.
 
     Returns:
         How many records are better known.
     """
-    return connection.execute(
-        "UPDATE delivery SET state = ?, settled_us = ? WHERE uplink = ? AND start_us >= ? AND start_us < ?"
-        " AND kind = 'record' AND state = ?",
-        (Fate.FETCHED, instant_us, uplink, from_us, to_us, Fate.CONSUMED),
-    ).rowcount
+    return sum(
+        connection.execute(
+            "UPDATE delivery SET state = ?, settled_us = ? WHERE uplink = ? AND start_us = ?"
+            " AND kind = 'record' AND state = ?",
+            (Fate.FETCHED, instant_us, uplink, start_us, Fate.CONSUMED),
+        ).rowcount
+        for start_us in starts_us
+    )
 
 
 def send_again(connection: sqlite3.Connection, uplink: str, payloads: Mapping[tuple[str, int], bytes]) -> int:
@@ -95,12 +127,15 @@ def send_again(connection: sqlite3.Connection, uplink: str, payloads: Mapping[tu
     )
 
 
-def remove_old(connection: sqlite3.Connection, before_us: int) -> int:
-    """Forgets single records of days long past; their daily records stay. The caller holds the transaction."""
+def remove_old(connection: sqlite3.Connection, uplink: str) -> int:
+    """Forgets the oldest numbers that are acknowledged, by their count: no clock has a say in it.
+
+    The caller holds the transaction. Daily records stay, and so does everything that is not acknowledged.
+    """
     return connection.execute(
-        "DELETE FROM delivery WHERE start_us < ? AND NOT EXISTS"
-        " (SELECT 1 FROM outbox WHERE outbox.uplink = delivery.uplink AND outbox.seq = delivery.seq)",
-        (before_us,),
+        "DELETE FROM delivery WHERE uplink = ?1 AND state = 'acknowledged' AND seq <="
+        " (SELECT seq_last FROM stream WHERE uplink = ?1) - ?2",
+        (uplink, KEPT_COUNT),
     ).rowcount
 
 

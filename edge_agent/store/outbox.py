@@ -151,7 +151,7 @@ def evict(connection: sqlite3.Connection, uplink: str, *, count: int, reason: st
         How many were dropped.
     """
     rows = connection.execute(
-        "SELECT seq, start_us, period_min FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL"
+        "SELECT seq, start_us, period_min FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL AND again = 0"
         " ORDER BY seq LIMIT ?",
         (uplink, CLASS_RECORD, count),
     ).fetchall()
@@ -198,7 +198,7 @@ def due(
     order = [(seq, rank) for seq, rank in order if seq not in skip]
     first = [seq for seq, rank in order if rank == CLASS_FIRST]
     newest = connection.execute(
-        "SELECT seq FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL AND sent_count = 0"
+        "SELECT seq FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL AND sent_count = 0 AND again = 0"
         " ORDER BY class DESC, seq DESC LIMIT 1",
         (uplink, CLASS_RECORD),
     ).fetchone()
@@ -253,10 +253,17 @@ def mark_sent(
         The numbers that still wait: one that was acknowledged meanwhile need not be sent.
     """
     epoch = connection.execute("SELECT epoch FROM stream WHERE uplink = ?", (uplink,)).fetchone()
+    if epoch is None:
+        return []
     kept: list[int] = []
     resent = 0
     for seq in seqs:
-        row = connection.execute("SELECT sent_count FROM outbox WHERE uplink = ? AND seq = ?", (uplink, seq)).fetchone()
+        row = connection.execute(
+            "SELECT max(outbox.sent_count, coalesce(delivery.sent_count, 0)) FROM outbox LEFT JOIN delivery"
+            " ON delivery.uplink = outbox.uplink AND delivery.epoch = ? AND delivery.seq = outbox.seq"
+            " WHERE outbox.uplink = ? AND outbox.seq = ?",
+            (epoch[0], uplink, seq),
+        ).fetchone()
         if row is not None:
             kept.append(seq)
             resent += row[0] > 0
@@ -325,7 +332,8 @@ def settle(connection: sqlite3.Connection, uplink: str, receipt: Receipt, *, ins
         gone += [
             seq
             for (seq,) in connection.execute(
-                "DELETE FROM outbox WHERE uplink = ? AND seq BETWEEN ? AND ? AND sent_count > 0 RETURNING seq",
+                "DELETE FROM outbox WHERE uplink = ? AND seq BETWEEN ? AND ? AND sent_count > 0 AND refused IS NULL"
+                " RETURNING seq",
                 (uplink, low, high),
             )
         ]
@@ -372,14 +380,19 @@ def shelve(connection: sqlite3.Connection, uplink: str, seqs: Collection[int]) -
 
 def retry(connection: sqlite3.Connection, uplink: str) -> int:
     """Puts what the platform refused back into the queue; the caller holds the transaction. Returns how many."""
-    changed = connection.execute(
-        "UPDATE outbox SET refused = NULL WHERE uplink = ? AND refused IS NOT NULL", (uplink,)
-    ).rowcount
-    connection.execute(
-        "UPDATE delivery SET state = ?, reason = NULL WHERE uplink = ? AND state = ?",
-        (Fate.SENT, uplink, Fate.REFUSED),
+    seqs = [
+        seq
+        for (seq,) in connection.execute(
+            # From now on it counts as never sent: an old receipt must not take it away before it has gone again.
+            "UPDATE outbox SET refused = NULL, sent_count = 0 WHERE uplink = ? AND refused IS NOT NULL RETURNING seq",
+            (uplink,),
+        )
+    ]
+    connection.executemany(
+        "UPDATE delivery SET state = ?, reason = NULL WHERE uplink = ? AND seq = ? AND state = ?",
+        [(Fate.SENT, uplink, seq, Fate.REFUSED) for seq in seqs],
     )
-    return changed
+    return len(seqs)
 
 
 def send_again(connection: sqlite3.Connection, uplink: str, *, epoch: str, seq: int, payload: bytes) -> bool:
@@ -399,8 +412,8 @@ def send_again(connection: sqlite3.Connection, uplink: str, *, epoch: str, seq: 
         return False
     added = connection.execute(
         "INSERT OR IGNORE INTO outbox (uplink, seq, class, kind, start_us, period_min, payload, sent_count, again)"
-        " VALUES (?, ?, ?, 'record', ?, ?, ?, ?, 1)",
-        (uplink, seq, CLASS_RECORD, row[0], row[1], packed(payload), max(1, row[3])),
+        " VALUES (?, ?, ?, 'record', ?, ?, ?, 0, 1)",  # not sent yet: an old receipt must not take it away
+        (uplink, seq, CLASS_RECORD, row[0], row[1], packed(payload)),
     ).rowcount
     return added > 0
 
@@ -414,7 +427,8 @@ def status(connection: sqlite3.Connection, uplink: str) -> OutboxStatus:
         return OutboxStatus(0, None, None, 0, 0, 0, 0)
     seq_last, resent, acknowledged_us = stream
     backlog, oldest_us, refused, payload_bytes, reason = connection.execute(
-        "SELECT count(*), min(start_us), count(refused), coalesce(sum(length(payload)), 0), min(refused) FROM outbox"
+        "SELECT count(*), min(iif(class = 1 AND again = 0, start_us, NULL)), count(refused),"
+        " coalesce(sum(length(payload)), 0), min(refused) FROM outbox"
         " WHERE uplink = ?",
         (uplink,),
     ).fetchone()

@@ -196,21 +196,21 @@ class StateWriter:
         with self._transaction() as connection:
             return outbox.retry(connection, uplink)
 
-    def fetched(self, uplink: str, from_us: int, to_us: int, *, instant_us: int) -> int:
-        """Notes that the platform has asked for a span and was served."""
+    def fetched(self, uplink: str, starts_us: Sequence[int], *, instant_us: int) -> int:
+        """Notes that the platform has asked for periods and was served."""
         with self._transaction() as connection:
-            return deliveries.fetched(connection, uplink, from_us, to_us, instant_us=instant_us)
+            return deliveries.fetched(connection, uplink, starts_us, instant_us=instant_us)
 
     def send_again(self, uplink: str, payloads: Mapping[tuple[str, int], bytes]) -> int:
         """Puts delivered records back into the queue; returns how many."""
         with self._transaction() as connection:
             return deliveries.send_again(connection, uplink, payloads)
 
-    def append_day(self, uplink: str, day: str, record: Mapping[str, object], *, forget_before_us: int) -> None:
-        """Chains a day's completeness, and forgets single records of days long past."""
+    def append_day(self, uplink: str, day: str, record: Mapping[str, object]) -> None:
+        """Chains a day's completeness, and forgets the oldest single records."""
         with self._transaction() as connection:
             deliveries.append_day(connection, uplink, day, record)
-            deliveries.remove_old(connection, forget_before_us)
+            deliveries.remove_old(connection, uplink)
 
     def put_alarm(self, uplinks: Sequence[str], payload: bytes, *, start_us: int) -> None:
         """Queues an alarm for streams, ahead of their records."""
@@ -399,6 +399,14 @@ class StateReader:
     def ledger_begin_us(self, uplink: str) -> int | None:
         """Start of the oldest record that the ledger knows of a stream [us since 1970 UTC]."""
         return deliveries.begin_us(self._connection, uplink)
+
+    def ledger_end_us(self, uplink: str) -> int | None:
+        """Start of the newest record that the ledger knows of a stream [us since 1970 UTC]."""
+        return deliveries.end_us(self._connection, uplink)
+
+    def consumed(self, uplink: str, settled_before_us: int, *, limit: int, sent_max: int) -> list[Delivery]:
+        """Records that were delivered without an acknowledgement before an instant."""
+        return deliveries.consumed(self._connection, uplink, settled_before_us, limit=limit, sent_max=sent_max)
 
     def stream_names(self) -> list[str]:
         """Streams that were ever given a number."""

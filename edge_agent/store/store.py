@@ -59,7 +59,6 @@ TEND_S = 5.0
 """Housekeeping looks for work this often [s, wall] ..."""
 TEND_BUSY_S = 0.05
 """... and goes on after this, while there is some."""
-MICROSECONDS_MAX = 2**62
 T = TypeVar("T")
 
 
@@ -663,15 +662,11 @@ class Store:
         """Puts what the platform refused back into the queue; returns how many."""
         return await self._run(self._writing, partial(self._parts.state.retry_refused, uplink))
 
-    async def outbox_fetched(
-        self, uplink: str, from_utc: datetime | None, to_utc: datetime | None, *, instant_utc: datetime
-    ) -> int:
-        """Notes that the platform has asked for the periods that begin in [from, to) and was served."""
-        from_us = 0 if from_utc is None else microseconds(from_utc)
-        to_us = MICROSECONDS_MAX if to_utc is None else microseconds(to_utc)
+    async def outbox_fetched(self, uplink: str, starts_utc: Sequence[datetime], *, instant_utc: datetime) -> int:
+        """Notes that the platform has asked for the periods with these starts, and was served."""
+        starts_us = [microseconds(start_utc) for start_utc in starts_utc]
         return await self._run(
-            self._writing,
-            partial(self._parts.state.fetched, uplink, from_us, to_us, instant_us=microseconds(instant_utc)),
+            self._writing, partial(self._parts.state.fetched, uplink, starts_us, instant_us=microseconds(instant_utc))
         )
 
     async def outbox_send_again(self, uplink: str, payloads: Mapping[tuple[str, int], bytes]) -> int:
@@ -688,10 +683,34 @@ class Store:
             partial(self._parts.state_reader.deliveries, uplink, microseconds(from_utc), microseconds(to_utc)),
         )
 
-    async def ledger_begin_utc(self, uplink: str) -> datetime | None:
-        """Start of the oldest record that the ledger knows of a stream."""
-        begin_us = await self._run(self._reading, partial(self._parts.state_reader.ledger_begin_us, uplink))
-        return None if begin_us is None else instant(begin_us)
+    async def ledger_span_utc(self, uplink: str) -> tuple[datetime, datetime] | None:
+        """Starts of the oldest and of the newest record that the ledger knows of a stream."""
+        reader = self._parts.state_reader
+        begin_us = await self._run(self._reading, partial(reader.ledger_begin_us, uplink))
+        end_us = await self._run(self._reading, partial(reader.ledger_end_us, uplink))
+        return None if begin_us is None or end_us is None else (instant(begin_us), instant(end_us))
+
+    async def deliveries_consumed(
+        self, uplink: str, settled_before_utc: datetime, *, limit: int, sent_max: int
+    ) -> list[Delivery]:
+        """Records that were delivered without an acknowledgement before an instant and do not wait, oldest first.
+
+        Args:
+            uplink: name of the stream.
+            settled_before_utc: delivered before this instant.
+            limit: most records.
+            sent_max: only what was sent less often.
+        """
+        return await self._run(
+            self._reading,
+            partial(
+                self._parts.state_reader.consumed,
+                uplink,
+                microseconds(settled_before_utc),
+                limit=limit,
+                sent_max=sent_max,
+            ),
+        )
 
     async def completeness(self, uplink: str, from_day: date, to_day: date) -> list[ChainedDay]:
         """The record that holds of each day of the site's calendar in [from, to], oldest first."""
@@ -700,20 +719,9 @@ class Store:
             partial(self._parts.state_reader.completeness, uplink, from_day.isoformat(), to_day.isoformat()),
         )
 
-    async def append_day(
-        self, uplink: str, day: date, record: Mapping[str, object], *, forget_before_utc: datetime
-    ) -> None:
-        """Chains a day's completeness, and forgets single records of days before an instant."""
-        await self._run(
-            self._writing,
-            partial(
-                self._parts.state.append_day,
-                uplink,
-                day.isoformat(),
-                record,
-                forget_before_us=microseconds(forget_before_utc),
-            ),
-        )
+    async def append_day(self, uplink: str, day: date, record: Mapping[str, object]) -> None:
+        """Chains a day's completeness, and forgets the oldest single records that are acknowledged."""
+        await self._run(self._writing, partial(self._parts.state.append_day, uplink, day.isoformat(), record))
 
     async def put_alarm(self, uplinks: Sequence[str], payload: bytes, *, instant_utc: datetime) -> None:
         """Queues an alarm for streams, ahead of their records."""

@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from edge_agent.errors import StoreFault
 from edge_agent.rollup import period_at
 from edge_agent.store.rows import ChainedDay, Delivery, Fate
 from edge_agent.uplink.archive import Archive
@@ -25,8 +26,10 @@ AFTER_MIDNIGHT = timedelta(minutes=10)
 """A day is closed this long after its end: its last period has been made by then, and sent if the line is up."""
 CORRECTED_DAYS_MAX = 40
 """Days back that are looked at for figures that have changed: longer than any outage that a platform fills."""
-KEPT_DAYS = 800
-"""Single records are kept this long [d]; two heating seasons and a summer. Daily records are kept for ever."""
+RECONCILED_A_LOOK_MAX = 100
+"""Records that are queued again at one look."""
+RECONCILED_SENT_MAX = 4
+"""What was sent this often and is still only consumed is not sent again by itself."""
 DAYS_A_LOOK_MAX = 3
 """Days chained at one look: after months without this the store is not held for minutes."""
 
@@ -41,17 +44,21 @@ class LedgerStore(Protocol):
         """What became of the records of a span."""
         ...
 
-    async def ledger_begin_utc(self, uplink: str) -> datetime | None:
-        """Start of the oldest record that the ledger knows."""
+    async def ledger_span_utc(self, uplink: str) -> tuple[datetime, datetime] | None:
+        """Starts of the oldest and of the newest record that the ledger knows."""
+        ...
+
+    async def deliveries_consumed(
+        self, uplink: str, settled_before_utc: datetime, *, limit: int, sent_max: int
+    ) -> list[Delivery]:
+        """Records that were delivered without an acknowledgement before an instant, oldest first."""
         ...
 
     async def completeness(self, uplink: str, from_day: date, to_day: date) -> list[ChainedDay]:
         """Daily records that hold."""
         ...
 
-    async def append_day(
-        self, uplink: str, day: date, record: Mapping[str, object], *, forget_before_utc: datetime
-    ) -> None:
+    async def append_day(self, uplink: str, day: date, record: Mapping[str, object]) -> None:
         """Chains a day."""
         ...
 
@@ -76,7 +83,6 @@ class Daily:
         self._archive = archive
         self._streams = {stream.name: stream for stream in streams}
         self._zone = zone
-        self._reconciled: dict[str, date] = {}
 
     async def look(self, now_utc: datetime) -> int:
         """Chains what is due.
@@ -90,25 +96,24 @@ class Daily:
         Raises:
             StoreFault: the store refuses; the next look tries again.
         """
-        last = (now_utc - AFTER_MIDNIGHT).astimezone(self._zone).date() - timedelta(days=1)
+        last_by_clock = (now_utc - AFTER_MIDNIGHT).astimezone(self._zone).date() - timedelta(days=1)
         written = 0
         for stream in self._streams.values():
-            begin_utc = await self._store.ledger_begin_utc(stream.name)
-            if begin_utc is None:
+            span_utc = await self._store.ledger_span_utc(stream.name)
+            if span_utc is None:
                 continue
+            begin_utc, end_utc = span_utc
+            # A clock that is far ahead must not chain days that have not been.
+            last = min(last_by_clock, end_utc.astimezone(self._zone).date())
             first = max(begin_utc.astimezone(self._zone).date(), last - timedelta(days=CORRECTED_DAYS_MAX))
             known = {entry.day: entry.record for entry in await self._store.completeness(stream.name, first, last)}
             day, of_stream = first, 0
             while day <= last and of_stream < DAYS_A_LOOK_MAX:
-                of_stream += await self._chain(
-                    stream, day, begin_utc, known=known.get(day.isoformat()), now_utc=now_utc
-                )
+                of_stream += await self._chain(stream, day, begin_utc, known=known.get(day.isoformat()))
                 day += timedelta(days=1)
             written += of_stream
-            if stream.entry.reconcile == "daily" and self._reconciled.get(stream.name) != last:
-                from_utc, to_utc = day_bounds(last, zone=self._zone)
-                await self._queue_again(stream, from_utc, to_utc, fates=frozenset({Fate.CONSUMED}))
-                self._reconciled[stream.name] = last
+            if stream.entry.reconcile == "daily":
+                await self._reconcile(stream, before_utc=day_bounds(last_by_clock, zone=self._zone)[1])
         return written
 
     async def _chain(
@@ -118,7 +123,6 @@ class Daily:
         begin_utc: datetime,
         *,
         known: Mapping[str, object] | None,
-        now_utc: datetime,
     ) -> bool:
         if known is not None and not known.get("missing") and not known.get("unproven"):
             return False  # complete: nothing can change it
@@ -133,7 +137,7 @@ class Daily:
         record = day_record(day, found, period_min=stream.entry.period_min)
         if record == known:
             return False
-        await self._store.append_day(stream.name, day, record, forget_before_utc=now_utc - timedelta(days=KEPT_DAYS))
+        await self._store.append_day(stream.name, day, record)
         LOG.info(
             "day chained uplink=%s day=%s expected=%d held=%d missing=%d",
             stream.name,
@@ -143,6 +147,15 @@ class Daily:
             len(found.missing),
         )
         return True
+
+    async def _reconcile(self, stream: Stream, *, before_utc: datetime) -> None:
+        """Queues what was consumed before today and never acknowledged, also of an outage, a few at each look."""
+        waiting = await self._store.deliveries_consumed(
+            stream.name, before_utc, limit=RECONCILED_A_LOOK_MAX, sent_max=RECONCILED_SENT_MAX
+        )
+        for entry in waiting:
+            end_utc = entry.start_utc + timedelta(minutes=entry.period_min)
+            await self._queue_again(stream, entry.start_utc, end_utc, fates=frozenset({Fate.CONSUMED}))
 
     async def send_again(self, stream: str, from_utc: datetime, to_utc: datetime) -> int:
         """Puts all that was delivered of a span back into the queue, with the same bytes: the platform has lost it.
@@ -175,14 +188,27 @@ class Daily:
                     payloads[entry.epoch, entry.seq] = payload
             if payloads:
                 again += await self._store.outbox_send_again(stream.name, payloads)
-        if wanted:
-            LOG.info("sent again to be proven uplink=%s records=%d of=%d", stream.name, again, len(wanted))
+        if again < len(wanted):
+            LOG.warning(
+                "cannot be made again with the same bytes, not sent uplink=%s records=%d from=%s to=%s",
+                stream.name,
+                len(wanted) - again,
+                from_utc,
+                to_utc,
+            )
         return again
 
     async def run(self, *, now_utc: Callable[[], datetime], sleep_until: Callable[[datetime], Awaitable[None]]) -> None:
-        """Looks for ever."""
+        """Looks for ever; a store that refuses is told once, and tried again."""
+        refused = False
         while True:
-            await self.look(now_utc())
+            try:
+                await self.look(now_utc())
+                refused = False
+            except StoreFault as fault:
+                if not refused:
+                    LOG.warning("daily ledger waits, the store refuses: %s", fault)
+                refused = True
             await sleep_until(now_utc() + timedelta(seconds=LOOK_S))
 
 

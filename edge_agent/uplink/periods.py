@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -38,6 +38,10 @@ BEGINNINGS_KEY = "periods.beginnings"
 DAY_MIN = 1440
 WRONG_CLOCK = timedelta(days=730)
 """No plant's service rests for so long: a clock that goes on by more was years wrong before it was set."""
+STEP_S = 30.0
+"""A clock that goes this much off the steady one was set [s]."""
+STAND_S = 900.0
+"""A clock that was set is believed when it has stood for this long [s, site]."""
 PERIODS_A_CALL_MAX = 8
 """Periods closed by one call: catching up after an outage does not hold up the scan that calls."""
 
@@ -92,6 +96,7 @@ class PeriodCloser:
         period_s: Callable[[str], float],
         period_s_max: float,
         grace_s: float,
+        steady: Callable[[], tuple[str, float, datetime]] | None = None,
     ) -> None:
         """Wires the closer.
 
@@ -102,6 +107,7 @@ class PeriodCloser:
             period_s: expected distance of two readings of a point [s].
             period_s_max: the longest of them [s].
             grace_s: a period is closed this long after its end [s, site clock], when its last samples are stored.
+            steady: a clock that nobody sets, with the site's clock beside it; None: the site's clock is believed.
         """
         self._store = store
         self._points = uplink_file.points
@@ -111,6 +117,9 @@ class PeriodCloser:
         self._before = timedelta(seconds=HOLD_PERIODS_MAX * period_s_max)
         self._grace = timedelta(seconds=grace_s)
         self._next: dict[int, Period] = {}
+        self._steady = steady
+        self._offset_s: float | None = None
+        self._stepped: tuple[float, float] | None = None  # new offset, and when on the steady clock
 
     async def close_due(self, now_utc: datetime) -> int:
         """Closes periods that ended at least the grace ago; when many wait, the oldest of them.
@@ -126,6 +135,7 @@ class PeriodCloser:
         """
         if not self._next and not await self._resume():
             return 0
+        now_utc = self._believed(now_utc)
         closed = 0
         while closed < PERIODS_A_CALL_MAX:
             period = min(self._next.values(), key=lambda candidate: (candidate.end_utc, candidate.length_min))
@@ -137,6 +147,26 @@ class PeriodCloser:
             self._next[period.length_min] = period.next()
             closed += 1
         return closed
+
+    def _believed(self, now_utc: datetime) -> datetime:
+        """The present, but no later than the steady clock bears out until a clock that was set has stood for a while.
+
+        Otherwise a clock that is ahead for minutes would close hours that have not been, empty and for ever.
+        """
+        if self._steady is None:
+            return now_utc
+        _, steady_s, clock_utc = self._steady()
+        offset_s = clock_utc.timestamp() - steady_s
+        if self._offset_s is None or abs(offset_s - self._offset_s) <= STEP_S:
+            self._offset_s, self._stepped = offset_s, None
+            return now_utc
+        if self._stepped is None or abs(offset_s - self._stepped[0]) > STEP_S:
+            self._stepped = (offset_s, steady_s)
+            LOG.warning("clock was set, periods wait for it to stand step_s=%.0f", offset_s - self._offset_s)
+        if steady_s - self._stepped[1] >= STAND_S:
+            self._offset_s, self._stepped = offset_s, None
+            return now_utc
+        return min(now_utc, datetime.fromtimestamp(steady_s + self._offset_s, UTC))
 
     async def set_period(self, stream: str, period_min: int, *, now_utc: datetime) -> bool:
         """Gives a stream periods of another length, from the next boundary on that both lengths have.

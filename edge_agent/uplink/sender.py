@@ -37,6 +37,8 @@ BACKOFF_FIRST_S = 0.5
 BACKOFF_S_MAX = 30.0
 QUERY_COUNT_MAX = 16
 """Queries of the platform that wait; one more is passed over and logged."""
+REPLIED_COUNT_MAX = 5000
+"""Records in the answer to one query."""
 PARKED_RECEIPTS_MAX = 1000
 """Receipts that wait for the store; a platform that says more is not heard until they are taken."""
 
@@ -54,10 +56,8 @@ class Outbox(Protocol):
         """Takes receipts; returns for each the numbers that need no further sending."""
         ...
 
-    async def outbox_fetched(
-        self, uplink: str, from_utc: datetime | None, to_utc: datetime | None, *, instant_utc: datetime
-    ) -> int:
-        """Notes that the platform has asked for a span and was served."""
+    async def outbox_fetched(self, uplink: str, starts_utc: Sequence[datetime], *, instant_utc: datetime) -> int:
+        """Notes that the platform has asked for periods and was served."""
         ...
 
     async def outbox_retry_refused(self, uplink: str) -> int:
@@ -158,6 +158,11 @@ class Sender:
                 await self._session()
             except* (RetryUplink, StoreFault) as faults:
                 self._went_down(_first(faults))
+            except* Exception as faults:
+                # What a platform says must never end the service: a session that breaks on it is a lost session.
+                LOG.exception("uplink session broke uplink=%s", self._uplink)
+                fault = _first(faults)
+                self._went_down(RetryUplink(f"{type(fault).__name__}: {fault}"))
             self.connected = False
             if self._heard:
                 backoff_s = BACKOFF_FIRST_S  # the session delivered: this is a new outage
@@ -278,15 +283,16 @@ class Sender:
         while True:
             query = await self._queries.get()
             LOG.info("platform asks for a span uplink=%s from=%s to=%s", self._uplink, query.from_utc, query.to_utc)
-            count = 0
+            starts: list[datetime] = []
             async for portion in self._archive.records(self._uplink, query.from_utc, query.to_utc):
                 await self._transport.reply(query, portion, last=False)
-                count += len(portion)
+                starts += [record.period.start_utc for record in portion]
+                if len(starts) > REPLIED_COUNT_MAX:
+                    break  # a question for years; what follows may be asked for again
             await self._transport.reply(query, (), last=True)
-            known = await self._store.outbox_fetched(
-                self._uplink, query.from_utc, query.to_utc, instant_utc=self._now_utc()
-            )
-            LOG.info("span served uplink=%s records=%d proven=%d", self._uplink, count, known)
+            # The transport has returned: it knows that the platform has read the answer, or cannot know better.
+            known = await self._store.outbox_fetched(self._uplink, starts, instant_utc=self._now_utc())
+            LOG.info("span served uplink=%s records=%d better_known=%d", self._uplink, len(starts), known)
 
     # ---------------------------------------------------------------------------------------------------- what is sent
     async def _fill(self, group: asyncio.TaskGroup) -> None:

@@ -177,7 +177,8 @@ class Transport(Protocol):
         Args:
             query: the request.
             records: a part of the answer, oldest first; may be empty when `last`.
-            last: nothing more follows.
+            last: nothing more follows. With it the call returns when the platform has read the whole answer, where the
+                dialect can tell: what was delivered without an acknowledgement counts as proven then.
 
         Raises:
             RetryUplink: they may or may not have left.

@@ -37,6 +37,8 @@ INFLIGHT_COUNT_MAX = 20
 INCOMING_COUNT_MAX = 1000
 NO_DELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 """A publish must not wait until the receipt of the last one is confirmed: 40 ms each on most systems."""
+YEAR_FIRST, YEAR_LAST = 2000, 2100
+"""An instant outside these years is a mistake of the other side, and near year 1 no zone can be reckoned with."""
 SEQ_MAX = 2**62
 """Largest number that an acknowledgement may name; what the database could not hold is no number of ours."""
 
@@ -93,6 +95,9 @@ def parse_query(payload: bytes, *, plant: str) -> Query:
     query = _Query.model_validate_json(payload)
     if query.plant != plant:
         raise ValueError(f"query for plant {query.plant!r} on the topic of {plant!r}")
+    for bound in (query.from_utc, query.to_utc):
+        if bound is not None and not YEAR_FIRST <= bound.year <= YEAR_LAST:
+            raise ValueError(f"query for the year {bound.year}")
     bounds: list[datetime | None] = [
         None if bound is None else bound.astimezone(UTC) for bound in (query.from_utc, query.to_utc)
     ]

@@ -158,16 +158,39 @@ async def test_a_query_proves_what_was_only_consumed_and_nothing_else(tmp_path: 
     await closed(store, range(4))
     epoch = await sent(store)
     await store.outbox_settle(CITY, [Receipt(epoch, 0, ((1, 2),), proof=Proof.CONSUMED)], instant_utc=MIDNIGHT)
-    assert await store.outbox_fetched(CITY, None, None, instant_utc=MIDNIGHT) == 2
+    assert await store.outbox_fetched(CITY, [MIDNIGHT + hour * HOUR for hour in range(4)], instant_utc=MIDNIGHT) == 2
     fates = [entry.fate for entry in await store.deliveries(CITY, MIDNIGHT, MIDNIGHT + 9 * HOUR)]
     assert fates == [Fate.FETCHED, Fate.FETCHED, Fate.SENT, Fate.SENT]
+    await store.close()
+
+
+async def test_an_old_receipt_does_not_take_what_was_queued_again(tmp_path: Path) -> None:
+    """Queued again, refused or retried: only a receipt after the new sending settles a row."""
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    daily = Daily(
+        store, Archive(store, UPLINKS, plant="bj"), streams=tuple(streams(UPLINKS, plant="bj").values()), zone=ZONE
+    )
+    await closed(store, range(9))
+    epoch = await sent(store)
+    (taken,) = await store.outbox_settle(CITY, [Receipt(epoch, 9, refused=((8, "schema"),))], instant_utc=MIDNIGHT)
+    assert sorted(taken) == list(range(1, 10))
+    assert (await store.outbox_status(CITY)).refused == 1
+    assert await daily.send_again(CITY, MIDNIGHT, MIDNIGHT + 5 * HOUR) == 5
+    assert await store.outbox_retry_refused(CITY) == 1
+    await store.outbox_settle(CITY, [Receipt(epoch, 9)], instant_utc=MIDNIGHT)
+    assert (await store.outbox_status(CITY)).backlog == 6
+    before = (await store.outbox_status(CITY)).resent
+    await sent(store)
+    await store.outbox_settle(CITY, [Receipt(epoch, 9)], instant_utc=MIDNIGHT)
+    status = await store.outbox_status(CITY)
+    assert (status.backlog, status.acknowledged, status.resent - before) == (0, 9, 6)
     await store.close()
 
 
 async def test_a_changed_daily_record_breaks_the_chain(tmp_path: Path) -> None:
     store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
     for day in range(3):
-        await store.append_day(CITY, DAY + timedelta(days=day), {"expected": day}, forget_before_utc=MIDNIGHT)
+        await store.append_day(CITY, DAY + timedelta(days=day), {"expected": day})
     await store.close()
     with read_ledger(tmp_path) as ledger:
         assert ledger.completeness_broken_at() is None

@@ -182,3 +182,45 @@ async def test_what_a_wrong_clock_stamped_is_not_removed_as_old(store: Store) ->
     for day in (3, 4, 5):
         await read(store, day * 24 * 60, 1.0)
     assert len(await store.samples_between(wrong_utc, wrong_utc + MINUTE)) == 1
+
+
+async def test_a_clock_that_is_ahead_for_minutes_closes_nothing_that_has_not_been(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    true_s = START.timestamp()
+    wrong = timedelta(0)
+
+    def steady() -> tuple[str, float, datetime]:
+        return "boot", true_s, datetime.fromtimestamp(true_s, UTC) + wrong
+
+    watched = PeriodCloser(
+        store,
+        uplinks(owner=15),
+        plant="bj-demo",
+        period_s=lambda _: 60.0,
+        period_s_max=60.0,
+        grace_s=30.0,
+        steady=steady,
+    )
+
+    async def minutes(count: int) -> None:
+        nonlocal true_s
+        for _ in range(count):
+            now_utc = steady()[2]
+            await store.append_frame(
+                [good("em_main.electric_power", now_utc, 1.0, "kW")], instant_utc=now_utc, elapsed_s=true_s
+            )
+            await watched.close_due(now_utc)
+            true_s += 60.0
+
+    await minutes(10)
+    wrong = timedelta(hours=2)
+    await minutes(5)
+    wrong = timedelta(0)
+    await minutes(40)
+    rows = await store.outbox_due("owner", 100)
+    assert [row.start_utc for row in rows] == [START + n * 15 * MINUTE for n in range(3)]
+    assert all(b"192" in row.payload for row in rows[1:])
+    wrong = timedelta(hours=2)  # set for good: believed when it has stood for a while
+    await minutes(30)
+    assert len(await store.outbox_due("owner", 100)) > 10
+    await store.close()
