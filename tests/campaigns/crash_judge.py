@@ -19,7 +19,7 @@ from crash_site import PERIOD_MIN, POINTS, POLL_S, STARTING_SPEED, UPLINK, Crash
 from edge_agent.errors import StoreFault
 from edge_agent.store.reader import read_ledger, read_samples
 from edge_agent.store.rows import Delivery, Fate, OutboxStatus
-from hil_sim.score import ExportedSample, judge_samples, judge_values, periods_due
+from hil_sim.score import VALUE_TOLERANCE_RELATIVE, ExportedSample, judge_samples, judge_values, periods_due
 
 FAR = timedelta(days=40_000)
 MIDDLE = datetime(2026, 1, 15, tzinfo=UTC)
@@ -180,7 +180,15 @@ def _served_then(site: CrashSite, sample: ExportedSample) -> bool:
     instants_s, values = site.log.served.get((device, quantity), ([], []))
     low = bisect_left(instants_s, sample.instant_s - SAME_INSTANT_S)
     high = bisect_right(instants_s, sample.instant_s + SAME_INSTANT_S)
-    return sample.good and sample.value in values[low:high]
+    value = sample.value
+    return (
+        sample.good
+        and value is not None
+        and any(
+            served is not None and abs(served - value) <= VALUE_TOLERANCE_RELATIVE * max(1.0, abs(served))
+            for served in values[low:high]
+        )
+    )
 
 
 def _judge_records(site: CrashSite, verdict: Verdict, status: OutboxStatus, deliveries: list[Delivery]) -> None:

@@ -17,6 +17,8 @@ FRAME_WALL_S = 0.09
 """About one scan at the site's speed."""
 JUMPS_S = (300.0, -300.0, 1000.0, -1000.0)
 FILL_BYTES = 1 << 20
+FILL_BYTES_MAX = 64 << 20
+"""More than the disk of ours holds; a disk that takes more is another one."""
 
 
 @dataclass
@@ -94,11 +96,14 @@ def _remove(filler: Path) -> None:
 
 
 def _fill(filler: Path) -> None:
+    if not filler.parent.is_mount():  # never the machine's own disk
+        raise OSError(f"{filler.parent}: the disk of ours is gone")
     size = FILL_BYTES
     with filler.open("ab", buffering=0) as file:
-        while size >= 512:
+        written = 0
+        while size >= 512 and written < FILL_BYTES_MAX:
             try:
-                file.write(bytes(size))
+                written += file.write(bytes(size))
             except OSError:
                 size //= 2
 
