@@ -94,7 +94,7 @@ class Body(Entry):
     data_code_in: Literal["coding", "function_id", "meter_id"] = "coding"
     """Attribute that carries the 16-digit data code (meter_function)."""
     quality_in: Literal["none", "coding", "quality"] = "none"
-    """Attribute that carries the quality, 192 or 0; `error` is sent in any case (meter_function)."""
+    """Attribute that carries the quality, 192, 64 (clock not to be trusted) or 0; `error` is sent in any case."""
     error_value: int = Field(default=1, ge=1, le=255)
     """What `error` says of an invalid value."""
     ids_rx: Literal["same", "any"] = "same"

@@ -23,6 +23,7 @@ TOTAL = bytes.fromhex("00 00 01 00")
 PREAMBLE = b"\xfe" * 4
 ADDED = 0x33
 SILENCE_S = 0.02
+GIVE_UP_S = 30.0
 
 
 def framed(address: bytes, control: int, data: bytes) -> bytes:
@@ -114,15 +115,17 @@ def test_any_bytes_give_an_error_or_the_value(slaves: Slaves, babble: bytes) -> 
         bus.line.expect(METER, UnitTiming(timeout_s=0.05, latest_answer_s=0.06))
         await bus.open()
         try:
-            outcomes = []
-            while len(outcomes) < 3:
+            outcomes: list[int | None] = []
+            began_s = elapsed_s()
+            # A busy machine may let an honest answer come too late as well: an error again, never another value.
+            while 12345678 not in outcomes and elapsed_s() - began_s < GIVE_UP_S:
                 try:
                     outcomes.append(await bus.line.transact(ReadEnergy(METER, TOTAL)))
                 except DriverError:
                     outcomes += [None] * bool(bus.counts.requests)
             assert outcomes[0] is None
-            assert outcomes[1] in (None, 12345678), "it has no proofs, so silence must show that nothing is owed"
-            assert outcomes[2] == 12345678
+            assert set(outcomes[1:-1]) <= {None}, "it has no proofs, so silence must show that nothing is owed"
+            assert outcomes[-1] == 12345678
         finally:
             await bus.close()
 

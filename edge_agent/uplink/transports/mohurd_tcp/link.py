@@ -343,7 +343,7 @@ class MohurdTcp:
         return Told(
             self._name_of(period.end_utc if self._dialect.body.stamp == "end" else period.start_utc),
             tuple(
-                Value(point.code, self._point_codes.get(point.code, ""), point.value)
+                Value(point.code, self._point_codes.get(point.code, ""), point.value, point.quality)
                 for point in record.points
                 if takes(self._dialect, point.code)
             ),

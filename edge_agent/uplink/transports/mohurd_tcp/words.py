@@ -116,11 +116,18 @@ class Value:
         data_code: 16 digits.
         point_code: 15 digits; empty where nobody has given one.
         value: in the unit that the platform wants; None when invalid.
+        quality: 192 valid, 64 measured while the clock was not to be trusted, 0 invalid.
     """
 
     data_code: str
     point_code: str
     value: float | None
+    quality: int = QUALITY_VALID
+
+    @property
+    def told_quality(self) -> int:
+        """The quality that goes with it: nothing is no better than invalid."""
+        return QUALITY_INVALID if self.value is None else self.quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +245,9 @@ class Writer:
             )
 
     def _error(self, value: Value) -> dict[str, str]:
-        return {"error": "0" if value.value is not None else str(self._dialect.body.error_value)}
+        """Where no quality goes with it, a value of an uncertain instant is an error: nothing passes as certain."""
+        doubtful = self._dialect.body.quality_in == "none" and value.told_quality != QUALITY_VALID
+        return {"error": str(self._dialect.body.error_value) if value.value is None or doubtful else "0"}
 
     def _meters(self, told: Told) -> Iterable[Element]:
         """Values by meter: those of one system of the plant, or each its own where the meter carries a code."""
@@ -260,16 +269,16 @@ class Writer:
 
     def _function(self, place: int, value: Value, time: str) -> Element:
         body = self._dialect.body
-        valid = str(QUALITY_VALID if value.value is not None else QUALITY_INVALID)
+        quality = str(value.told_quality)
         carried = {"function_id": str(place), "coding": ""}
         carried[body.data_code_in] = value.data_code
         if body.point_code_in != "none":
             carried[body.point_code_in] = value.point_code
         if body.quality_in == "coding":
-            carried["coding"] = valid
+            carried["coding"] = quality
         attributes = {"id": carried["function_id"], "coding": carried["coding"], **self._error(value)}
         if body.quality_in == "quality":
-            attributes["quality"] = valid
+            attributes["quality"] = quality
         return Element("function", {**attributes, "sample_time": time}, text=_number(value.value))
 
 

@@ -184,3 +184,15 @@ def test_invalid_values_say_so_and_a_meter_without_any_valid_one_is_disconnected
     first, second = read_packet(text, body=BODY).body.children[-2:]
     assert (first.attributes["conn"], second.attributes["conn"]) == ("disconn", "conn")
     assert (first.children[0].attributes["quality"], second.children[0].attributes["quality"]) == ("0", "192")
+
+
+@pytest.mark.parametrize(
+    ("quality_in", "said"),
+    [("none", {"coding": "1101089002050120", "error": "1"}), ("quality", {"error": "0", "quality": "64"})],
+)
+def test_a_value_of_an_uncertain_instant_does_not_pass_as_certain(quality_in: str, said: dict[str, str]) -> None:
+    told = Told("20260115083000", (Value("1101089002050120", "", 3.0, 64),))
+    writer = Writer(shipped_dialect("g2009", {"body": {"quality_in": quality_in}}), project="1", gateway="2")
+    leaf = read_packet(writer.report(told, sequence="7"), body=BODY).body.children[-1].children[0]
+    assert leaf.text == "3"
+    assert {name: leaf.attributes[name] for name in said} == said
