@@ -37,8 +37,8 @@ TEST_S_MAX = 240
 TEARDOWN_S_MAX = 30
 """After its limit a test is interrupted this often: what it waits for while it ends may never come either."""
 SYSTEM = "tests/system/"
-IN_ORDER = ("tests/system/test_refusals.py",)
-"""Files whose tests lead one service from state to state: they stay with one worker."""
+IN_ORDER = ("tests/system/test_refusals.py", "tests/system/test_season.py")
+"""Files whose tests lead one service from state to state, or look at one dear run: they stay with one worker."""
 PORT_FIRST = 21_000
 NEXT_PORT = itertools.count()
 

@@ -3,6 +3,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import cast
 
@@ -16,6 +17,7 @@ from edge_agent.clock import RealClock, elapsed_s
 from edge_agent.control.modes import Mode, ModeState
 from edge_agent.errors import StoreFault
 from edge_agent.settings.load import load_configuration
+from edge_agent.store.facts import PointFacts
 from edge_agent.store.store import Store
 from edge_agent.wiring import bus_budgets, close_buses, open_buses
 
@@ -47,6 +49,9 @@ class Shelf:
         if self.full:
             raise StoreFault("disk full")
         self.states[key] = text
+
+    def expect(self, facts: Mapping[str, PointFacts]) -> None:
+        """It keeps no samples."""
 
 
 async def test_a_hundred_wires_that_hang_take_one_deadline_not_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
