@@ -67,5 +67,5 @@ async def test_each_planted_fault_is_counted_once(play: SabotagedPlay) -> None:
     assert score["invariant_violations"] == []
     assert score["expectations_missed"] != []
     assert isinstance(score["samples_accepted"], int)
-    assert score["samples_accepted"] > 10_000
+    assert score["samples_accepted"] > 4_000, "of some 11 000: an agent that starts slowly misses the first scans"
     assert play.kept  # whoever wants to know why finds the run folder
