@@ -81,6 +81,8 @@ PLAN_RETRY_S = 60.0
 """While the plant is not known well enough to plan, try again after this time [s, site]."""
 PLAN_AGE_MAX = timedelta(hours=2)
 """A plan of the run before is taken up again when it is not older than this."""
+DISPENSABLE = ("uplink ", "learn", "tend store", "alarm feed", "daily ledger")
+"""Tasks that control does not need: they are tried for ever, and never end the service."""
 STUCK_S = 20.0
 """A part without progress for its own period and this time more keeps the watchdog from being fed [s]."""
 LEAVE_S = 10.0
@@ -372,7 +374,9 @@ class Service:
             self._name_overloaded_buses()
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(supervise(name, work, elapsed_s=elapsed_s), name=name)
+                    group.create_task(
+                        supervise(name, work, elapsed_s=elapsed_s, vital=not name.startswith(DISPENSABLE)), name=name
+                    )
                     for name, work in self._work()
                 ]
                 server = await local_api.serve(

@@ -23,6 +23,7 @@ async def supervise(
     *,
     elapsed_s: Callable[[], float],
     sleep: Callable[[float], Coroutine[None, None, None]] = asyncio.sleep,
+    vital: bool = True,
 ) -> None:
     """Runs endless work, again after every failure, with growing pauses.
 
@@ -31,6 +32,7 @@ async def supervise(
         work: makes the coroutine anew.
         elapsed_s: the machine's monotonic clock [s].
         sleep: waits a wall time [s].
+        vital: without it the service is of no use, and a fresh one may do better; else it is tried for ever.
 
     Raises:
         Exception: the failure that came once too often.
@@ -45,9 +47,9 @@ async def supervise(
                 failures = 0
             failures += 1
             LOG.exception("task failed task=%s failures=%d", name, failures)
-            if failures >= FAILURES_MAX:
+            if vital and failures >= FAILURES_MAX:
                 LOG.critical("task given up, the service ends task=%s reason=%s", name, error)
                 raise
         else:
             return
-        await sleep(min(PAUSE_FIRST_S * 2 ** (failures - 1), PAUSE_MAX_S))
+        await sleep(min(PAUSE_FIRST_S * 2 ** min(failures - 1, FAILURES_MAX), PAUSE_MAX_S))

@@ -30,6 +30,8 @@ a loss of power. Ours."""
 ROUNDING_RATIO = 1e-6
 Standing = Callable[[str], float | None]
 """What stands in a point: the younger of its last reading and the last proven write."""
+TOLD_MAX = 200
+"""Commands kept of a valve whose position nobody reads any more; then it begins anew."""
 VALVES = frozenset({Kind.ISOLATING_VALVE, Kind.DISCHARGE_VALVE})
 
 
@@ -233,6 +235,8 @@ def note_commands(
             noted[name] = memory
             continue
         else:
+            memory = ValveMemory()
+        if len(memory.told) >= TOLD_MAX:
             memory = ValveMemory()
         noted[name] = told(memory, ratio, from_utc=view.instant_utc, until_utc=present_utc)
     return noted

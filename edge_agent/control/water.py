@@ -225,6 +225,9 @@ class _Loop:
             self._tell_frozen([sensor for sensor in shown if sensor.pair not in swapped and sensor not in sensors])
         if not sensors:
             return (units_degc, units_degc) if shown else (None, None)
+        if len(sensors) < len(shown):
+            # Found wrong beside one that proved to be frozen or swapped is not found wrong.
+            self._off.pop(sensors[0].point, None)
         voices = sorted([*(sensor.degc for sensor in sensors), *([] if units_degc is None else [units_degc])])
         middle_degc = voices[(len(voices) - 1) // 2]
         differ = self._differ(water, sensors)

@@ -22,6 +22,8 @@ DISCHARGE_TAPER_RATIO = 0.12
 DISCHARGE_EMPTY_RATIO = 0.05
 """Share of the full rate that an almost empty tank still gives. Ours."""
 HOURS_A_DAY = 24.0
+LOSS_RATIO_PER_DAY_MAX = 0.95
+"""A tank that loses more in a day is no store; also where the root is still real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +84,5 @@ class WaterTank:
 
 
 def loss_fraction_per_h(loss_ratio_per_day: float) -> float:
-    """Share lost in an hour from the share lost in a day."""
-    return 1.0 - float((1.0 - loss_ratio_per_day) ** (1.0 / HOURS_A_DAY))
+    """Share lost in an hour from the share lost in a day; a learned factor never makes it all."""
+    return 1.0 - float((1.0 - min(loss_ratio_per_day, LOSS_RATIO_PER_DAY_MAX)) ** (1.0 / HOURS_A_DAY))

@@ -47,6 +47,20 @@ async def test_a_hopeless_task_ends_the_service() -> None:
     assert max(clock.slept_s) <= PAUSE_MAX_S
 
 
+async def test_what_heat_does_not_depend_on_never_ends_the_service() -> None:
+    clock, runs = Clock(), 0
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        if runs < 50 * FAILURES_MAX:
+            raise ValueError("always, or nearly")
+
+    await supervise("daily ledger", work, elapsed_s=clock.elapsed_s, sleep=clock.sleep, vital=False)
+    assert runs == 50 * FAILURES_MAX
+    assert max(clock.slept_s) == PAUSE_MAX_S
+
+
 async def test_failures_long_ago_are_forgotten() -> None:
     clock, runs = Clock(), 0
 

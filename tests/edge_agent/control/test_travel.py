@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_agent.control.command import Command, Kind, Outcome, Verdict
 from edge_agent.control.memory import ControlMemory, ValveMemory, read_memory, write_memory
-from edge_agent.control.travel import APART_RATIO, Travel, note_commands, read, stuck, told, watch_valves
+from edge_agent.control.travel import APART_RATIO, TOLD_MAX, Travel, note_commands, read, stuck, told, watch_valves
 from edge_agent.control.view import PlantView, ValveView
 from edge_agent.settings.model import SiteFile
 
@@ -253,6 +253,23 @@ def test_what_may_have_moved_the_valve_begins_anew(kit: SimpleNamespace, doubt: 
         site=kit.site(),
     )
     assert after.get("v_discharge", ValveMemory()).late_utc is None
+
+
+def test_commands_of_a_valve_that_nobody_reads_are_not_kept_for_ever(kit: SimpleNamespace) -> None:
+    valves: dict[str, ValveMemory] = {}
+    for number in range(3 * TOLD_MAX):
+        ratio = 0.3 + 0.4 * (number % 2)
+        view = seen(kit, 10.0 * number, None, ratio)
+        valves = note_commands(
+            valves,
+            [replace(POINT, value=ratio)],
+            [outcome(ratio, Verdict.VERIFIED)],
+            standing=lambda _point, stood=ratio: stood,
+            view=view,
+            present_utc=view.instant_utc,
+            site=kit.site(),
+        )
+    assert 1 <= len(valves["v_discharge"].told) <= TOLD_MAX + 2
 
 
 def test_it_is_kept_with_the_memory(kit: SimpleNamespace) -> None:

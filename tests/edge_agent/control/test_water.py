@@ -172,6 +172,16 @@ def test_a_frozen_sensor_is_found_before_it_differs_by_much(kit: SimpleNamespace
     assert freeze(kit, meter_step_k=0.05).alarms == (), "still water moves no sensor"
 
 
+def test_a_good_sensor_that_lost_to_a_frozen_one_is_believed_as_soon_as_that_is_known(kit: SimpleNamespace) -> None:
+    waters: Mapping[str, WaterMemory] = {}
+    for cycle in range(25):  # the tank gives, so no unit is asked: the lower one is taken, until it proves to be frozen
+        view = plant(kit, (45.0, 48.0 + 0.2 * cycle), after_s=60.0 * cycle, load_kw=None, discharge_ratio=0.5)
+        found = believe(waters, view=view, site=kit.site())
+        waters = found.memory
+    assert [(alarm.code, alarm.device) for alarm in found.alarms] == [("sensor_frozen", HEADER)]
+    assert found.view.loops["heating"].supply_degc == pytest.approx(52.8)
+
+
 def test_nothing_that_is_known_is_lost_by_weighing_it(kit: SimpleNamespace) -> None:
     degc = st.none() | st.floats(-20.0, 90.0)
 

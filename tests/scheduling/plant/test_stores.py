@@ -41,6 +41,7 @@ def test_what_is_no_tank_is_refused(figures: tuple[float, float, float]) -> None
 
 def test_a_day_of_hourly_losses_is_the_loss_of_a_day() -> None:
     assert (1.0 - loss_fraction_per_h(0.03)) ** 24 == pytest.approx(0.97)
+    assert 0.1 < loss_fraction_per_h(1.0) == loss_fraction_per_h(1.7) < 0.2, "a learned factor times a poor nameplate"
 
 
 @given(st.floats(0.0, 1.0), st.floats(-12.0, -0.5), st.floats(0.1, 4.0))
