@@ -224,15 +224,17 @@ def _code(code: str) -> str:
 
 
 def _value(leaf: ET.Element) -> float | None:
+    """The value that this platform takes: a number that is told as an error is none."""
     valid, text = leaf.get("error") == "0", leaf.text or ""
-    if not valid:
-        if text or not leaf.get("error"):
-            raise Wrong("data an invalid value with a number")
+    if not leaf.get("error"):
+        raise Wrong("data without an error mark")
+    if not valid and not text:
         return None
     try:
-        return float(text)
+        number = float(text)
     except ValueError as error:
         raise Wrong(f"data value {text!r}") from error
+    return number if valid else None
 
 
 def digest_of(dialect: PlatformDialect, *, sequence: str, key: str) -> str:

@@ -4,7 +4,8 @@ Message as the plants are told to send it: topic `hp/{plant}/up/frame`, JSON wit
 records[{point, time, value, quality}], and perhaps gaps[] (what will never come) or alarms[]; the answer on
 `hp/{plant}/down/ack` names a mark, ranges and refused numbers. A span is asked for on `hp/{plant}/down/query` and comes
 on `hp/{plant}/up/reply`, record by record, the last message marked.
-Source: the project's MQTT dialect; quality 192 valid, 0 invalid. It shares no code with the agent.
+Source: the project's MQTT dialect; quality 192 valid, 64 of an uncertain instant, 0 invalid. It shares no code with
+the agent.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ from hil_sim.platform.ledger import Ledger, Message, Reading
 LOG = logging.getLogger(__name__)
 
 VALID = 192
+UNCERTAIN = 64
+"""The value is good; the collector's clock was not to be trusted when it was measured."""
 INVALID = 0
 TOPIC = re.compile(r"^hp/([^/]+)/up/frame$")
 REPLY = re.compile(r"^hp/([^/]+)/up/reply$")
@@ -55,9 +58,11 @@ def _reading(entry: object) -> Reading:
         if quality != INVALID:
             raise Malformed("no value, yet not invalid")
         return Reading(code, time_utc, None, INVALID)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or quality != VALID:
-        raise Malformed("value or quality")
-    return Reading(code, time_utc, float(value), VALID)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Malformed("value")
+    if quality not in (VALID, UNCERTAIN):
+        raise Malformed("quality")
+    return Reading(code, time_utc, float(value), quality)
 
 
 def parse(payload: bytes, *, plant: str) -> Message:

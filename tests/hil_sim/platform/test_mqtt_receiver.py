@@ -86,7 +86,8 @@ RECORD = {"point": "01", "time": "2026-01-15T00:30:00Z", "value": 1.0, "quality"
         ({"records": [RECORD | {"value": None}]}, True),
         ({"records": [RECORD | {"value": float("nan")}]}, True),
         ({"records": [RECORD | {"value": "1"}]}, True),
-        ({"records": [RECORD | {"quality": 64}]}, True),
+        ({"records": [RECORD | {"quality": 65}]}, True),
+        ({"records": [RECORD | {"value": None, "quality": 64}]}, True),
         ({"records": [RECORD | {"time": "2026-01-15 08:30"}]}, True),
         ({"records": [RECORD | {"more": 1}]}, True),
     ],
@@ -95,6 +96,11 @@ def test_what_breaks_the_description_is_malformed(changes: dict[str, object], *,
     with pytest.raises(Malformed) as raised:
         parse(payload(**changes), plant="bj")
     assert (raised.value.key is not None) == refusable
+
+
+def test_a_value_of_an_uncertain_instant_is_kept_as_such() -> None:
+    message = parse(payload(records=[RECORD | {"quality": 64}]), plant="bj")
+    assert [(reading.value, reading.quality) for reading in message.readings] == [(1.0, 64)]
 
 
 @pytest.mark.parametrize("junk", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
