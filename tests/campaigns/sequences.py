@@ -191,7 +191,8 @@ class _Run:
             device["period_s"] = PERIODS_S[kind]
         yaml.dump(devices, config / "devices.yaml")
         limits = self.site.plant.checker.limits
-        self.site.plant.checker.limits = replace(limits, **{key: float(value) for key, value in SHORT_UNIT.items()})
+        short = SHORT_UNIT | {key: SHORT[key] for key in ("stagger_s", "pump_lead_s", "pump_overrun_s")}
+        self.site.plant.checker.limits = replace(limits, **{key: float(value) for key, value in short.items()})
         self.site.plant.step_s = TEMPO_S
 
     async def _rest(self) -> None:
