@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from edge_agent.control.memory import ASKED, PREPARING, STARTS_KEPT, Phase, UnitMemory, enter
-from edge_agent.control.view import PlantView, UnitState, UnitView
+from edge_agent.control.view import RUNNING_RATIO, PlantView, UnitState, UnitView
 from edge_agent.settings.model import Control, Unit
 
 POWERED_KW = 0.05
@@ -51,7 +51,8 @@ def cut_likely(name: str, view: PlantView) -> bool:
 
     Its own meter, where it has one, decides (`hear`). Without one: the main meter is silent too, so the plant may be
     dark; or other units answer and only this one does not, so its breaker may be off. All units silent while the main
-    meter answers have lost their line: to let them wait for warm oil would cost the house its heat for nothing.
+    meter answers have lost their line: to let them wait for warm oil would cost the house its heat for nothing. What is
+    seen for moments proves nothing: units of a lost line come back, and fall silent, one after the other.
     """
     dark = view.main_meter.read_utc is None
     return dark or any(seen.known for other, seen in view.units.items() if other != name)
@@ -66,9 +67,10 @@ def hear(
     control: Control,
     cut: bool,
 ) -> UnitMemory:
-    """Notes how long a unit has been silent; called before `adopt`.
+    """Notes how long a unit has been silent, and for how much of that its power was likely away; before `adopt`.
 
-    One that answers again, and is off, may have been without power: its oil has cooled and holds refrigerant.
+    The cut has ended when the unit answers again, or its meter shows that it draws power: a controller may take minutes
+    to boot. If it was long, the oil has cooled and holds refrigerant. A unit that runs has warm oil.
 
     Source: plant-operation notes, section 5: crankcase power before a start.
 
@@ -80,20 +82,31 @@ def hear(
         control: what counts as a long power cut.
         cut: whether it is likely now that a silent unit has lost its power (`cut_likely`).
     """
-    if not unit.known and unit.electric_kw is not None and unit.electric_kw > POWERED_KW:
-        # Its own meter says that it has power: only the line is gone.
-        return replace(memory, silent_since_utc=None, cut_likely=False)
-    if not unit.known:
-        since_utc = memory.silent_since_utc or now_utc
-        return replace(memory, silent_since_utc=since_utc, cut_likely=memory.cut_likely or cut)
+    drawn_kw = unit.electric_kw or 0.0
+    if not unit.known and drawn_kw <= POWERED_KW:
+        memory = replace(memory, silent_since_utc=memory.silent_since_utc or now_utc)
+        if cut:
+            return replace(memory, cut_since_utc=memory.cut_since_utc or now_utc)
+        return replace(memory, cut_since_utc=None, cut_s=_cut_s(memory, now_utc))
+    runs = unit.state is UnitState.RUNNING if unit.known else drawn_kw >= RUNNING_RATIO * config.heat_kw_rated
     if memory.silent_since_utc is None:
+        return replace(memory, heat_until_utc=None) if runs else memory
+    cut_s, owed_until_utc = _cut_s(memory, now_utc), memory.heat_until_utc or memory.silent_since_utc
+    owed_s = max(0.0, (owed_until_utc - memory.silent_since_utc).total_seconds())
+    memory = replace(memory, silent_since_utc=None, cut_since_utc=None, cut_s=0.0)
+    if runs:
+        return replace(memory, heat_until_utc=None)
+    stands = not unit.known or unit.state in (UnitState.OFF, UnitState.TRIPPED)
+    if cut_s < control.power_cut_s or not stands:
         return memory
-    silent_s = (now_utc - memory.silent_since_utc).total_seconds()
-    likely = memory.cut_likely
-    memory = replace(memory, silent_since_utc=None, cut_likely=False)
-    if not likely or silent_s < control.power_cut_s or unit.state is not UnitState.OFF:
-        return memory
-    return replace(memory, heat_until_utc=now_utc + timedelta(seconds=min(silent_s, config.crankcase_heat_s)))
+    # What was still to be heated when the power went is so afterwards, and what has cooled since comes on top.
+    return replace(memory, heat_until_utc=now_utc + timedelta(seconds=min(owed_s + cut_s, config.crankcase_heat_s)))
+
+
+def _cut_s(memory: UnitMemory, now_utc: datetime) -> float:
+    """For how much of its silence a unit's power was likely away [s]."""
+    since_utc = memory.cut_since_utc
+    return memory.cut_s + (0.0 if since_utc is None else max(0.0, (now_utc - since_utc).total_seconds()))
 
 
 def _adopt_on(memory: UnitMemory, *, unit: UnitView, now_utc: datetime) -> UnitMemory:

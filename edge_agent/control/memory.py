@@ -74,7 +74,8 @@ class UnitMemory:
         stage_need, stage_need_utc: one stage more or less is needed, and since when.
         run_s: how long it has run in all, the present run not counted [s].
         silent_since_utc: not heard of since; None while it answers.
-        cut_likely: something seen during that silence speaks for a loss of its power.
+        cut_since_utc: what is seen during that silence speaks for a loss of its power, since; None: it does not now.
+        cut_s: for how long it did so before that, in the same silence [s].
         heat_until_utc: its oil is heated until then, after its power was away.
         danger_since_utc: something that must stop it has been seen since.
         withdrawn_utc: reading in which the request of a running unit was seen withdrawn, once; twice is a stop.
@@ -103,7 +104,8 @@ class UnitMemory:
     stage_need_utc: AwareDatetime | None = None
     run_s: float = 0.0
     silent_since_utc: AwareDatetime | None = None
-    cut_likely: bool = False
+    cut_since_utc: AwareDatetime | None = None
+    cut_s: float = 0.0
     heat_until_utc: AwareDatetime | None = None
     danger_since_utc: AwareDatetime | None = None
     withdrawn_utc: AwareDatetime | None = None
@@ -388,7 +390,11 @@ def after_boot(memory: ControlMemory, *, epoch: str) -> ControlMemory:
     if mark is None or mark.epoch == epoch:
         return memory
     units = {
-        name: replace(unit, silent_since_utc=unit.silent_since_utc or mark.site_utc, cut_likely=True)
+        name: replace(
+            unit,
+            silent_since_utc=unit.silent_since_utc or mark.site_utc,
+            cut_since_utc=unit.cut_since_utc or mark.site_utc,
+        )
         for name, unit in memory.units.items()
     }
     return replace(memory, units=units)

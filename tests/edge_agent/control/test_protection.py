@@ -307,4 +307,72 @@ def test_a_silent_unit_without_a_meter_waits_for_its_oil_only_if_a_power_cut_is_
     back_utc = kit.now_utc + timedelta(hours=3, minutes=1)
     heard = hear(memory, unit=kit.unit_off, now_utc=back_utc, config=site.units["hp1"], control=site.control, cut=False)
     assert (heard.heat_until_utc is not None) is likely
-    assert (heard.silent_since_utc, heard.cut_likely) == (None, False)
+    assert (heard.silent_since_utc, heard.cut_since_utc, heard.cut_s) == (None, None, 0.0)
+
+
+class Silence:
+    """One unit that is heard every minute, or not."""
+
+    def __init__(self, kit: SimpleNamespace) -> None:
+        self.kit, self.memory, self.now_utc, self._site = kit, kit.rested(), kit.now_utc, kit.site()
+
+    def lasts(self, unit: UnitView, *, minutes: int, cut: bool = False) -> UnitMemory:
+        for _ in range(minutes):
+            self.now_utc += timedelta(minutes=1)
+            self.memory = hear(
+                self.memory,
+                unit=unit,
+                now_utc=self.now_utc,
+                config=self._site.units["hp1"],
+                control=self._site.control,
+                cut=cut,
+            )
+        return self.memory
+
+
+def test_a_meter_that_answers_before_its_unit_ends_the_power_cut_and_does_not_undo_it(kit: SimpleNamespace) -> None:
+    silence = Silence(kit)
+    silence.lasts(UnitView(), minutes=241, cut=True)
+    silence.lasts(UnitView(electric_kw=0.4), minutes=3, cut=True)  # oil heater and a controller that boots
+    power_utc = kit.now_utc + timedelta(minutes=242)
+    assert silence.lasts(kit.unit_off, minutes=1).heat_until_utc == power_utc + timedelta(minutes=241)
+
+
+def test_a_unit_that_is_tripped_after_a_long_power_cut_waits_for_its_oil_as_well(kit: SimpleNamespace) -> None:
+    silence = Silence(kit)
+    silence.lasts(UnitView(), minutes=241, cut=True)
+    tripped = replace(kit.unit_off, state=UnitState.TRIPPED)
+    assert silence.lasts(tripped, minutes=1).heat_until_utc == silence.now_utc + timedelta(minutes=241)
+
+
+def test_units_of_a_lost_line_that_come_back_one_after_the_other_do_not_wait(kit: SimpleNamespace) -> None:
+    silence = Silence(kit)
+    silence.lasts(UnitView(), minutes=2, cut=True)  # it fell silent before the others
+    silence.lasts(UnitView(), minutes=300, cut=False)
+    silence.lasts(UnitView(), minutes=2, cut=True)  # and they are back before it
+    assert silence.lasts(kit.unit_off, minutes=1).heat_until_utc is None
+
+
+def test_a_breaker_that_is_off_while_the_line_comes_and_goes_counts_in_all(kit: SimpleNamespace) -> None:
+    silence = Silence(kit)
+    for cut in (True, False, True):
+        silence.lasts(UnitView(), minutes=40, cut=cut)
+    assert silence.lasts(kit.unit_off, minutes=1).heat_until_utc == silence.now_utc + timedelta(minutes=80)
+
+
+def test_a_second_power_cut_adds_to_what_was_still_to_be_heated(kit: SimpleNamespace) -> None:
+    silence = Silence(kit)
+    for _ in range(2):
+        silence.lasts(UnitView(), minutes=240, cut=True)
+        silence.lasts(kit.unit_off, minutes=60)
+    back_utc = silence.now_utc - timedelta(minutes=59)
+    assert silence.memory.heat_until_utc == back_utc + timedelta(minutes=240 - 60 + 240)
+
+
+def test_oil_of_a_unit_that_runs_is_warm(kit: SimpleNamespace) -> None:
+    for shown in (kit.unit_running, UnitView(electric_kw=110.0)):
+        silence = Silence(kit)
+        silence.lasts(UnitView(), minutes=240, cut=True)
+        assert silence.lasts(kit.unit_off, minutes=1).heat_until_utc is not None
+        silence.lasts(UnitView(), minutes=1, cut=True)
+        assert silence.lasts(shown, minutes=1).heat_until_utc is None
