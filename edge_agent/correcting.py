@@ -4,10 +4,12 @@ What the history shows is gathered here; how a factor follows from it is in `sch
 it in a plan, in `plan_case`.
 """
 
+import hashlib
+import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Protocol
@@ -28,6 +30,8 @@ LOG = logging.getLogger(__name__)
 STATE_KEY = "corrections"
 SETTLE = timedelta(minutes=10)
 """After a start others have more pressing things to read; after midnight the last quarters are closed by then."""
+AGAIN = timedelta(hours=1)
+"""A store that could not be read is asked again after this time. Ours."""
 LOOK_BACK_H = 30 * 24
 """History that counts: a month, so that fouling and cleaning show within weeks. Ours."""
 COP_LIMITS = Limits(0.70, 1.15, count_min=48)
@@ -56,10 +60,12 @@ class _Kept:
     Attributes:
         day: civil day on which it was learned: a restart on the same day learns nothing new.
         corrections: of nameplates.
+        papers: by kind of correction, a digest of the nameplates that it corrects; none: they are not known.
     """
 
     day: date
     corrections: Corrections = field(default_factory=Corrections)
+    papers: Mapping[str, str] = field(default_factory=dict)
 
 
 _DOCUMENT = TypeAdapter(_Kept)
@@ -85,7 +91,9 @@ class Correcting:
         self._zone = ZoneInfo(configuration.site.site.timezone)
         self._record = HourlyRecord(history)
         self._memory = memory
+        self._papers = _papers(configuration)
         self._day: date | None = None
+        self._failing = False
         self.current = NAMEPLATES
 
     async def prepare(self) -> None:
@@ -98,21 +106,29 @@ class Correcting:
         except ValidationError:
             LOG.warning("kept corrections cannot be read, nameplates stand until they are learned anew")
             return
-        self._day = document.day
         self.current = _bounded(document.corrections)
+        changed = [kind for kind, paper in document.papers.items() if self._papers.get(kind) != paper]
+        if changed:
+            LOG.warning("nameplates have changed, they stand until corrections are learned anew kinds=%s", changed)
+            self.current = replace(self.current, **dict.fromkeys(changed, dict[str, Estimate]()))
+        if document.papers == self._papers:
+            self._day = document.day
 
     async def look(self, now_utc: datetime) -> Corrections:
         """What is known now; the first look of a day learns from the days before."""
         today = now_utc.astimezone(self._zone).date()
         if today == self._day:
             return self.current
-        self._day = today
         try:
             learned = await self._learn(now_utc.replace(minute=0, second=0, microsecond=0))
-            await self._memory.put_state(STATE_KEY, _DOCUMENT.dump_json(_Kept(today, learned)).decode())
+            kept = _Kept(today, learned, self._papers)
+            await self._memory.put_state(STATE_KEY, _DOCUMENT.dump_json(kept).decode())
         except StoreFault as fault:
-            LOG.error("nothing learned from history today, what was known stays: %s", fault)  # noqa: TRY400 - said once
+            if not self._failing:
+                LOG.error("nothing learned from history yet, what was known stays: %s", fault)  # noqa: TRY400 - said once
+            self._failing = True
             return self.current
+        self._day, self._failing = today, False
         self._tell(learned)
         self.current = learned
         return learned
@@ -123,6 +139,9 @@ class Correcting:
         while True:
             await sleep_until(clock, due_utc)
             await self.look(clock.now_utc())
+            if self._failing:
+                due_utc = clock.now_utc() + AGAIN
+                continue
             local = clock.now_utc().astimezone(self._zone)
             midnight = (local + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
             due_utc = midnight.astimezone(UTC) + SETTLE
@@ -235,6 +254,28 @@ class Correcting:
                     expected.append(loop.design_kw * cold_k / span_k)
                     measured.append(sum(load[day]) / DAY_H)
         return identify({name: expected}, measured, LOAD_LIMITS)
+
+
+def _papers(configuration: Configuration) -> dict[str, str]:
+    """By kind of correction, a digest of what stands on paper: a factor says nothing of any other paper."""
+    site = configuration.site
+    papers = {
+        "cop": {
+            name: (unit.identical_to, configuration.performance[name].model_dump(mode="json", include={"modes"}))
+            for name, unit in site.units.items()
+        },
+        "loss": {
+            name: storage.model_dump(mode="json", include={"volume_m3", "degc_min", "degc_max", "loss_ratio_per_day"})
+            for name, storage in site.storages.items()
+        },
+        "load": {
+            name: loop.model_dump(mode="json", include={"design_kw", "design_outdoor_degc", "balance_outdoor_degc"})
+            for name, loop in site.loops.items()
+        },
+    }
+    return {
+        kind: hashlib.sha256(json.dumps(paper, sort_keys=True).encode()).hexdigest() for kind, paper in papers.items()
+    }
 
 
 def _sum(series: Sequence[Sequence[float]]) -> list[float]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -168,6 +169,37 @@ async def test_a_disk_that_refuses_stops_no_plan(
 
     monkeypatch.setattr(archive, "rollups", refuse)
     assert await learner(archive).look(NOW) == NAMEPLATES
+
+
+async def test_a_store_that_could_not_be_read_is_asked_again_on_the_same_day(
+    month: dict[str, list[float]], learner: Callable[[Archive], Correcting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = Archive(month)
+    correcting = learner(archive)
+    rollups = archive.rollups
+
+    async def refuse(*_: object) -> list[Rollup]:
+        raise StoreFault("disk is busy")
+
+    monkeypatch.setattr(archive, "rollups", refuse)
+    assert await correcting.look(NOW) == NAMEPLATES
+    monkeypatch.setattr(archive, "rollups", rollups)
+    assert (await correcting.look(NOW + timedelta(hours=1))).load["heating"].learned
+
+
+async def test_another_nameplate_ends_what_was_learned_of_the_one_before(
+    month: dict[str, list[float]], office: Configuration, learner: Callable[[Archive], Correcting]
+) -> None:
+    archive = Archive(month)
+    found = await learner(archive).look(NOW)
+    loop = office.site.loops["heating"]
+    better = loop.model_copy(update={"design_kw": loop.design_kw * LOAD_TRUTH})
+    site = office.site.model_copy(update={"loops": {**office.site.loops, "heating": better}})
+    again = Correcting(replace(office, site=site), history=archive, memory=archive)
+    await again.prepare()
+    assert again.current == replace(found, load={}), "the factor of the paper before would be applied to this one"
+    anew = await again.look(NOW + timedelta(minutes=10))
+    assert anew.load["heating"].value == pytest.approx(1.0, abs=0.02), "learned on the same day"
 
 
 async def test_without_history_nameplates_stand_and_say_why(
