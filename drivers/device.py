@@ -8,7 +8,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from drivers.bus.base import Bus, Span, UnitTiming
@@ -54,6 +54,7 @@ class Device:
         memory: what it knew before the last restart.
         may_write: asked before every write; False: not one frame leaves. Without it none ever leaves.
         share: what it shares with the other units of its line; None: it is alone on it.
+        at_utc: what the site's clock says of a reading of the stop-watch [s]; None: both run at one rate.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Device:
         memory: DeviceMemory | None = None,
         may_write: Callable[[], bool] = lambda: False,
         share: LineShare | None = None,
+        at_utc: Callable[[float], datetime] | None = None,
     ) -> None:
         self.name = name
         self.unit = unit
@@ -108,6 +110,7 @@ class Device:
             memory=self._memory,
             now_utc=now_utc,
             elapsed_s=elapsed_s,
+            at_utc=at_utc or (lambda reading_s: now_utc() - timedelta(seconds=elapsed_s() - reading_s)),
         )
         periods_s = point_periods(profile, period_s=period_s)
         self._schedule = PointSchedule({key: periods_s[key] for key in self._reader.names}, period_s=period_s)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
-from drivers.bus.base import Bus, Span
+from drivers.bus.base import Bus, Registers, Span
 from drivers.errors import DeviceRefused, NoAnswer, ProtocolFault, WriteForbidden
 from drivers.schedule import SilenceBudget
 from drivers.turns import Turns
@@ -155,7 +155,8 @@ class UnitLink:
             raise
         self._hear()
         cost = self.bus.cost
-        pace_s = self._elapsed_s() - begin_s - (cost.price_s(span) - cost.turnaround_s)
+        end_s = registers.complete_s if isinstance(registers, Registers) else self._elapsed_s()
+        pace_s = end_s - begin_s - (cost.price_s(span) - cost.turnaround_s)
         self._slow = pace_s > SLOW_S
         if pace_s > 0.0:  # faster than the wire allows is no measurement
             self._paces_s.append(pace_s)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from drivers.bus.base import Span
+from drivers.bus.base import Registers, Span
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault
 from drivers.holes import DOUBTFUL_CODES, Finding, HoleBook, Hunt
 from drivers.link import UnitLink
@@ -67,6 +67,7 @@ class Reader:
         memory: keeps the holes that were found.
         now_utc: site's clock.
         elapsed_s: stop-watch of the machine [s].
+        at_utc: what the site's clock says of a reading of that stop-watch [s].
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Reader:
         memory: DeviceMemory,
         now_utc: Callable[[], datetime],
         elapsed_s: Callable[[], float],
+        at_utc: Callable[[float], datetime],
     ) -> None:
         self._name = name
         self._link = link
@@ -87,6 +89,7 @@ class Reader:
         self._memory = memory
         self._now_utc = now_utc
         self._elapsed_s = elapsed_s
+        self._at_utc = at_utc
         self._shy = profile.limits.silent_beyond
         readable = [spec for spec in profile.points.values() if spec.access is not Access.WRITE]
         self.names = tuple(spec.name for spec in readable)
@@ -264,7 +267,9 @@ class Reader:
         cause: Cause,
     ) -> None:
         """Deals the registers of one request out to its points."""
-        instant_utc = self._now_utc()
+        # The event loop may have come to the answer long after the wire had it.
+        now_utc = self._now_utc()
+        instant_utc = self._at_utc(registers.complete_s) if isinstance(registers, Registers) else now_utc
         for name in names:
             first, count = self._places[name]
             offset = first - span.address

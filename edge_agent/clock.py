@@ -69,6 +69,10 @@ class Clock(Protocol):
         """Site seconds per wall second; 1 on a real site."""
         ...
 
+    def at_utc(self, reading_s: float) -> datetime:
+        """What the site's clock says, as it is set now, of a reading of the stop-watch not long ago [s]."""
+        ...
+
 
 TIMEX_BYTES = 256
 """More than `struct timex` has on any machine (208 with 64-bit long)."""
@@ -118,6 +122,11 @@ class RealClock:
         """Always 1."""
         return 1.0
 
+    def at_utc(self, reading_s: float) -> datetime:
+        """As much before the present instant as has passed since that reading."""
+        _, steady_s, now_utc = self.steady()
+        return now_utc - timedelta(seconds=steady_s - reading_s)
+
     def synchronised(self) -> bool:
         """What the machine's time service says."""
         return kernel_synchronised()
@@ -146,13 +155,16 @@ class SimulatedClock:
         if self._view[: len(CLOCK_MARK)] != CLOCK_MARK:
             raise ConfigurationFault(f"{path}: 不是仿真时钟文件 / not a simulated clock file")
 
-    def _read(self) -> tuple[float, float, float]:
-        """The plant's instant [s since 1970], the speed, the clock's error [s]: one undisturbed look at the file."""
+    def _read(self, reading_s: float | None = None) -> tuple[float, float, float]:
+        """The plant's instant [s since 1970], the speed, the clock's error [s]: one undisturbed look at the file.
+
+        The instant is the present one, or that of a reading of the stop-watch [s].
+        """
         while True:
             _, before, anchor_s, simulated_s, speed_ratio, lease_s, wrong_s = CLOCK_LAYOUT.unpack(
                 self._view[: CLOCK_LAYOUT.size]
             )
-            now_s = time.monotonic()
+            now_s = time.monotonic() if reading_s is None else reading_s
             _, after, *_ = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
             # The simulator takes its anchor while the sequence is odd: a reading between two equal even ones fits it.
             if before == after and before % 2 == 0:
@@ -166,6 +178,11 @@ class SimulatedClock:
     def speed_ratio(self) -> float:
         """Simulated seconds per wall second; 0 while the simulator holds the clock."""
         return self._read()[1]
+
+    def at_utc(self, reading_s: float) -> datetime:
+        """By the anchor and the speed of now: right while the speed has not changed since."""
+        instant_s, _, wrong_s = self._read(reading_s)
+        return datetime.fromtimestamp(instant_s + wrong_s, UTC)
 
     def synchronised(self) -> bool:
         """The simulated time service: it knows when the clock is wrong."""

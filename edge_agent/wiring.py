@@ -113,6 +113,7 @@ def build_devices(
             memory=memory(name),
             may_write=partial(may_write, name),
             share=shares[entry.bus],
+            at_utc=clock.at_utc,
         )
         for name, entry in configuration.devices.devices.items()
     }

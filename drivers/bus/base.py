@@ -1,14 +1,14 @@
 """What a device needs from a wire, whatever the wire is. No frame, no socket, no port."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from drivers.errors import DeviceRefused, DriverError, NoAnswer
 from drivers.profile import Limits
 from drivers.read_plan import LineCost, Span
 
-__all__ = ["Bus", "BusCounts", "Span", "UnitTiming", "refusal"]
+__all__ = ["Bus", "BusCounts", "Registers", "Span", "UnitTiming", "refusal"]
 
 UNIT_MAX = 247
 """Source: MODBUS over Serial Line V1.02, 2.2."""
@@ -79,6 +79,22 @@ class BusCounts:
     cpu_s: float = 0.0
 
 
+class Registers(tuple[int, ...]):  # noqa: SLOT001 - a tuple has no room for slots of its own
+    """What a wire answered that knows when: its thread took the answer in, whenever the event loop comes to it.
+
+    Attributes:
+        complete_s: when the answer was complete, on the machine's stop-watch [s].
+    """
+
+    complete_s: float
+
+    def __new__(cls, values: Iterable[int], complete_s: float) -> Self:
+        """Makes it of registers, or of bits as 0 and 1."""
+        made = super().__new__(cls, values)
+        made.complete_s = complete_s
+        return made
+
+
 class Bus(Protocol):
     """A wire with units on it.
 
@@ -109,7 +125,11 @@ class Bus(Protocol):
         ...
 
     async def read(self, span: Span, *, unit: int) -> tuple[int, ...]:
-        """Fetches registers, or bits as 0 and 1; raises only `drivers.errors`."""
+        """Fetches registers, or bits as 0 and 1; raises only `drivers.errors`.
+
+        A wire with a thread of its own returns `Registers`; of another one, whose answers the event loop itself takes
+        in, nobody knows an earlier instant than that of the return.
+        """
         ...
 
     async def write(

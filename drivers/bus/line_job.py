@@ -12,6 +12,14 @@ from drivers.errors import DriverError
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """An answer, and when it was complete [machine s]."""
+
+    answer: T
+    complete_s: float
+
+
 @dataclass(order=True, slots=True)
 class Job(Generic[T]):
     """A transaction in the queue; writes (rank 0) come before reads (rank 1).
@@ -25,7 +33,7 @@ class Job(Generic[T]):
     number: int
     exchange: Exchange[T] = field(compare=False)
     loop: asyncio.AbstractEventLoop = field(compare=False)
-    future: "asyncio.Future[T]" = field(compare=False)
+    future: "asyncio.Future[Answered[T]]" = field(compare=False)
     permit: Callable[[], bool] | None = field(default=None, compare=False)
     abandoned: bool = field(default=False, compare=False)
 
@@ -33,7 +41,7 @@ class Job(Generic[T]):
         """Whether its request may be sent now."""
         return not self.abandoned and (self.permit is None or self.permit())
 
-    def settle(self, result: T | None, error: DriverError | None) -> None:
+    def settle(self, result: Answered[T] | None, error: DriverError | None) -> None:
         """Hands the result to the caller's loop, from the worker's thread."""
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self.loop.call_soon_threadsafe(_settle, self.future, result, error)

@@ -45,6 +45,7 @@ class Outcome:
 
     Attributes:
         answer: if it was answered.
+        complete_s: when that had come in whole [machine s].
         error: if it was not, or refused.
         rest_until_s: None: the line is in step; else it must rest until then [machine s].
         received: what came instead of an answer, for the rest.
@@ -56,6 +57,7 @@ class Outcome:
     rest_until_s: float | None = None
     received: bytes = b""
     doubtful: bool = False
+    complete_s: float = 0.0
 
     @property
     def alive(self) -> bool:
@@ -159,7 +161,7 @@ class LineTalk:
             self._find_late(received, but=exchange)
         turnaround_s = self.idle_at_s - sent_s - length * character_s
         if partner.answered(exchange, sent_s=sent_s, turnaround_s=turnaround_s, rest_s=rest_s):
-            return Outcome(answer)
+            return Outcome(answer, complete_s=partner.answered_at_s)
         if partner.proof(exchange) is not None:
             return Outcome(doubtful=True)
         return Outcome(doubtful=True, rest_until_s=self.idle_at_s + partner.doubt_s)

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from drivers.bus.base import NO_LIMITS, UNIT_MAX, Span, UnitTiming, refusal
+from drivers.bus.base import NO_LIMITS, UNIT_MAX, Registers, Span, UnitTiming, refusal
 from drivers.bus.byte_port import BytePort
 from drivers.bus.exchange import Exchange
 from drivers.bus.partner import Pace
@@ -250,15 +250,16 @@ class ModbusRtuBus:
         """Ends the line."""
         await self.line.close()
 
-    async def read(self, span: Span, *, unit: int) -> tuple[int, ...]:
+    async def read(self, span: Span, *, unit: int) -> Registers:
         """Fetches registers, or bits as 0 and 1.
 
         Raises:
-            DriverError: as `SerialLine.transact` says.
+            DriverError: as `SerialLine.answered` says.
         """
         assert 1 <= unit <= UNIT_MAX, f"unit {unit}"
         limits = self._expected.get(unit, NO_LIMITS)
-        return await self.line.transact(ReadExchange(span, unit=unit, limits=limits))
+        answered = await self.line.answered(ReadExchange(span, unit=unit, limits=limits))
+        return Registers(answered.answer, answered.complete_s)
 
     async def write(
         self,
@@ -272,7 +273,7 @@ class ModbusRtuBus:
         """Sends registers or bits and checks the echo. Never repeated here.
 
         Raises:
-            DriverError: as `SerialLine.transact` says.
+            DriverError: as `SerialLine.answered` says.
         """
         assert 1 <= unit <= UNIT_MAX, f"unit {unit}"  # unit 0 would be a broadcast: to everybody, without an answer
         exchange = WriteExchange(address, values, unit=unit, function=function)

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from drivers.bus.base import BusCounts, UnitTiming
 from drivers.bus.byte_port import PORT_FAULTS, USB_SERIAL, BytePort, Terminal
 from drivers.bus.exchange import Exchange
-from drivers.bus.line_job import Job
+from drivers.bus.line_job import Answered, Job
 from drivers.bus.line_port import LinePort
 from drivers.bus.line_talk import NAP_MAX_S, LineTalk, Outcome
 from drivers.bus.partner import Pace, Partner
@@ -153,7 +153,13 @@ class SerialLine:
     async def transact(
         self, exchange: Exchange[T], *, first: bool = False, permit: Callable[[], bool] | None = None
     ) -> T:
-        """Sends a request and returns its answer.
+        """Sends a request and returns its answer; all else as `answered`."""
+        return (await self.answered(exchange, first=first, permit=permit)).answer
+
+    async def answered(
+        self, exchange: Exchange[T], *, first: bool = False, permit: Callable[[], bool] | None = None
+    ) -> Answered[T]:
+        """Sends a request and returns its answer, and when that was complete.
 
         Cancelling the caller does not cancel a transaction that has begun on the wire; one that has not is dropped.
 
@@ -172,7 +178,7 @@ class SerialLine:
         if self._thread is None:
             raise LineDown(f"{self.name}: closed")
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        future: asyncio.Future[Answered[T]] = loop.create_future()
         job = Job(0 if first else 1, next(self._numbers), exchange, loop, future, permit)
         try:
             self._jobs.put_nowait(job)
@@ -246,7 +252,7 @@ class SerialLine:
             job.settle(None, LineDown(f"{self.name}: {self._port.path}: {error}"))
             return
         doubt = ProtocolFault(f"{self.name}: unit {partner.name}: perhaps a late answer") if result.doubtful else None
-        job.settle(result.answer, result.error or doubt)
+        job.settle(Answered(result.answer, result.complete_s), result.error or doubt)
         if result.rest_until_s is not None:
             silent = talk.rest(partner, result.received, until_s=result.rest_until_s)
             if silent and result.doubtful:

@@ -127,6 +127,10 @@ class _LeapingClock:
         """It stands still while a cycle runs."""
         return 1.0
 
+    def at_utc(self, reading_s: float) -> datetime:  # noqa: ARG002 - it stands still
+        """The present instant."""
+        return self.instant_utc
+
 
 def _as_json(one: "Figures") -> dict[str, object]:
     return {

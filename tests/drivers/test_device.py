@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from drivers.bus.base import BusCounts, Span, UnitTiming
+from drivers.bus.base import BusCounts, Registers, Span, UnitTiming
 from drivers.codec import PointCodec
 from drivers.device import Device
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault
@@ -172,6 +172,24 @@ async def test_the_first_poll_reads_all_points_in_few_requests(bench: Bench) -> 
     assert all(sample.quality is Quality.GOOD and sample.instant_utc == START_UTC for sample in samples.values())
     assert bench.bus.reads == [Span(3, 0, 11), Span(3, 500, 2), Span(3, 900, 1), Span(4, 10, 2)]
     assert bench.device.points["hm.power"].unit == "kW"
+
+
+async def test_a_sample_is_of_the_instant_at_which_its_answer_was_complete_whenever_the_loop_comes_to_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = bench.bus.read
+
+    async def read_late(span: Span, *, unit: int) -> Registers:
+        bench.pass_s(0.5)
+        answer = Registers(await read(span, unit=unit), complete_s=bench.wall_s)
+        bench.pass_s(3.0)  # the loop was busy elsewhere
+        return answer
+
+    monkeypatch.setattr(bench.bus, "read", read_late)
+    samples = await bench.poll()
+    seen_s = {name: (sample.instant_utc - START_UTC).total_seconds() for name, sample in samples.items()}
+    assert {seen_s[name] for name in ("flow", "supply", "power")} == {0.5}
+    assert (seen_s["total"], seen_s["ratio"], seen_s["state"]) == (4.0, 7.5, 11.0)
 
 
 async def test_points_are_read_when_they_are_due(bench: Bench) -> None:

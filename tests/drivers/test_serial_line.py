@@ -69,6 +69,22 @@ async def test_reads_registers_and_refusals(slaves: Slaves) -> None:
         assert bus.line.counts.requests == 2
 
 
+async def test_the_instant_of_an_answer_is_that_of_the_wire_however_long_the_event_loop_is_busy(slaves: Slaves) -> None:
+    async with bus_on(slaves(lambda _, request: [(0.02, answer(request, 5))]).path) as bus:
+        async with asyncio.TaskGroup() as group:
+            begin_s = elapsed_s()
+            reading = group.create_task(bus.read(ONE, unit=1))
+            await asyncio.sleep(0)
+            while not bus.counts.answers and elapsed_s() < begin_s + 5.0:
+                pass  # nothing else gets its turn in this loop
+            had_s = elapsed_s()
+            while elapsed_s() < had_s + 0.2:
+                pass
+        registers = reading.result()
+        assert registers == (5,)
+        assert begin_s + 0.02 <= registers.complete_s <= had_s
+
+
 async def test_a_late_answer_never_becomes_the_next_value(slaves: Slaves) -> None:
     """Reference: with pymodbus as shipped about 10 of 60 such reads are wrong without any error."""
 

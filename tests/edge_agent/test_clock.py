@@ -38,6 +38,26 @@ def test_simulated_clock_runs_at_its_speed(tmp_path: Path) -> None:
     assert clock.speed_ratio() == 1000.0
 
 
+def test_a_reading_of_the_stop_watch_is_an_instant_of_the_simulated_clock(tmp_path: Path) -> None:
+    write_clock(tmp_path / "clock", speed_ratio=100.0)
+    clock = SimulatedClock(tmp_path / "clock")
+    reading_s = elapsed_s()
+    before_utc = clock.now_utc()
+    while elapsed_s() < reading_s + 0.02:
+        pass
+    assert before_utc - timedelta(seconds=1) < clock.at_utc(reading_s) <= before_utc
+    second = clock.at_utc(reading_s) - clock.at_utc(reading_s - 1.0)
+    assert second.total_seconds() == pytest.approx(100.0, abs=0.001)
+
+
+def test_a_reading_of_the_stop_watch_is_an_instant_of_the_real_clock_as_it_is_set_now() -> None:
+    clock = RealClock()
+    before_utc, reading_s, after_utc = clock.now_utc(), elapsed_s(), clock.now_utc()
+    off = timedelta(milliseconds=50)
+    assert before_utc - off < clock.at_utc(reading_s) < after_utc + off
+    assert abs(clock.at_utc(reading_s - 60.0) - before_utc + timedelta(seconds=60)) < off
+
+
 def test_held_clock_stands_still(tmp_path: Path) -> None:
     write_clock(tmp_path / "clock", speed_ratio=0.0)
     clock = SimulatedClock(tmp_path / "clock")

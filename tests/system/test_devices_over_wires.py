@@ -128,6 +128,7 @@ def device(
         period_s=10,
         now_utc=lambda: INSTANT_UTC + timedelta(seconds=passed_s()),
         elapsed_s=lambda: elapsed_s() + passed_s(),
+        at_utc=lambda _: INSTANT_UTC + timedelta(seconds=passed_s()),  # the wire's own stop-watch leaps not
         may_write=lambda: True,
     )
 
