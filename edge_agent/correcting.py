@@ -107,10 +107,10 @@ class Correcting:
             LOG.warning("kept corrections cannot be read, nameplates stand until they are learned anew")
             return
         self.current = _bounded(document.corrections)
-        changed = [kind for kind, paper in document.papers.items() if self._papers.get(kind) != paper]
+        changed = [kind for kind, paper in self._papers.items() if document.papers.get(kind, paper) != paper]
         if changed:
             LOG.warning("nameplates have changed, they stand until corrections are learned anew kinds=%s", changed)
-            self.current = replace(self.current, **dict.fromkeys(changed, dict[str, Estimate]()))
+            self.current = replace(self.current, **{kind: dict[str, Estimate]() for kind in changed})
         if document.papers == self._papers:
             self._day = document.day
 
