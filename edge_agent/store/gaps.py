@@ -7,6 +7,9 @@ from edge_agent.rollup import instant, microseconds
 from edge_agent.store import outbox
 from edge_agent.store.rows import Gap
 
+QUOTA_REASON = "quota"
+"""Evicted for want of room."""
+
 
 def declare(connection: sqlite3.Connection, gap: Gap) -> None:
     """Notes a gap and offers it to every stream; the caller holds the transaction."""

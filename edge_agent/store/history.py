@@ -4,7 +4,7 @@ A rollup is a pure function of the frames: computing it again, at any time and i
 same numbers. Stored quarter hours stay when the frames are gone.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import groupby
@@ -18,6 +18,7 @@ from edge_agent.rollup import (
     Period,
     Rollup,
     combine,
+    instant,
     microseconds,
     periods_between,
     roll_up_each,
@@ -31,6 +32,7 @@ PERIOD_COUNT_MAX = 50_000
 SPAN = timedelta(hours=6)
 """Frames of so much time are in memory at once."""
 QUARTER_S = QUARTER_MIN * 60
+FAR_US = microseconds(datetime.max.replace(tzinfo=UTC))
 
 
 def rollups(
@@ -94,6 +96,60 @@ def from_frames(
             for rollup in roll_up_each(found, point=point, periods=some, period_s=period_s):
                 clock = clocks[Period(rollup.start_utc, rollup.period_min)]
                 yield replace(rollup, clock=clock) if clock else rollup
+
+
+def closed_periods(
+    reader: StateReader, length_min: int, from_us: int, to_us: int, *, limit: int
+) -> list[tuple[Period, dict[str, Rollup]]]:
+    """Closed periods of any length that begin in [from, to), oldest first, at most so many, with all points.
+
+    Those that went for want of room, before the oldest that is still there, are made of their quarter hours.
+    """
+    begin_us = reader.first_start_us(length_min)
+    found: list[tuple[Period, dict[str, Rollup]]] = []
+    if length_min > QUARTER_MIN and length_min % QUARTER_MIN == 0:
+        made_to_us = to_us if begin_us is None else min(to_us, begin_us)
+        found = _made_of_quarters(reader, length_min, from_us, made_to_us, limit=limit)
+    if len(found) < limit:
+        found += reader.rollups_of_all(length_min, from_us, to_us, limit=limit - len(found))
+    return found
+
+
+def _made_of_quarters(
+    reader: StateReader, length_min: int, from_us: int, to_us: int, *, limit: int
+) -> list[tuple[Period, dict[str, Rollup]]]:
+    """Whole periods whose quarter hours are all there."""
+    parts_count = length_min // QUARTER_MIN
+    found: list[tuple[Period, dict[str, Rollup]]] = []
+    length_us = length_min * 60_000_000
+    at_us = -(-from_us // length_us) * length_us  # the first start from there on
+    while at_us < to_us and len(found) < limit:
+        (first, *_) = reader.rollups_of_all(QUARTER_MIN, at_us, FAR_US, limit=1) or (None,)
+        if first is None:
+            break
+        at_us = max(at_us, microseconds(first[0].start_utc) // length_us * length_us)
+        if at_us >= to_us:
+            break
+        quarters = reader.rollups_of_all(QUARTER_MIN, at_us, at_us + length_us, limit=parts_count)
+        if len(quarters) == parts_count:
+            period = Period(instant(at_us), length_min)
+            parts: dict[str, list[Rollup]] = {}
+            for _, rollups in quarters:
+                for point, rollup in rollups.items():
+                    parts.setdefault(point, []).append(rollup)
+            found.append((period, {point: combine(some, period=period) for point, some in parts.items()}))
+        at_us += length_us
+    return found
+
+
+def richer(stored: Mapping[str, Rollup], fresh: Sequence[Rollup]) -> list[Rollup]:
+    """Of two makings of a period whose frames are not all there any more, point by point that of more readings."""
+    found = dict(stored)
+    for rollup in fresh:
+        known = found.get(rollup.point)
+        if known is None or rollup.count > known.count:
+            found[rollup.point] = rollup
+    return list(found.values())
 
 
 def _quarters(

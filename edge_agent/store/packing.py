@@ -16,12 +16,11 @@ from edge_agent.store import database, frame_codec, segment_codec
 from edge_agent.store.facts import Keep
 from edge_agent.store.frame_reader import FRAME_COLUMNS
 from edge_agent.store.frame_writer import frame_crc
-from edge_agent.store.frames import KIND
+from edge_agent.store.frames import KIND, QUARTER_US
 from edge_agent.store.segment_codec import Mark, Series
 
 LOG = logging.getLogger(__name__)
 
-QUARTER_US = 900_000_000
 FRAME_COUNT_MAX = 1000
 """Frames of one segment at most: a scan of one second fills a quarter of an hour with 900."""
 Row = tuple[Any, ...]

@@ -17,9 +17,10 @@ from datetime import date
 from pathlib import Path
 
 from edge_agent.rollup import instant
-from edge_agent.store import database, packing
+from edge_agent.store import database, frames, packing
 from edge_agent.store.facts import Keep
-from edge_agent.store.frames import KIND, day_files, day_path
+from edge_agent.store.frames import KIND, day_files, day_path, version
+from edge_agent.store.gaps import QUOTA_REASON
 from edge_agent.store.rows import Gap
 
 LOG = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ BALLAST_BYTES_MAX = 16_000_000
 """... and at most this."""
 FREE_RATIO_MIN = 4
 """The ballast is laid only where so many times its size is free: it must not be what fills the disk."""
-QUOTA_REASON = "quota"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Eviction:
         day: whose file.
         keep: only this class of points; None: the whole file.
         gap: what it leaves.
-        last: number of the last segment that the gap declares: what is packed later is not meant.
+        last: number of the last segment, or for the whole file of the last frame, that the gap declares: what comes
+            later is not meant.
         shrink: give the room back to the disk; not while the file is being written.
     """
 
@@ -143,19 +144,22 @@ def _eviction(day: date, path: Path, keep: Keep, *, shrink: bool) -> Eviction | 
 
 def _whole_file(connection: sqlite3.Connection, day: date) -> Eviction | None:
     tables = [("seq", "frame", "count(*)")]
-    if connection.execute("PRAGMA user_version").fetchone()[0] > 1:
-        tables.append(("seq_first", "segment", "coalesce(sum(seq_last - seq_first + 1), 0)"))
-    counts, lows, highs = 0, [], []
-    for _, table, count in tables:
-        found = connection.execute(f"SELECT {count}, min(sample_min_us), max(sample_max_us) FROM {table}").fetchone()  # noqa: S608 - own words
-        counts += found[0]
-        lows += [found[1]] if found[1] is not None else []
-        highs += [found[2]] if found[2] is not None else []
+    if version(connection) > 1:
+        tables.append(("seq_last", "segment", "coalesce(sum(seq_last - seq_first + 1), 0)"))
+    counts, lows, highs, lasts = 0, [], [], []
+    for seq, table, count in tables:
+        number, low_us, high_us, last = connection.execute(
+            f"SELECT {count}, min(sample_min_us), max(sample_max_us), max({seq}) FROM {table}"  # noqa: S608 - own words
+        ).fetchone()
+        counts += number
+        if last is not None:
+            lows.append(low_us)
+            highs.append(high_us)
+            lasts.append(last)
     if not lows:
         return Eviction(day, None, Gap(None, instant(0), instant(0), 0, QUOTA_REASON), shrink=False)
-    return Eviction(
-        day, None, Gap(None, instant(min(lows)), instant(max(highs) + 1), counts, QUOTA_REASON), shrink=False
-    )
+    gap = Gap(None, instant(min(lows)), instant(max(highs) + 1), counts, QUOTA_REASON)
+    return Eviction(day, None, gap, shrink=False, last=max(lasts))
 
 
 def note(eviction: Eviction) -> str:
@@ -172,17 +176,34 @@ def read_note(text: str) -> Eviction:
     return Eviction(date.fromisoformat(noted["day"]), keep, nothing, shrink=noted["shrink"], last=noted["last"])
 
 
-def carry_out(folder: Path, eviction: Eviction, *, bytes_max: int) -> None:
-    """Removes what has been declared; doing it again does no harm."""
+def remove_file(folder: Path, eviction: Eviction) -> None:
+    """Removes a whole file that has been declared, in the thread that writes frames: it may have come to it since.
+
+    A clock that was set back brings an old day to life again: what came after the declaration stays.
+    """
     path = day_path(folder, eviction.day)
-    if eviction.keep is None:
+    if frames.last_sequence(path) > eviction.last:
+        with closing(database.open_write(path, database.scripts(KIND), bytes_max=database.size_bytes(path))) as day:
+            day.execute("DELETE FROM segment WHERE seq_last <= ?", (eviction.last,))
+            day.execute("DELETE FROM frame WHERE seq <= ?", (eviction.last,))
+    else:
         database.unlink(path)
         database.sync_folder(folder)
-    elif path.exists():
+    _say(eviction)
+
+
+def carry_out(folder: Path, eviction: Eviction, *, bytes_max: int) -> None:
+    """Removes the class of a day that has been declared; doing it again does no harm."""
+    path = day_path(folder, eviction.day)
+    if path.exists():
         with closing(database.open_write(path, database.scripts(KIND), bytes_max=bytes_max)) as connection:
             connection.execute("DELETE FROM segment WHERE keep = ? AND id <= ?", (eviction.keep, eviction.last))
         if eviction.shrink:
             packing.shrink(path, bytes_max=bytes_max)
+    _say(eviction)
+
+
+def _say(eviction: Eviction) -> None:
     LOG.warning(
         "evicted day=%s class=%s frames=%d reason=%s",
         eviction.day,

@@ -22,6 +22,7 @@ from edge_agent.store import (
     gaps,
     outbox,
     rollup_codec,
+    rollup_table,
     salvage_frames,
     salvage_state,
     state_room,
@@ -35,8 +36,6 @@ KIND = "schema"
 MARKS_FILE = "stream_sequence"
 SALVAGED_KEY = "store.salvaged"
 """Names of the damaged day files from which everything sound has been taken."""
-LENGTH_AFTER = "SELECT min(period_min) FROM rollup WHERE period_min > ?"
-STALE = "UPDATE rollup SET stale = stale + 1 WHERE period_min = ? AND start_us > ? AND start_us < ?"
 PLAN_COUNT_MAX = 10_000
 """Plans kept: more than a hundred days of quarter hours."""
 EVICTION_KEY = "store.eviction"
@@ -86,7 +85,7 @@ class StateWriter:
             for gap in found.gaps:
                 gaps.declare(connection, gap)
             if found.span_us is not None:
-                _mark_stale(connection, found.span_us[0], found.span_us[1] + 1)
+                rollup_table.mark_stale(connection, found.span_us[0], found.span_us[1] + 1)
             _put_state(connection, SALVAGED_KEY, note)
 
     def _read_points(self) -> None:
@@ -135,7 +134,7 @@ class StateWriter:
     def mark_stale(self, from_us: int, to_us: int) -> int:
         """Notes that readings of [from, to) come after their periods were closed; returns how many periods."""
         with self._transaction() as connection:
-            return _mark_stale(connection, from_us, to_us)
+            return rollup_table.mark_stale(connection, from_us, to_us)
 
     def refresh(self, stale: StaleRollup, rollups: Sequence[Rollup]) -> bool:
         """Replaces rollups that were recomputed from the frames; records that were made of the old ones stay.
@@ -156,14 +155,6 @@ class StateWriter:
                 ),
             ).rowcount
         return changed > 0
-
-    def keep_stale(self, stale: StaleRollup) -> None:
-        """Lets a rollup stand whose frames are not all there any more: what it was made of was more."""
-        with self._transaction() as connection:
-            connection.execute(
-                "UPDATE rollup SET stale = 0 WHERE period_min = ? AND start_us = ? AND stale = ?",
-                (stale.period.length_min, microseconds(stale.period.start_utc), stale.marks),
-            )
 
     def mark_sent(self, uplink: str, seqs: Collection[int], *, live: Collection[int] = ()) -> list[int]:
         """Notes that rows are about to be sent; returns those that still wait."""
@@ -275,16 +266,6 @@ def _decoded(
         return None
 
 
-def _mark_stale(connection: sqlite3.Connection, from_us: int, to_us: int) -> int:
-    """Marks the periods that touch [from, to); length by length, so that each look is one along the key."""
-    count = 0
-    (length,) = connection.execute(LENGTH_AFTER, (0,)).fetchone()
-    while length is not None:
-        count += connection.execute(STALE, (length, from_us - length * 60_000_000, to_us)).rowcount
-        (length,) = connection.execute(LENGTH_AFTER, (length,)).fetchone()
-    return count
-
-
 def _put_state(connection: sqlite3.Connection, key: str, json_text: str) -> None:
     connection.execute(
         "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -301,15 +282,15 @@ class StateReader:
 
     def last_period_end_us(self, period_min: int) -> int | None:
         """End of the last closed period of a length [us since 1970 UTC]."""
-        (start_us,) = self._connection.execute(
-            "SELECT max(start_us) FROM rollup WHERE period_min = ?", (period_min,)
-        ).fetchone()
-        return None if start_us is None else int(start_us) + period_min * 60_000_000
+        return rollup_table.last_end_us(self._connection, period_min)
 
     def last_period_ends_us(self) -> dict[int, int]:
         """End of the last closed period of every length that was ever closed."""
-        rows = self._connection.execute("SELECT period_min, max(start_us) FROM rollup GROUP BY period_min")
-        return {period_min: start_us + period_min * 60_000_000 for period_min, start_us in rows}
+        return rollup_table.last_ends_us(self._connection)
+
+    def first_start_us(self, period_min: int) -> int | None:
+        """Start of the oldest period of a length that is still kept [us since 1970 UTC]."""
+        return rollup_table.first_start_us(self._connection, period_min)
 
     def rollups(self, point: str, period_min: int, from_us: int, to_us: int) -> list[Rollup]:
         """Rollups of one point for the periods that begin in [from, to), oldest first."""
@@ -374,6 +355,13 @@ class StateReader:
             rollups = _decoded(blob, layout, period, names) or ()
             found.append((period, {rollup.point: rollup for rollup in rollups}))
         return found
+
+    def period(self, period: Period) -> dict[str, Rollup]:
+        """Rollups of one closed period, by point."""
+        start_us = microseconds(period.start_utc)
+        return dict(
+            *(rollups for _, rollups in self.rollups_of_all(period.length_min, start_us, start_us + 1, limit=1))
+        )
 
     def outbox_due(
         self,

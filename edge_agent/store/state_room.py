@@ -1,8 +1,8 @@
 """Room within state.db, whose size is limited by its own quota: what goes first when it is nearly reached.
 
-First plans and the rollups of the uplinks' own periods that the quarter hours hold as well, then the oldest quarter
-hours, and only when none is left the oldest undelivered records; alarms, gap records, the audit and the service's own
-state never. Whatever goes leaves a declared gap, in the same transaction.
+First plans and the rollups of the uplinks' own periods that are made of quarter hours again, then shorter periods,
+then the oldest quarter hours, and only when none is left the oldest undelivered records; alarms, gap records, the audit
+and the service's own state never. Whatever cannot be made again leaves a declared gap, in the same transaction.
 """
 
 import sqlite3
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edge_agent.rollup import QUARTER_MIN, instant
-from edge_agent.store import gaps, outbox
+from edge_agent.store import gaps, outbox, rollup_table
+from edge_agent.store.gaps import QUOTA_REASON
 from edge_agent.store.rows import Gap
 
 ROOM_RATIO_MAX = 0.9
@@ -22,7 +23,6 @@ ROLLUP_ROWS = 96
 """Removed at a time: a day of quarter hours."""
 RECORD_ROWS = 48
 RESERVE_PAGES = 64
-QUOTA_REASON = "quota"
 
 
 def used_ratio(connection: sqlite3.Connection) -> float:
@@ -50,7 +50,14 @@ def make_room(connection: sqlite3.Connection) -> str:
     Returns:
         What was removed, for the log; empty when there is nothing that may go.
     """
-    return _plans(connection) or _rollups(connection, own_periods=True) or _rollups(connection) or _records(connection)
+    # The longer ones first: quarter hours hold them as well.
+    own_min = sorted((length for length in rollup_table.lengths(connection) if length != QUARTER_MIN), reverse=True)
+    return (
+        _plans(connection)
+        or next(filter(None, (_rollups(connection, length) for length in own_min)), "")
+        or _rollups(connection, QUARTER_MIN)
+        or _records(connection)
+    )
 
 
 def _plans(connection: sqlite3.Connection) -> str:
@@ -58,24 +65,20 @@ def _plans(connection: sqlite3.Connection) -> str:
     return f"{count} plans" if count > 0 else ""
 
 
-def _rollups(connection: sqlite3.Connection, *, own_periods: bool = False) -> str:
-    """The oldest rollups: of periods that quarter hours hold as well, or of quarter hours."""
-    sign = "<>" if own_periods else "="
-    (newest_us,) = connection.execute(
-        "SELECT max(start_us) FROM rollup WHERE period_min = ?", (QUARTER_MIN,)
-    ).fetchone()
-    if newest_us is None:
+def _rollups(connection: sqlite3.Connection, length_min: int) -> str:
+    """The oldest rollups of a length."""
+    end_us = rollup_table.last_end_us(connection, QUARTER_MIN)
+    if end_us is None:
         return ""
-    keep_us = newest_us - QUARTERS_KEPT * QUARTER_MIN * 60_000_000
     rows = connection.execute(
-        f"SELECT period_min, start_us FROM rollup WHERE period_min {sign} ? AND start_us < ? ORDER BY start_us LIMIT ?",  # noqa: S608 - own words
-        (QUARTER_MIN, keep_us, ROLLUP_ROWS),
+        "SELECT period_min, start_us FROM rollup WHERE period_min = ? AND start_us < ? ORDER BY start_us LIMIT ?",
+        (length_min, end_us - (QUARTERS_KEPT + 1) * QUARTER_MIN * 60_000_000, ROLLUP_ROWS),
     ).fetchall()
     if not rows:
         return ""
     connection.executemany("DELETE FROM rollup WHERE period_min = ? AND start_us = ?", rows)
-    if not own_periods:
-        end_us = rows[-1][1] + QUARTER_MIN * 60_000_000
+    if length_min <= QUARTER_MIN or length_min % QUARTER_MIN:
+        end_us = rows[-1][1] + length_min * 60_000_000
         gaps.declare(connection, Gap(None, instant(rows[0][1]), instant(end_us), len(rows), QUOTA_REASON))
     return f"{len(rows)} rollups"
 

@@ -298,7 +298,7 @@ class Store:
             self._folder,
             keep_from=(now_utc - timedelta(days=self._raw_days)).date(),
             needed_from=needed_from,
-            files_min=self._raw_days,
+            recorded_days_min=self._raw_days,
         )
 
     async def samples_between(
@@ -375,11 +375,15 @@ class Store:
     async def rollups_of_all(
         self, period_min: int, from_utc: datetime, to_utc: datetime, *, limit: int
     ) -> list[tuple[Period, dict[str, Rollup]]]:
-        """Closed periods that begin in [from, to), oldest first, at most so many, with the rollups of all points."""
+        """Closed periods that begin in [from, to), oldest first, at most so many, with the rollups of all points.
+
+        Periods of whole quarter hours that went for want of room are made of these.
+        """
         return await self._run(
             self._reading,
             partial(
-                self._parts.state_reader.rollups_of_all,
+                history.closed_periods,
+                self._parts.state_reader,
                 period_min,
                 microseconds(from_utc),
                 microseconds(to_utc),
@@ -522,12 +526,17 @@ class Store:
             await self._run(
                 self._writing, partial(parts.state.declare_eviction, eviction.gap, note=room.note(eviction))
             )
-        await self._run(self._tending, partial(room.carry_out, self._folder, eviction, bytes_max=self._half_bytes))
+        if eviction.keep is None:
+            await self._run(self._writing, partial(room.remove_file, self._folder, eviction))
+        else:
+            await self._run(self._tending, partial(room.carry_out, self._folder, eviction, bytes_max=self._half_bytes))
         await self._run(self._writing, partial(parts.state.put_state, EVICTION_KEY, ""))
         self._evicted_count += 1
         return True
 
     def _next_eviction(self, needed_from: date) -> room.Eviction | None:
+        if not self._newest_us:  # which file is being written is not known yet
+            return None
         return room.next_eviction(
             self._folder, bytes_max=self._half_bytes, needed_from=needed_from, today=frames.day_of(self._newest_us)
         )
@@ -553,7 +562,9 @@ class Store:
         first_us = frames.first_instant_us(self._folder, from_day=frames.day_of(from_us) - timedelta(days=1))
         if first_us is None or first_us > from_us + FIRST_SAMPLE_US:
             return False
-        return not any(gap.reason == room.QUOTA_REASON for gap in parts.state_reader.gaps(from_us, to_us))
+        if not frames.made_in_order(self._folder, frames.day_of(from_us)):
+            return False
+        return not parts.state_reader.gaps(from_us, to_us)
 
     def _from_frames(self, period: Period) -> list[Rollup]:
         return list(history.from_frames(self._folder, [period], points=None, period_s_max=self._period_s_max))
@@ -563,10 +574,10 @@ class Store:
         parts = self._parts
         waiting = await self._run(self._reading, partial(parts.state_reader.stale, 1))
         for stale in waiting:
-            if not await self._run(self._reading, partial(self._frames_are_whole, parts, stale.period)):
-                await self._run(self._writing, partial(parts.state.keep_stale, stale))
-                continue
             fresh = await self._run(self._tending, partial(self._from_frames, stale.period))
+            if not await self._run(self._reading, partial(self._frames_are_whole, parts, stale.period)):
+                stored = await self._run(self._reading, partial(parts.state_reader.period, stale.period))
+                fresh = history.richer(stored, fresh)
             if await self._run(self._writing, partial(parts.state.refresh, stale, fresh)):
                 LOG.info(
                     "rollups recomputed with late samples start=%s length_min=%d",

@@ -20,6 +20,8 @@ from edge_agent.store.rows import OutboxEntry, Receipt
 from edge_agent.store.store import Store
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 1, 15, tzinfo=UTC)
+DAY = timedelta(days=1)
 FAR = timedelta(days=400)
 
 
@@ -211,31 +213,81 @@ async def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
     await store.close()
 
 
+async def live(store: Store, midnight_utc: datetime, *, quarters: int = 96) -> None:
+    """A day of which every quarter of an hour has a frame."""
+    for number in range(quarters):
+        instant_utc = midnight_utc + number * timedelta(minutes=15)
+        await store.append_frame(scan(instant_utc, count=1), instant_utc=instant_utc, elapsed_s=0.0)
+
+
+def days_left(state_dir: Path) -> list[int]:
+    return [(day - MIDNIGHT.date()).days for day, _ in frames.day_files(state_dir / "frames")]
+
+
 async def test_old_days_go_but_never_before_they_are_delivered(tmp_path: Path) -> None:
     store = await opened(tmp_path, raw_days=2)
-
-    async def live(days: int) -> None:
-        instant_utc = NOON + timedelta(days=days)
-        await store.append_frame(scan(instant_utc), instant_utc=instant_utc, elapsed_s=0.0)
-
-    def days_left() -> list[int]:
-        return [(day - NOON.date()).days for day, _ in frames.day_files(tmp_path / "frames")]
-
-    for days in range(6):
-        await live(days)
-    assert days_left() == [0, 1, 2, 3, 4, 5]  # no period is closed yet: everything is needed
-    await store.close_period(Period(NOON + timedelta(days=4), 15), [], [])
-    await live(6)
-    assert days_left() == [2, 3, 4, 5, 6]
+    for day in range(6):
+        await live(store, MIDNIGHT + day * DAY)
+    assert days_left(tmp_path) == [0, 1, 2, 3, 4, 5]  # no period is closed yet: everything is needed
+    await store.close_period(Period(NOON + 4 * DAY, 15), [], [])
+    await live(store, MIDNIGHT + 6 * DAY)
+    assert days_left(tmp_path) == [2, 3, 4, 5, 6]
     await store.close_period(
-        Period(NOON + timedelta(days=6), 15), [], [OutboxEntry("owner", lambda epoch, seq: f"{epoch}{seq}".encode())]
+        Period(NOON + 6 * DAY, 15), [], [OutboxEntry("owner", lambda epoch, seq: f"{epoch}{seq}".encode())]
     )
-    await store.close_period(Period(NOON + timedelta(days=20), 15), [], [])
-    await live(21)
-    assert days_left() == [4, 5, 6, 21]  # day 6 waits for its acknowledgement
+    await store.close_period(Period(NOON + 20 * DAY, 15), [], [])
+    await live(store, MIDNIGHT + 21 * DAY)
+    await live(store, MIDNIGHT + 22 * DAY)
+    assert days_left(tmp_path) == [4, 5, 6, 21, 22]  # day 6 waits for its acknowledgement
     (row,) = await store.outbox_due("owner", 5)
     await store.outbox_mark_sent("owner", [row.seq])
     await store.outbox_settle("owner", [Receipt(row.epoch, 1)], instant_utc=NOON)
-    await live(22)
-    assert days_left() == [21, 22]
+    await live(store, MIDNIGHT + 23 * DAY, quarters=1)
+    assert days_left(tmp_path) == [21, 22, 23]
+    await store.close()
+
+
+WRONG = {
+    "ahead once": [datetime(2040, 5, 1, 3, tzinfo=UTC)],
+    "ahead again and again": [datetime(2040, 5, day, 3, tzinfo=UTC) for day in range(1, 9)],
+    "dead at the boot": [datetime(2000, 1, 1, tzinfo=UTC)],
+    "to and fro": [
+        datetime(2040, 5, 1, tzinfo=UTC),
+        datetime(2000, 1, 1, tzinfo=UTC),
+        datetime(2031, 1, 1, tzinfo=UTC),
+    ],
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+async def test_a_wrong_clock_removes_nothing_that_is_to_be_kept(tmp_path: Path, wrong: list[datetime]) -> None:
+    store = await opened(tmp_path, raw_days=3)
+    await store.close_period(Period(datetime(2050, 1, 1, tzinfo=UTC), 15), [], [])  # periods hold nothing back
+    for day in range(5):
+        await live(store, MIDNIGHT + day * DAY)
+    assert days_left(tmp_path) == [1, 2, 3, 4]
+    promised = set()
+    for instant_utc in [*wrong, MIDNIGHT + 5 * DAY]:  # right again at last
+        promised.add(await store.append_frame(scan(instant_utc, value=9.0), instant_utc=instant_utc, elapsed_s=0.0))
+        assert {day for day in days_left(tmp_path) if 0 <= day < 9} >= {2, 3, 4}, "three days are promised"
+        assert frames.day_path(tmp_path / "frames", instant_utc.date()).exists(), "the open file"
+    found = read_samples(tmp_path, datetime(1999, 1, 1, tzinfo=UTC), datetime(2041, 1, 1, tzinfo=UTC))
+    assert {stored.frame for stored in found} >= promised, "what the wrong clock has stamped was promised as well"
+    for day in range(5, 10):
+        await live(store, MIDNIGHT + day * DAY)
+    left = days_left(tmp_path)
+    assert [day for day in left if 0 <= day <= 9] == [6, 7, 8, 9], "and then things go on as ever"
+    assert min(left) >= 0, "what was stamped years ago goes when it is really old"
+    await store.close()
+
+
+async def test_a_day_that_cannot_be_read_goes_when_it_is_old(tmp_path: Path) -> None:
+    store = await opened(tmp_path, raw_days=2)
+    await store.close_period(Period(datetime(2050, 1, 1, tzinfo=UTC), 15), [], [])
+    frames.day_path(tmp_path / "frames", (MIDNIGHT - DAY).date()).write_bytes(bytes(9999))
+    for day in range(2):
+        await live(store, MIDNIGHT + day * DAY)
+    assert days_left(tmp_path) == [-1, 0, 1]
+    await live(store, MIDNIGHT + 2 * DAY, quarters=1)
+    assert days_left(tmp_path) == [0, 1, 2]
     await store.close()

@@ -276,3 +276,66 @@ def test_a_day_file_that_is_no_database_stops_nothing(tmp_path: Path) -> None:
     assert (
         room.next_eviction(tmp_path, bytes_max=1000, needed_from=(FIRST + 9 * DAY).date(), today=FIRST.date()) is None
     )
+
+
+async def test_what_comes_after_a_declaration_is_not_what_it_removes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class of a day, declared by a run that died: what is packed until the next run carries it out stays."""
+    store = await opened(tmp_path, quota_mb=1)
+    await store.close_period(Period(FIRST + 50 * DAY, 15), [], [])
+    await days(store, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "carry_out", _killed)
+        with pytest.raises(StoreFault, match="killed"):
+            await tended(store)
+    (gap,) = await store.gaps_between(FIRST, FIRST + 100 * DAY)
+    assert (gap.from_utc, gap.count) == (FIRST, 80)
+    dice = random.Random(9)  # noqa: S311 - repeatable noise
+    late = {await scan(store, FIRST + timedelta(hours=2, seconds=number), dice) for number in range(30)}
+    assert await store.append_frame(
+        [good("hm.flow", FIRST + 4 * DAY, 1.0, "m3/h")], instant_utc=FIRST + 4 * DAY, elapsed_s=0.0
+    )
+    monkeypatch.setattr(room, "next_eviction", lambda *_, **__: None)
+    await tended(store)
+    assert await store.get_state(EVICTION_KEY) == ""
+    found = list(read_samples(tmp_path, FIRST, FIRST + DAY, {"hp1.detail_0"}))
+    assert {stored.frame for stored in found} == late, "declared and gone, or there"
+    await store.close()
+
+
+def _killed(*_: object, **__: object) -> None:
+    raise OSError("killed")
+
+
+async def test_a_whole_day_that_comes_to_life_again_loses_only_what_was_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await opened(tmp_path, quota_mb=64)
+    await days(store, 2, scans=3)
+    folder = tmp_path / "frames"
+    monkeypatch.setattr(room, "frames_bytes", lambda _folder: 1 << 40)
+    eviction = room.next_eviction(folder, bytes_max=1, needed_from=FIRST.date(), today=(FIRST + DAY).date())
+    assert eviction is not None
+    assert (eviction.keep, eviction.gap.count) == (None, 3)
+    await store.put_state(EVICTION_KEY, room.note(eviction))
+    dice = random.Random(9)  # noqa: S311 - repeatable noise
+    back = await scan(store, FIRST + timedelta(hours=1), dice)  # the clock is set back by a day: the file is open again
+    monkeypatch.setattr(room, "next_eviction", lambda *_, **__: None)
+    await tended(store)
+    after = await scan(store, FIRST + timedelta(hours=1, seconds=10), dice)
+    assert {stored.frame for stored in read_samples(tmp_path, FIRST, FIRST + DAY / 2)} == {back, after}
+    await store.close()
+
+
+async def test_nothing_is_evicted_before_it_is_known_which_file_is_written(tmp_path: Path) -> None:
+    store = await opened(tmp_path, quota_mb=64)
+    await days(store, 1, scans=60)
+    await tended(store)
+    await store.close()
+    store = await opened(tmp_path, quota_mb=1)
+    store._half_bytes = 50_000
+    await tended(store)
+    assert await store.gaps_between(FIRST - DAY, FIRST + DAY) == []
+    assert left(tmp_path) == [(0, {"energy_total", "flow", "detail"})]
+    await store.close()
