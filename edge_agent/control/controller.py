@@ -165,10 +165,10 @@ class Controller:
         seen = without(build_view(self._site, self._image, now_utc=now_utc), out)
         ours, standing = mode is Mode.AUTO, self._executor.standing
         valves = watch_valves(self._memory.valves, standing=standing, ours=ours, view=seen, site=self._site)
-        seen, doubts, doubtful = trusted(valves.view, self._memory.doubts, site=self._site)
+        seen, doubts, doubtful = trusted(valves.view, self._memory.doubted, site=self._site)
         waters = believe(self._memory.waters, view=seen, site=self._site)
         view, self._doubtful = waters.view, (*doubtful, *waters.alarms, *valves.alarms)
-        self._memory = replace(self._memory, doubts=doubts, waters=waters.memory, valves=valves.memory)
+        self._memory = replace(self._memory, doubted=doubts, waters=waters.memory, valves=valves.memory)
         self._view = view
         self._adopt(view)
         self._watch_blindness(view, mode=mode)

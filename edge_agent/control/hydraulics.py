@@ -60,14 +60,20 @@ def needed_modes(memory: ControlMemory) -> frozenset[str]:
 
 def operating_mode(site: SiteFile, memory: ControlMemory, view: PlantView) -> str:
     """Code of the mode in which the plant is now: by what units do and where valves stand."""
-    discharging = False
-    for storage in site.storages.values():
-        isolating = view.valves[storage.isolating_valve].position_ratio or 0.0
-        outlet = view.valves[storage.discharge_valve].position_ratio or 0.0
-        discharging = discharging or (isolating > CLOSED_RATIO and outlet > CLOSED_RATIO)
+    discharging = any(
+        all(_open(view, valve) for valve in (storage.isolating_valve, storage.discharge_valve))
+        for storage in site.storages.values()
+    )
     fitting = _fitting(site, active_modes(memory), discharging=discharging)
     # Of those that fit equally well, the one whose valves stand right; the order of the file decides the rest.
     return max(fitting, key=lambda code: _right_ratio(site, code, view), default=STANDBY)
+
+
+def _open(view: PlantView, valve: str) -> bool:
+    """Whether a valve lets water pass, as far as is known: one that does not show where it is goes as it was told."""
+    seen = view.valves[valve]
+    ratio = seen.commanded_ratio if seen.position_ratio is None else seen.position_ratio
+    return ratio is not None and ratio > CLOSED_RATIO
 
 
 def target_mode(site: SiteFile, *, active: frozenset[str], discharging: bool) -> str | None:

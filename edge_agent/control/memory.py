@@ -172,26 +172,43 @@ class ValveMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something that does not fit together: since when, and when that was seen last (`lasting.py`)."""
+
+    since_utc: AwareDatetime
+    seen_utc: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
 class Still:
     """A sensor that has not moved while water flowed.
 
     Attributes:
         degc, since_utc: where it stands, and since when.
         lowest_degc, highest_degc: between which its neighbour has moved meanwhile; None: not seen.
+        seen_utc: when it was last seen to stand there; None: not known.
     """
 
     degc: float
     since_utc: AwareDatetime
     lowest_degc: float | None = None
     highest_degc: float | None = None
+    seen_utc: AwareDatetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Off:
-    """A sensor that is not believed: by how much it is corrected, and when that was found last."""
+    """A sensor that is not believed.
+
+    Attributes:
+        correction_k: by how much it is corrected.
+        found_utc: when that was found last.
+        proven: it is wrong; else one of two is, and the other one was taken.
+    """
 
     correction_k: float
     found_utc: AwareDatetime
+    proven: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,14 +216,17 @@ class WaterMemory:
     """What is remembered of the sensors of one loop.
 
     Attributes:
-        odd_utc: by what is odd (`water.py`): seen since.
+        odd: by what is odd (`water.py`).
         still: by point.
         off: by point.
+        mixed_k, mixed_utc: by how much the return header may be warmer for what goes round, and when that was reckoned.
     """
 
-    odd_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
+    odd: Mapping[str, Doubt] = field(default_factory=dict)
     still: Mapping[str, Still] = field(default_factory=dict)
     off: Mapping[str, Off] = field(default_factory=dict)
+    mixed_k: float = 0.0
+    mixed_utc: AwareDatetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +303,7 @@ class ControlMemory:
         units, loops, pumps: by name.
         expectations: commands whose effect is awaited.
         mark: of the last cycle, to see that the site's clock has been set.
-        doubts: what does not fit together, by subject, and since when (`doubt.py`).
+        doubted: what does not fit together, by subject (`doubt.py`).
         achieved: by unit: what it gives for what it was told, as `actuation.learn` writes it.
         waters: of the loops' sensors.
         valves: of the valves that we command.
@@ -294,7 +314,7 @@ class ControlMemory:
     pumps: Mapping[str, PumpMemory] = field(default_factory=dict)
     expectations: tuple[Expectation, ...] = ()
     mark: ClockMark | None = None
-    doubts: Mapping[str, AwareDatetime] = field(default_factory=dict)
+    doubted: Mapping[str, Doubt] = field(default_factory=dict)
     achieved: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     waters: Mapping[str, WaterMemory] = field(default_factory=dict)
     valves: Mapping[str, ValveMemory] = field(default_factory=dict)
@@ -366,8 +386,12 @@ def worth_keeping(memory: ControlMemory) -> object:
         )
         for name, loop in memory.loops.items()
     }
-    odd = {name: water.odd_utc for name, water in memory.waters.items()}
-    return memory.units, memory.pumps, memory.expectations, loops, memory.doubts, odd
+    odd = {name: _begins(water.odd) for name, water in memory.waters.items()}
+    return memory.units, memory.pumps, memory.expectations, loops, _begins(memory.doubted), odd
+
+
+def _begins(doubts: Mapping[str, Doubt]) -> dict[str, datetime]:
+    return {subject: doubt.since_utc for subject, doubt in doubts.items()}
 
 
 def resume(memory: ControlMemory, *, now_utc: datetime) -> ControlMemory:

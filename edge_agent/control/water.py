@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from edge_agent.control.command import Alarm
+from edge_agent.control.lasting import HELD, Doubts
 from edge_agent.control.memory import Off, Still, WaterMemory
 from edge_agent.control.regulate import discharge_flow_kg_per_s, unit_flow_kg_per_s
 from edge_agent.control.station import CLOSED_RATIO
@@ -25,6 +26,9 @@ OFF_HELD_S = 3600.0
 """A sensor that was found wrong is corrected by what was found for so long after its counterpart has fallen silent [s]:
 a silent meter makes a wrong header no better. Ours: one that drifts by 2 K an hour is then off by as much again."""
 
+WASHED_S = 600.0
+"""What has gone round leaves the return header with this time constant when no more of it comes [s]. Ours: the
+simulated one takes 460 s; masking a header that reads too high for some minutes costs nothing."""
 FLOW_SLACK = 1.25
 """Pumps may bring so much more water than the units' rating and rise say. Ours."""
 
@@ -91,7 +95,9 @@ class _Loop:
         self._storages = [storage for storage in site.storages.values() if storage.loop == name]
         self._names = [unit for unit, entry in site.units.items() if entry.loop == name and self._serves(unit)]
         self._units_degc = {SUPPLY: self._units_supply_degc(), RETURN: self._mean("user_return_degc")}
-        self._odd: dict[str, bool] = {}
+        self._doubts = Doubts(memory.odd, now_utc=self._now_utc)
+        washed_s = 0.0 if memory.mixed_utc is None else (self._now_utc - memory.mixed_utc).total_seconds()
+        self._mixed_k = memory.mixed_k * math.exp(-max(0.0, washed_s) / WASHED_S)
         held_utc = self._now_utc - timedelta(seconds=OFF_HELD_S)
         self._off = {point: off for point, off in memory.off.items() if off.found_utc >= held_utc}
         self._still = {point: still for water in self._points for point, still in self._stills(water)}
@@ -133,25 +139,29 @@ class _Loop:
 
     # ------------------------------------------------------------------------------------------------- what is odd
 
-    def _lasts(self, key: str, *, odd: bool) -> bool:
-        """Whether something odd has been seen for long enough; notes it."""
-        self._odd[key] = odd
-        since_utc = self._memory.odd_utc.get(key)
-        if not odd or since_utc is None:
-            return odd and self._control.doubt_s <= 0.0
-        return (self._now_utc - since_utc).total_seconds() >= self._control.doubt_s
+    def _lasts(self, key: str, *, odd: bool | None) -> bool:
+        """Whether something odd has been seen for long enough; notes it. None: nobody can tell whether it is so now."""
+        since_utc = self._doubts.note(key, odd=odd)
+        return since_utc is not None and (self._now_utc - since_utc).total_seconds() >= self._control.doubt_s
 
     def _stills(self, water: str) -> list[tuple[str, Still]]:
-        """The sensors of one water, each with how long it has not moved, and how far its neighbour has meanwhile."""
+        """The sensors of one water, each with how long it has not moved, and how far its neighbour has meanwhile.
+
+        One that is not read, or of which nobody knows whether water flows past it, is taken to stand for a while.
+        """
         degc, found = self._degc[water], []
-        flows = (self._loop.flow_kg_per_s or 0.0) > 0.0
+        flow_kg_per_s = self._loop.flow_kg_per_s
         for pair, point in enumerate(self._points[water]):
-            own = degc[pair]
-            if own is None:
+            own, known = degc[pair], self._memory.still.get(point)
+            if known is not None and (known.seen_utc is None or self._now_utc - known.seen_utc > HELD):
+                known = None
+            if own is None or (flow_kg_per_s is None and known is not None and known.degc == own):
+                if known is not None:
+                    found.append((point, known))
                 continue
-            known = self._memory.still.get(point)
-            if known is None or known.degc != own or not flows:
+            if known is None or known.degc != own or not flow_kg_per_s:
                 known = Still(own, self._now_utc)
+            known = replace(known, seen_utc=self._now_utc)
             other = degc[1 - pair] if degc[1 - pair] is not None else self._units_degc[water]
             if other is not None:
                 lowest = other if known.lowest_degc is None else min(known.lowest_degc, other)
@@ -175,11 +185,13 @@ class _Loop:
             (self._units_degc[SUPPLY], self._units_degc[RETURN]),
         )
         known = [(warm, cold) for warm, cold in others if warm is not None and cold is not None]
-        odd = False
-        if known and supply is not None and back is not None and supply < back - self._control.doubt_k:
-            warm, cold = known[0]
-            # Each shows what the other one should: a supply that only reads low leaves its return where it is.
-            odd = warm > cold and abs(supply - cold) < abs(supply - warm) and abs(back - warm) < abs(back - cold)
+        odd = None if supply is None or back is None else False
+        if supply is not None and back is not None and supply < back - self._control.doubt_k:
+            odd = None
+            if known:
+                warm, cold = known[0]
+                # Each shows what the other one should: a supply that only reads low leaves its return where it is.
+                odd = warm > cold and abs(supply - cold) < abs(supply - warm) and abs(back - warm) < abs(back - cold)
         lasts = self._lasts(f"swapped {pair}", odd=odd)
         if lasts and supply is not None and back is not None:
             point, other = self._points[SUPPLY][pair], self._points[RETURN][pair]
@@ -207,8 +219,7 @@ class _Loop:
 
     def remembered(self) -> WaterMemory:
         """For the next cycle."""
-        odd_utc = {key: self._memory.odd_utc.get(key, self._now_utc) for key, odd in self._odd.items() if odd}
-        return WaterMemory(odd_utc, self._still, self._off)
+        return WaterMemory(self._doubts.remembered(), self._still, self._off, self._mixed_k, self._now_utc)
 
     def _weigh(self, water: str, swapped: set[int], *, floor_degc: float | None) -> tuple[float | None, float | None]:
         """The believed temperature of one water, and the one that protection against heat goes by."""
@@ -224,6 +235,7 @@ class _Loop:
         else:
             self._tell_frozen([sensor for sensor in shown if sensor.pair not in swapped and sensor not in sensors])
         if not sensors:
+            self._doubts.note(water, odd=None)
             return (units_degc, units_degc) if shown else (None, None)
         if len(sensors) < len(shown):
             # Found wrong beside one that proved to be frozen or swapped is not found wrong.
@@ -231,33 +243,47 @@ class _Loop:
         voices = sorted([*(sensor.degc for sensor in sensors), *([] if units_degc is None else [units_degc])])
         middle_degc = voices[(len(voices) - 1) // 2]
         differ = self._differ(water, sensors)
-        if not self._lasts(water, odd=differ):
-            if not differ:
+        lasts = self._lasts(water, odd=differ) or (len(sensors) == 1 and sensors[0].point in self._off)
+        if not lasts or differ is None:
+            if differ is False:
                 self._off = {point: off for point, off in self._off.items() if point not in self._points[water]}
             # A sudden difference has no winner yet: nothing is stopped for one sensor alone.
             return sensors[0].degc, middle_degc
-        believed_degc = self._settle(water, sensors, voices, floor_degc)
+        believed_degc, proven = self._settle(water, sensors, voices, floor_degc)
         if len(sensors) > 1:
             for sensor in sensors:
                 self._off.pop(sensor.point, None)
                 if sensor.degc != believed_degc:
-                    self._off[sensor.point] = Off(believed_degc - sensor.degc, self._now_utc)
+                    self._off[sensor.point] = Off(believed_degc - sensor.degc, self._now_utc, proven)
         return believed_degc, believed_degc
 
-    def _differ(self, water: str, sensors: Sequence[_Sensor]) -> bool:
-        """Whether they do not all tell the truth; half the difference keeps a finding, so that it does not flutter."""
-        limit_k = self._control.doubt_k * (0.5 if water in self._memory.odd_utc else 1.0)
+    def _differ(self, water: str, sensors: Sequence[_Sensor]) -> bool | None:
+        """Whether they do not all tell the truth; half the difference keeps a finding, so that it does not flutter.
+
+        None: nobody can tell, because the one that another was held against is silent.
+        """
+        limit_k = self._control.doubt_k * (1.0 if self._doubts.since_utc(water) is None else 0.5)
         if len(sensors) > 1:
             over_k = sensors[0].degc - sensors[1].degc
-            return not -limit_k <= over_k <= limit_k + (self._mixed_k(sensors[1].degc) if water == RETURN else 0.0)
+            return not -limit_k <= over_k <= limit_k + (self._warmer_k(sensors[1].degc) if water == RETURN else 0.0)
         if sensors[0].point in self._off:
             return True  # its counterpart is silent, which makes it no better
         # Water may lose heat to what it is mixed with on its way; it is never warmer than all that comes in.
         units_degc = self._units_degc[SUPPLY] if water == SUPPLY else None
-        return units_degc is not None and sensors[0].degc > units_degc + limit_k
+        if units_degc is not None and sensors[0].degc > units_degc + limit_k:
+            return True
+        silent = [point for point in self._points[water] if point != sensors[0].point]
+        return None if units_degc is None or any(point in self._off for point in silent) else False
 
-    def _mixed_k(self, meter_degc: float) -> float:
-        """By how much the return header may be warmer than what comes back from the house [K].
+    def _warmer_k(self, meter_degc: float) -> float:
+        """By how much the return header may be warmer than the meter's return, now or by what is still in it [K]."""
+        now_k = self._going_round_k(meter_degc)
+        if math.isfinite(now_k):
+            self._mixed_k = max(self._mixed_k, now_k)
+        return max(self._mixed_k, now_k)
+
+    def _going_round_k(self, meter_degc: float) -> float:
+        """By how much what goes round now may make the return header warmer than what comes back from the house [K].
 
         The meter sits in the house's branch. What units and tank bring beyond its flow goes round through the decoupler
         into the return header: the units' sensors see that mixture, and the meter does not.
@@ -289,21 +315,27 @@ class _Loop:
 
     def _settle(
         self, water: str, sensors: Sequence[_Sensor], voices: Sequence[float], floor_degc: float | None
-    ) -> float:
-        """Whom to believe when they differ: what can be at all, then the majority, then the lower or middle one."""
+    ) -> tuple[float, bool]:
+        """Whom to believe when they differ, and whether the other one is proven wrong.
+
+        What can be at all, then the majority, then what was proven while that could be told, then the lower or middle
+        one.
+        """
         tolerance_k, units_degc = self._control.doubt_k, self._units_degc[water]
         middle_degc = voices[(len(voices) - 1) // 2]
         if len(sensors) == 1:
-            off = self._off.get(sensors[0].point) if units_degc is None else None
+            off = self._off.get(sensors[0].point)
             if off is not None:
                 middle_degc = sensors[0].degc + off.correction_k
+                if units_degc is not None:  # then it is one voice of three: what the sensor shows may be true again
+                    middle_degc = sorted([*voices, middle_degc])[1]
             other = (
                 ", ".join(self._names)
                 if off is None
                 else next(point for point in self._points[water] if point != sensors[0].point)
             )
             self._differs(sensors[0], middle_degc, other)
-            return middle_degc
+            return middle_degc, True
         warmest_degc = self._warmest_degc() if water == SUPPLY else None
         possible = [
             sensor
@@ -313,12 +345,14 @@ class _Loop:
         ]
         if units_degc is not None and len(possible) != 1:
             possible = [sensor for sensor in sensors if abs(sensor.degc - units_degc) <= tolerance_k]
+        if len(possible) > 1:
+            possible = [sensor for sensor in possible if not self._proven_off(sensor)]
         if len(possible) == 1:
             believed = possible[0]
             for sensor in sensors:
                 if sensor is not believed:
                     self._differs(sensor, believed.degc, believed.point)
-            return believed.degc
+            return believed.degc, True
         first, second = sensors
         values: dict[str, float | str] = {
             "point": first.point,
@@ -328,7 +362,11 @@ class _Loop:
             "used_degc": round(middle_degc, 1),
         }
         self._alarm("sensors_disagree", first.point, values)
-        return middle_degc
+        return middle_degc, False
+
+    def _proven_off(self, sensor: _Sensor) -> bool:
+        off = self._off.get(sensor.point)
+        return off is not None and off.proven
 
     # -------------------------------------------------------------------------------------------------------- alarms
 

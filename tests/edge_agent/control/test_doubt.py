@@ -1,13 +1,14 @@
 """A tank whose sensors are out of order, and one that is only stirred."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 
 from edge_agent.control.doubt import trusted
-from edge_agent.control.view import PlantView, UnitView
+from edge_agent.control.memory import Doubt
+from edge_agent.control.view import PlantView, StorageView, UnitView, ValveView
 
 
 def seen(kit: SimpleNamespace, layers: tuple[float, ...]) -> PlantView:
@@ -16,7 +17,7 @@ def seen(kit: SimpleNamespace, layers: tuple[float, ...]) -> PlantView:
 
 
 def judged(kit: SimpleNamespace, view: PlantView, *, for_s: float) -> tuple[PlantView, list[str]]:
-    known: dict[str, datetime] = {}
+    known: dict[str, Doubt] = {}
     _, known, _ = trusted(view, known, site=kit.site())
     later = replace(view, instant_utc=view.instant_utc + timedelta(seconds=for_s))
     after, _, alarms = trusted(later, known, site=kit.site())
@@ -28,6 +29,50 @@ def test_a_doubt_that_ends_begins_anew(kit: SimpleNamespace) -> None:
     assert set(known) == {"tank tank"}
     _, known, _ = trusted(seen(kit, (54.0, 54.0, 48.0, 42.0)), known, site=kit.site())
     assert known == {}
+
+
+def test_a_doubt_outlasts_a_restart_in_which_nothing_is_read_yet(kit: SimpleNamespace) -> None:
+    """Else a service that restarts every few minutes never finds anything."""
+    layers = (42.0, 54.0, 48.0, 54.0)
+    known = {"tank tank": Doubt(kit.now_utc - timedelta(minutes=9), kit.now_utc)}
+    blind = replace(seen(kit, ()), instant_utc=kit.now_utc + timedelta(minutes=2))
+    after, known, alarms = trusted(blind, known, site=kit.site())
+    assert (after, alarms) == (blind, ())
+    back = replace(seen(kit, layers), instant_utc=kit.now_utc + timedelta(minutes=3))
+    after, _, alarms = trusted(back, known, site=kit.site())
+    assert [alarm.code for alarm in alarms] == ["tank_sensors_disorder"]
+    assert alarms[0].since_utc == kit.now_utc - timedelta(minutes=9)
+    late = replace(seen(kit, layers), instant_utc=kit.now_utc + timedelta(minutes=31))
+    assert trusted(late, known, site=kit.site())[2] == (), "what was so half an hour ago begins anew"
+
+
+def test_what_the_meter_said_of_the_tank_outlasts_a_while_in_which_it_says_nothing(kit: SimpleNamespace) -> None:
+    shut = kit.view(discharge_ratio=0.0, charge_ratio=1.0)
+    leaks = replace(shut, storages={"tank": replace(shut.storages["tank"], heat_kw=-300.0)})
+    _, known, _ = trusted(leaks, {}, site=kit.site())
+    silent = replace(leaks, storages={"tank": replace(shut.storages["tank"], heat_kw=None)})
+    moving = replace(leaks, valves={**leaks.valves, "v_discharge": ValveView(None, 0.0)})
+    for minute, view in ((4, silent), (8, moving)):
+        later = replace(view, instant_utc=kit.now_utc + timedelta(minutes=minute))
+        _, known, alarms = trusted(later, known, site=kit.site())
+        assert alarms == ()
+    again = replace(leaks, instant_utc=kit.now_utc + timedelta(minutes=10))
+    assert [alarm.code for alarm in trusted(again, known, site=kit.site())[2]] == ["tank_leaks"]
+
+
+@pytest.mark.parametrize(("degc_max", "codes"), [(55.0, ["tank_gives_nothing"]), (90.0, [])])
+def test_a_tank_of_a_wide_span_gives_little_while_it_is_hardly_warmer_than_the_return(
+    kit: SimpleNamespace, degc_max: float, codes: list[str]
+) -> None:
+    """A tenth of the flow at 6 K of 48 K is 1.25 % of the greatest discharge: no fault, less than counts as none."""
+    site = kit.site()
+    wide = site.storages["tank"].model_copy(update={"degc_max": degc_max})
+    site = site.model_copy(update={"storages": {"tank": wide}})
+    tank = StorageView(layers_degc=(46.0,) * 4, heat_kw=-25.0)
+    view = replace(kit.view(discharge_ratio=0.3, charge_ratio=1.0), storages={"tank": tank})
+    _, known, _ = trusted(view, {}, site=site)
+    later = replace(view, instant_utc=kit.now_utc + timedelta(minutes=10))
+    assert [alarm.code for alarm in trusted(later, known, site=site)[2]] == codes
 
 
 def test_a_tank_whose_layers_stand_on_their_head_is_taken_in_order_of_heat(kit: SimpleNamespace) -> None:

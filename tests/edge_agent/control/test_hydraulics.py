@@ -61,6 +61,14 @@ def told(site: SiteFile, code: str | None, view: PlantView) -> list[tuple[str, f
     return [(command.subject, command.value) for command in moves(site, code, view)]
 
 
+def test_a_valve_that_does_not_show_where_it_is_counts_as_it_was_told(kit: SimpleNamespace) -> None:
+    view = kit.view(charge_ratio=1.0, discharge_ratio=0.4)
+    moving = replace(view, valves={**view.valves, "v_discharge": ValveView(None, 0.4)})
+    assert operating_mode(kit.site(), kit.memory(hp1=kit.running("direct")), moving) == "combined"
+    unread = replace(view, valves={**view.valves, "v_discharge": ValveView(None, None)})
+    assert operating_mode(kit.site(), kit.memory(hp1=kit.running("direct")), unread) == "direct"
+
+
 @pytest.mark.parametrize(
     ("active", "charge_ratio", "discharge_ratio", "code"),
     [

@@ -52,6 +52,20 @@ def test_round_trip(units: dict[str, UnitMemory], loops: dict[str, LoopMemory]) 
     assert read_memory(write_memory(memory)) == memory
 
 
+def test_what_an_older_version_kept_is_taken_up_as_far_as_it_means_something() -> None:
+    memory = read_memory(
+        """{"version": 1, "memory": {
+            "units": {"hp1": {"phase": "running", "silent_since_utc": "2026-01-12T02:00:00Z", "cut_likely": true}},
+            "doubts": {"tank tank": "2026-01-12T02:00:00Z"},
+            "waters": {"heating": {"odd_utc": {"supply": "2026-01-12T02:00:00Z"},
+                "still": {"io1.supply_temperature": {"degc": 44.0, "since_utc": "2026-01-12T02:00:00Z"}},
+                "off": {"io1.supply_temperature": {"correction_k": -6.0, "found_utc": "2026-01-12T02:00:00Z"}}}}
+        }}"""
+    )
+    assert memory.unit("hp1").phase is Phase.RUNNING
+    assert memory.waters["heating"].off["io1.supply_temperature"].correction_k == -6.0
+
+
 def test_damage_is_forgetting_not_failing() -> None:
     text = write_memory(ControlMemory(units={"hp1": UnitMemory(phase=Phase.RUNNING)}))
     for damaged in (

@@ -1,5 +1,6 @@
 """Header, heat meter and units see the same water: one broken sensor neither stops units nor bars their start."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.control.memory import WaterMemory, read_memory, write_memory
+from edge_agent.control.memory import ControlMemory, WaterMemory, read_memory, write_memory
 from edge_agent.control.permissives import start_obstacles
 from edge_agent.control.protection import danger_of
 from edge_agent.control.view import LoopView, PlantView, UnitView
@@ -118,6 +119,79 @@ def test_a_sensor_that_was_found_wrong_is_no_better_while_its_counterpart_is_sil
     # Corrected while the meter is silent; believed at once when it is back; for an hour after that, and no longer.
     assert supplies == [40.5, 40.5, 40.5, 40.5, 40.5, 46.5]
     assert codes == [["sensor_differs"]] * 2 + [["sensors_disagree"]] + [["sensor_differs"]] * 2 + [[]]
+
+
+def restarted(found: Waters) -> Mapping[str, WaterMemory]:
+    """What is left of it after a kill."""
+    return read_memory(write_memory(ControlMemory(waters=found.memory))).waters
+
+
+def test_a_wrong_sensor_stays_wrong_over_a_restart_whoever_is_read_first(kit: SimpleNamespace) -> None:
+    found = weigh(kit, (50.0, 42.0), hp1=unit(kit))
+    assert found.view.loops["heating"].supply_degc == 42.0
+    for first in ((50.0, None), (None, 42.0)):
+        waters = restarted(found)
+        for after_s, supplies in ((720.0, (None, None)), (730.0, first), (740.0, (50.0, 42.0))):
+            now = believe(waters, view=plant(kit, supplies, after_s=after_s, hp1=UnitView()), site=kit.site())
+            waters = now.memory
+            if supplies != (None, None):
+                assert now.view.loops["heating"].supply_degc == pytest.approx(42.0)
+        assert [(alarm.code, alarm.device) for alarm in now.alarms] == [("sensor_differs", HEADER)]
+    hours_later = plant(kit, (50.0, 42.0), after_s=6 * 3600.0)
+    assert believe(restarted(found), view=hours_later, site=kit.site()).alarms == (), "it begins anew"
+
+
+def test_a_frozen_sensor_stays_frozen_over_a_restart(kit: SimpleNamespace) -> None:
+    waters = restarted(freeze(kit))
+    unread = plant(kit, (None, 42.3), after_s=1080.0)
+    unread = replace(unread, loops={"heating": replace(unread.loops["heating"], flow_kg_per_s=None)})
+    waters = believe(waters, view=unread, site=kit.site()).memory
+    found = believe(waters, view=plant(kit, (44.0, 42.3), after_s=1090.0), site=kit.site())
+    assert [(alarm.code, alarm.device) for alarm in found.alarms] == [("sensor_frozen", HEADER)]
+    hours_later = plant(kit, (44.0, 50.0), after_s=6 * 3600.0)
+    later = believe(waters, view=hours_later, site=kit.site())
+    assert later.alarms == (), "the same reading hours later is no proof that it stood there all the time"
+
+
+def test_a_sensor_that_reads_low_is_corrected_beside_units_as_well(kit: SimpleNamespace) -> None:
+    site = kit.site()
+    waters = weigh(kit, (36.0, 42.0), hp1=unit(kit)).memory
+    for header_degc, units_degc, used_degc in (
+        (36.5, 42.4, 42.4),  # corrected: 42.5
+        (42.0, 42.2, 42.2),  # it is right again, and the units say so: nothing is added
+        (50.0, 56.0, 56.0),  # corrected and units: both hot
+    ):
+        view = plant(kit, (header_degc, None), after_s=660.0, hp1=unit(kit, units_degc))
+        assert believe(waters, view=view, site=site).view.loops["heating"].supply_degc == pytest.approx(used_degc)
+
+
+def test_what_units_have_proven_holds_when_they_have_stopped(kit: SimpleNamespace) -> None:
+    found = weigh(kit, (36.0, 42.0), hp1=unit(kit))
+    assert found.view.loops["heating"].supply_degc == 42.0
+    stopped = believe(found.memory, view=plant(kit, (36.2, 42.1), load_kw=None, after_s=660.0), site=kit.site())
+    assert stopped.view.loops["heating"].supply_degc == 42.1, "not the lower one of the two"
+    assert [(alarm.code, alarm.device) for alarm in stopped.alarms] == [("sensor_differs", HEADER)]
+
+
+def test_what_went_round_leaves_the_return_header_slowly(kit: SimpleNamespace) -> None:
+    waters: Mapping[str, WaterMemory] = {}
+    codes: set[str] = set()
+    for minute in range(45):
+        runs = minute < 10
+        warm_k = 3.5 if runs else 3.5 * math.exp(-(minute - 10) / 10.0)
+        view = plant(
+            kit,
+            (46.0 + 0.01 * minute, 46.0 + 0.01 * minute),
+            (39.5 + warm_k, 39.5 + 0.01 * minute),
+            after_s=60.0 * minute,
+            hp1=unit(kit, 46.0, 43.0) if runs else replace(kit.unit_off, user_flow=False),
+            hp2=unit(kit, 46.0, 43.0) if runs else replace(kit.unit_off, user_flow=False),
+        )
+        found = believe(waters, view=view, site=kit.site())
+        waters, codes = found.memory, codes | {alarm.code for alarm in found.alarms}
+    assert codes == set()
+    stays = weigh(kit, (46.0, 46.0), (43.0, 39.5))
+    assert [alarm.device for alarm in stays.alarms] == ["io1.return_temperature"], "but a header that is off is found"
 
 
 def test_a_sensor_that_agrees_again_is_corrected_no_more(kit: SimpleNamespace) -> None:
