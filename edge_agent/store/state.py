@@ -64,6 +64,7 @@ class StateWriter:
 
         A damaged one is set aside, and what is sound in it is taken over at once: control's memory is in it.
         """
+        self._bytes_max = bytes_max
         self._connection, self.aside = database.open_checked(path, database.scripts(KIND), bytes_max=bytes_max)
         self._marks = StreamMarks(path.with_name(MARKS_FILE))
         if self.aside is not None:
@@ -223,7 +224,7 @@ class StateWriter:
 
     def make_room(self) -> str:
         """Removes what may go when this file nears its quota; returns what, empty: nothing or no need."""
-        if state_room.used_ratio(self._connection) <= state_room.ROOM_RATIO_MAX:
+        if state_room.used_ratio(self._connection, bytes_max=self._bytes_max) <= state_room.ROOM_RATIO_MAX:
             return ""
         with state_room.reserve(self._connection), self._transaction() as connection:
             return state_room.make_room(connection)
@@ -244,10 +245,6 @@ class StateWriter:
         """Keeps a value under a key."""
         with self._transaction() as connection:
             _put_state(connection, key, json_text)
-
-    def used_ratio(self) -> float:
-        """Share of this file's quota that is used."""
-        return state_room.used_ratio(self._connection)
 
     def close(self) -> None:
         """Closes the connection; what was written ahead of the streams' numbers and not used is given back."""

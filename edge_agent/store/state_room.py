@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edge_agent.rollup import QUARTER_MIN, instant
-from edge_agent.store import gaps, outbox, rollup_table
+from edge_agent.store import database, gaps, outbox, rollup_table
 from edge_agent.store.gaps import QUOTA_REASON
 from edge_agent.store.rows import Gap
 
@@ -25,12 +25,11 @@ RECORD_ROWS = 48
 RESERVE_PAGES = 64
 
 
-def used_ratio(connection: sqlite3.Connection) -> float:
-    """Share of the most pages that hold something."""
+def used_ratio(connection: sqlite3.Connection, *, bytes_max: int) -> float:
+    """Share of the quota [bytes] that holds something; above 1 where a migration needed more."""
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (most,) = connection.execute("PRAGMA max_page_count").fetchone()
-    return float((pages - free) / most)
+    return float((pages - free) * database.PAGE_BYTES / bytes_max)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Files of every older schema are brought to the newest with all that they hold; landed scripts never change."""
 
 import hashlib
+import json
 import sqlite3
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -121,4 +122,64 @@ async def test_days_of_every_release_are_read_and_go_on(tmp_path: Path, version:
     assert [(stored.frame, stored.sample) for stored in found] == expected
     (minute, *_) = await store.rollups_between(60, START, START + timedelta(minutes=2))
     assert (minute.mean, minute.count) == (1.5, 1)
+    await store.close()
+
+
+def fill_one(connection: sqlite3.Connection, version: int, seq: int, payload: bytes) -> None:
+    """One more undelivered record, in a transaction of its own."""
+    start_us = microseconds(START) + seq * 900_000_000
+    connection.execute("BEGIN")
+    connection.execute(
+        "INSERT INTO outbox (uplink, seq, start_us, period_min, payload) VALUES ('owner', ?, ?, 15, ?)",
+        (seq, start_us, payload),
+    )
+    if version > 1:
+        connection.execute(
+            "INSERT INTO delivery (uplink, epoch, seq, kind, start_us, period_min, made_us, digest, state)"
+            " VALUES ('owner', ?, ?, 'record', ?, 15, 0, x'', 'stored')",
+            (EPOCH, seq, start_us),
+        )
+    connection.execute("UPDATE stream SET seq_last = ?", (seq,))
+    connection.execute("COMMIT")
+
+
+@pytest.mark.parametrize("version", range(1, len(LANDED["schema"]) + 1))
+async def test_a_state_at_its_quota_is_migrated_and_goes_on(tmp_path: Path, version: int) -> None:
+    """Older releases let the file grow to its limit; a service that does not start heats no house."""
+    path = tmp_path / "state.db"
+    quota_mb = 2
+    connection = old_file(path, "schema", version)
+    connection.execute(f"PRAGMA max_page_count = {quota_mb * 500_000 // database.PAGE_BYTES}")
+    fill_state(connection, version)
+    payload = b"{" + bytes(range(32, 127)) * 8
+    due = 2
+
+    def fill_up() -> None:
+        nonlocal due
+        while True:
+            fill_one(connection, version, due + 1, payload)
+            due += 1
+
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        fill_up()
+    connection.close()
+    assert due > 800
+    store = await Store.open(tmp_path, quota_mb=quota_mb, raw_days=90)
+    assert await store.audit_broken_at() is None
+    assert await store.get_state("mode") == '"auto"'
+    for number in range(40):  # the service goes on: room is made, and what went is declared
+        period = Period(START + timedelta(days=30, minutes=15 * number), 15)
+        assert await store.close_period(period, [], [OutboxEntry("owner", lambda epoch, seq: f"{epoch}{seq}".encode())])
+        await store.put_state(f"key{number}", '"' + "x" * 4000 + '"')
+        await store.tend_once()
+    rows = await store.outbox_due("owner", 10_000, waiting_max=10_000)
+    records = [row for row in rows if row.kind == "record"]
+    assert {row.payload for row in records} >= {payload}
+    status = await store.outbox_status("owner")
+    declared = [json.loads(row.payload) for row in rows if row.kind == "gap"]
+    assert len(records) + status.evicted == due + 40, "there, or dropped and counted"
+    rollups = await store.gaps_between(START, START + timedelta(days=400))
+    assert status.evicted > 0
+    assert sum(gap["count"] for gap in declared) == status.evicted + sum(gap.count for gap in rollups)
+    assert (await store.usage()).full_ratio < 1.0
     await store.close()

@@ -15,7 +15,7 @@ from drivers.sample import Cause, Quality, Sample, bad, good
 from edge_agent.clock_quality import ClockQuality
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import microseconds
-from edge_agent.store import frames, packing, segment_codec
+from edge_agent.store import frame_reader, frames, packing, segment_codec
 from edge_agent.store.facts import Keep, PointFacts
 from edge_agent.store.reader import read_samples
 from edge_agent.store.segment_codec import Mark, Series
@@ -164,3 +164,61 @@ async def test_days_that_are_over_are_packed_whole_and_shrink(tmp_path: Path) ->
     assert rows(path)[0] == 0
     assert path.stat().st_size < bytes_before / 2
     assert sorted(map(repr, exported(tmp_path)[: len(before)])) == sorted(map(repr, before))
+
+
+async def test_a_reader_sees_every_frame_once_while_they_are_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its look at the segments and that at the frames, all are packed, and a new point comes."""
+    store = await filled(tmp_path, 360)
+    path = frames.day_path(tmp_path / "frames", NOON.date())
+    original = frame_reader.DayFile._rows
+    packed: list[int] = []
+
+    def rows_and_then_packing(
+        self: frame_reader.DayFile, table: str, key: str, columns: str, span: tuple[int, int], *, order: str
+    ) -> list[tuple[object, ...]]:
+        found = original(self, table, key, columns, span, order=order)
+        if table == "segment" and not packed:
+            end_us = microseconds(NOON + timedelta(hours=2))
+            while packing.pack_next(path, before_us=end_us, after_seq=0, bytes_max=10**8)[0]:
+                packed.append(1)
+            later_utc = NOON + timedelta(hours=1)
+            store._append(
+                store._parts,
+                [good("new.point", later_utc, 1.0, "kW"), bad("hm.flow", later_utc, "m3/h", Cause.STALE)],
+                instant_utc=later_utc,
+                elapsed_s=0.0,
+                clock=None,
+            )
+        return found
+
+    monkeypatch.setattr(frame_reader.DayFile, "_rows", rows_and_then_packing)
+    readings = frame_reader.read_readings(tmp_path / "frames", microseconds(NOON - FAR), microseconds(NOON + FAR))
+    assert len(packed) == 4
+    assert len(readings.by_point["em.energy_total"]) == 360
+    assert [frame for frame, _ in exported(tmp_path)][-1] == 361, "the next look sees what came meanwhile"
+    assert len({frame for frame, _ in exported(tmp_path)}) == 361
+    await store.close()
+
+
+async def test_scans_do_not_wait_while_a_quarter_is_encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await filled(tmp_path, 90)
+    path = frames.day_path(tmp_path / "frames", NOON.date())
+    encode_checked = segment_codec.encode_checked
+    written: list[int] = []
+
+    def encode_while_a_scan_comes(marks: list[Mark], series: list[Series]) -> tuple[bytes, int]:
+        other = sqlite3.connect(path, timeout=0.0, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")  # raises at once where the packer holds the file
+        other.execute("COMMIT")
+        other.close()
+        written.append(1)
+        return encode_checked(marks, series)
+
+    monkeypatch.setattr(segment_codec, "encode_checked", encode_while_a_scan_comes)
+    end_us = microseconds(NOON + timedelta(hours=1))
+    assert packing.pack_next(path, before_us=end_us, after_seq=0, bytes_max=10**8) == (True, 0)
+    assert len(written) == 3
+    assert rows(path)[0] == 0
+    await store.close()
