@@ -17,6 +17,7 @@ from drivers.schedule import phases_s
 from edge_agent.clock import Clock, next_instant, sleep_until
 from edge_agent.errors import StoreFault
 from edge_agent.image import ProcessImage
+from edge_agent.to_the_end import to_the_end
 
 LOG = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ class Pending:
         taken = list(self._samples)
         self._samples.clear()
         return taken
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._samples)
 
     def give_back(self, samples: Sequence[Sample]) -> None:
         """Puts samples back in front after a failed commit."""
@@ -243,18 +248,14 @@ class Recorder:
     async def scan(self, now_utc: datetime) -> None:
         """One frame of all that was read since the last one, then the periods that ended before it.
 
-        The order matters: a period is closed only after every sample read before `now_utc` is committed.
+        The order matters: a period is closed only after every sample read before `now_utc` is committed. A frame on its
+        way to the disk is waited for, whoever wants to stop: afterwards its samples are in the store, or here again.
         """
-        samples = self._pending.take()
         try:
-            if samples:
-                sequence = await self._append_frame(samples, now_utc)
-                self.frame_count += 1
-                self._promise(sequence)
-                samples = []
+            if self._pending:
+                await to_the_end(self._commit(now_utc))
             await self._close_due(now_utc)
         except StoreFault as error:
-            self._pending.give_back(samples)
             self.fault = str(error)
             if self._failing_since_utc is None:
                 self._failing_since_utc = now_utc
@@ -266,6 +267,16 @@ class Recorder:
                 "store accepts again after duration_s=%.0f", (now_utc - self._failing_since_utc).total_seconds()
             )
             self._failing_since_utc = None
+
+    async def _commit(self, now_utc: datetime) -> None:
+        samples = self._pending.take()
+        try:
+            sequence = await self._append_frame(samples, now_utc)
+        except BaseException:
+            self._pending.give_back(samples)
+            raise
+        self.frame_count += 1
+        self._promise(sequence)
 
     async def run(self, *, clock: Clock, period_s: float, progress: Callable[[], None]) -> None:
         """Scans for ever, once a period [s, site clock]."""

@@ -16,8 +16,7 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a service manager or a shutdown, a terminal that was closed or a connection to it that broke."""
 
 
-async def finished(work: Coroutine[None, None, Done]) -> tuple[Done, bool]:
-    """Waits for work that must not be left half done; also says whether it was cancelled meanwhile."""
+async def _waited_for(work: Coroutine[None, None, Done]) -> tuple[asyncio.Task[Done], bool]:
     task = asyncio.create_task(work)  # noqa: TID251 - it is waited for below, whatever comes
     cancelled = False
     while not task.done():
@@ -25,15 +24,21 @@ async def finished(work: Coroutine[None, None, Done]) -> tuple[Done, bool]:
             await asyncio.wait({task})
         except asyncio.CancelledError:
             cancelled = True
+    return task, cancelled
+
+
+async def finished(work: Coroutine[None, None, Done]) -> tuple[Done, bool]:
+    """Waits for work that must not be left half done; also says whether it was cancelled meanwhile."""
+    task, cancelled = await _waited_for(work)
     return task.result(), cancelled
 
 
 async def to_the_end(work: Coroutine[None, None, Done]) -> Done:
-    """Likewise; a cancellation takes effect after it."""
-    done, cancelled = await finished(work)
+    """Likewise; a cancellation takes effect after it, also where the work failed: who is to stop must not go on."""
+    task, cancelled = await _waited_for(work)
     if cancelled:
-        raise asyncio.CancelledError
-    return done
+        raise asyncio.CancelledError from task.exception()
+    return task.result()
 
 
 @contextmanager

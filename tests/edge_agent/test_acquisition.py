@@ -74,6 +74,34 @@ async def test_a_refusing_disk_loses_nothing_and_promises_nothing() -> None:
     assert part.failing_since_utc is None
 
 
+@pytest.mark.parametrize("full", [False, True])
+async def test_who_stops_the_scan_drops_no_sample_on_its_way_to_the_disk(*, full: bool) -> None:
+    disk, pending, promised = Disk(), Pending(), list[int]()
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow_append(samples: Sequence[Sample], instant_utc: datetime) -> int:
+        begun.set()
+        await may_end.wait()
+        return await disk.append_frame(samples, instant_utc)
+
+    part = Recorder(pending=pending, append_frame=slow_append, close_due=disk.close_due, promise=promised.append)
+    pending.put([sample(1)])
+    disk.full = full
+    async with asyncio.TaskGroup() as group:
+        scan = group.create_task(part.scan(NOON))
+        await begun.wait()
+        scan.cancel()
+        pending.put([sample(2)])  # read while the scan is being stopped
+        scan.cancel()  # and stopped once more
+        may_end.set()
+    assert scan.cancelled()
+    assert promised == ([] if full else [1])
+    disk.full = False
+    await part.scan(NOON)
+    assert disk.frames == ([[1.0, 2.0]] if full else [[1.0], [2.0]]), "each once, in order"
+    assert len(promised) == len(disk.frames)
+
+
 async def test_nothing_read_makes_no_frame_but_periods_go_on() -> None:
     disk, pending, promised = Disk(), Pending(), list[int]()
     await recorder(disk, pending, promised).scan(NOON)
