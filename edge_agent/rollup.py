@@ -32,6 +32,11 @@ def instant(instant_us: int) -> datetime:
     return EPOCH_UTC + timedelta(microseconds=instant_us)
 
 
+def rfc3339(instant_utc: datetime) -> str:
+    """An instant as platforms read it, e.g. 2026-01-15T00:30:00Z; fractions only where there are any."""
+    return instant_utc.isoformat().replace("+00:00", "Z")
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Period:
     """An interval [start, end) of a whole number of minutes.

@@ -15,7 +15,7 @@ import sqlite3
 import zlib
 from collections.abc import Collection, Sequence
 
-from edge_agent.rollup import Period, instant, microseconds
+from edge_agent.rollup import Period, instant, microseconds, rfc3339
 from edge_agent.store.rows import Fate, Gap, OutboxEntry, OutboxRow, OutboxStatus, Proof, Receipt
 
 LOG = logging.getLogger(__name__)
@@ -124,8 +124,8 @@ def put_gap(connection: sqlite3.Connection, gap: Gap, *, uplinks: Collection[str
         uplinks = [name for (name,) in connection.execute("SELECT uplink FROM stream ORDER BY uplink")]
     body = {
         "points": None if gap.points is None else list(gap.points),
-        "from": gap.from_utc.isoformat().replace("+00:00", "Z"),
-        "to": gap.to_utc.isoformat().replace("+00:00", "Z"),
+        "from": rfc3339(gap.from_utc),
+        "to": rfc3339(gap.to_utc),
         "count": gap.count,
         "reason": gap.reason,
     }

@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 from edge_agent.errors import StoreFault
 from edge_agent.store import database, frame_codec, segment_codec
+from edge_agent.store.damage import Row
 from edge_agent.store.facts import Keep
 from edge_agent.store.frame_reader import FRAME_COLUMNS
 from edge_agent.store.frame_writer import frame_crc
@@ -23,7 +23,6 @@ LOG = logging.getLogger(__name__)
 
 FRAME_COUNT_MAX = 1000
 """Frames of one segment at most: a scan of one second fills a quarter of an hour with 900."""
-Row = tuple[Any, ...]
 
 
 def pack_next(path: Path, *, before_us: int, after_seq: int, bytes_max: int) -> tuple[bool, int]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from drivers.sample import Quality
 from edge_agent.clock_quality import ClockQuality
-from edge_agent.rollup import Period, Rollup
+from edge_agent.rollup import Period, Rollup, rfc3339
 from edge_agent.settings.model import ReportedPoint
 
 FORMAT_VERSION = 1
@@ -82,11 +82,6 @@ def _point(reported: ReportedPoint, rollups: Mapping[str, Rollup]) -> RecordPoin
     # Measured well, but nobody vouches for the instants: it is not sent as certain.
     certain = rollup.clock is ClockQuality.SYNCHRONISED
     return RecordPoint(reported.code, value, int(Quality.GOOD if certain else Quality.UNCERTAIN))
-
-
-def rfc3339(instant_utc: datetime) -> str:
-    """An instant as the platform reads it, e.g. 2026-01-15T00:30:00Z; fractions only where there are any."""
-    return instant_utc.isoformat().replace("+00:00", "Z")
 
 
 def readings(record: Record) -> list[dict[str, object]]:

@@ -15,7 +15,7 @@ from drivers.sample import Cause, Quality, Sample, bad, good
 from edge_agent.clock_quality import ClockQuality
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import microseconds
-from edge_agent.store import frame_reader, frames, packing, segment_codec
+from edge_agent.store import frame_reader, frames, packing, recording, segment_codec
 from edge_agent.store.facts import Keep, PointFacts
 from edge_agent.store.reader import read_samples
 from edge_agent.store.segment_codec import Mark, Series
@@ -184,7 +184,7 @@ async def test_a_reader_sees_every_frame_once_while_they_are_packed(
             while packing.pack_next(path, before_us=end_us, after_seq=0, bytes_max=10**8)[0]:
                 packed.append(1)
             later_utc = NOON + timedelta(hours=1)
-            store._append(
+            recording.append(
                 store._parts,
                 [good("new.point", later_utc, 1.0, "kW"), bad("hm.flow", later_utc, "m3/h", Cause.STALE)],
                 instant_utc=later_utc,

@@ -334,7 +334,7 @@ async def test_nothing_is_evicted_before_it_is_known_which_file_is_written(tmp_p
     await tended(store)
     await store.close()
     store = await opened(tmp_path, quota_mb=1)
-    store._half_bytes = 50_000
+    store._parts.half_bytes = 50_000
     await tended(store)
     assert await store.gaps_between(FIRST - DAY, FIRST + DAY) == []
     assert left(tmp_path) == [(0, {"energy_total", "flow", "detail"})]
