@@ -283,8 +283,10 @@ class Service:
         return await self.closer.set_period(stream, period_min, now_utc=self.clock.now_utc())
 
     def _standing_alarms(self) -> Sequence[Mapping[str, object]] | None:
-        """What the operator is shown; None before the first cycle, which alone knows what still stands."""
-        alarms = None if self.report is None else control_dict(self.report, operation=self.operation)["alarms"]
+        """What the operator is shown; None after a start, until what has been read can tell what still stands."""
+        if self.report is None or not self.report.settled:
+            return None
+        alarms = control_dict(self.report, operation=self.operation)["alarms"]
         return alarms if isinstance(alarms, list) else None
 
     async def _keep_plan(self, plan: Plan) -> None:

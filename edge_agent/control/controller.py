@@ -267,6 +267,7 @@ class Controller:
             await self._keep(now_utc)
         else:
             self._follow_valves(view)
+            await self._keep(now_utc)
         alarms = [alarm for taken in steps.values() for alarm in taken.alarms]
         alarms += [alarm for result in results.values() for alarm in result.alarms]
         alarms += self._late(pump_alarms(tuple(commands), view=view), now_utc)
@@ -460,6 +461,7 @@ class Controller:
             storage_kwh={name: storage.energy_kwh for name, storage in view.storages.items()},
             holding=self._holding,
             replan=any(result.replan for result in results.values()),
+            settled=self._ready(view),
         )
 
     def _lasting(self, alarms: Sequence[Alarm]) -> tuple[Alarm, ...]:

@@ -57,6 +57,7 @@ class CycleReport:
         storage_kwh: usable heat of each tank; None if not known.
         holding: nothing new is commanded, because too much is unknown.
         replan: the plant has been off its plan for long: a new one is worth asking for.
+        settled: all has been read since the start, or the time for that is over: what is not wrong now is over.
     """
 
     instant_utc: datetime
@@ -72,6 +73,7 @@ class CycleReport:
     storage_kwh: Mapping[str, float | None] = field(default_factory=dict)
     holding: bool = False
     replan: bool = False
+    settled: bool = True
 
 
 def unit_words(memory: UnitMemory, taken: Step | None, load: Load | None = None) -> UnitReport:
