@@ -54,6 +54,7 @@ from edge_agent.supervision import supervise
 from edge_agent.uplink import credentials
 from edge_agent.uplink.alarm_feed import AlarmFeed
 from edge_agent.uplink.archive import Archive
+from edge_agent.uplink.corrections import Corrections
 from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.periods import PeriodCloser
 from edge_agent.uplink.sender import Sender
@@ -167,7 +168,9 @@ class Service:
         self.alarm_feed = AlarmFeed(
             store, streams=[name for name, way in ways.items() if way.entry.alarms], standing=self._standing_alarms
         )
-        self.daily = Daily(store, archive, streams=tuple(ways.values()), zone=self.zone)
+        corrections = Corrections(store, configuration.uplink, plant=site.site.id, now_utc=clock.now_utc)
+        store.correct_with(corrections.of_period)
+        self.daily = Daily(store, archive, corrections=corrections, streams=tuple(ways.values()), zone=self.zone)
         self.senders = {
             name: Sender(
                 uplink=name,
@@ -219,6 +222,7 @@ class Service:
             period_s_max=max(periods_s.values()),
             grace_s=self.scan_s,
             steady=self.clock.steady,
+            trusted=self.clock.synchronised,
         )
 
     def _point_facts(self, periods_s: Mapping[str, float]) -> dict[str, PointFacts]:

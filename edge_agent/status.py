@@ -54,6 +54,7 @@ def uplink_dict(status: OutboxStatus, *, connected: bool, fault: str) -> dict[st
         "unacknowledged": status.unacknowledged,
         "fetched": status.fetched,
         "evicted": status.evicted,
+        "replaced": status.replaced,
         "backlog_bytes": status.backlog_bytes,
     }
 

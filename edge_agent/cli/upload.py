@@ -73,7 +73,7 @@ def verify(common: Common, begin: str | None, end: str | None, uplink: str | Non
             now_utc=now_utc,
             only=uplink,
         )
-    if uplink is not None and not verdict.accounts:
+    if uplink is not None and not verdict.accounts and not verdict.silent:
         raise click.BadParameter(common.pick(f"没有上传 {uplink!r}", f"there is no uplink {uplink!r}"))
     if common.as_json:
         emit(
@@ -81,6 +81,7 @@ def verify(common: Common, begin: str | None, end: str | None, uplink: str | Non
             {
                 "ok": verdict.complete,
                 "uplinks": {name: account_dict(found) for name, found in verdict.accounts.items()},
+                "without_records": list(verdict.silent),
                 "chain": {
                     "broken_at": verdict.chain_broken_at,
                     "days": {

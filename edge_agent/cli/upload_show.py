@@ -60,6 +60,8 @@ def status_lines(uplinks: Mapping[str, Mapping[str, Any]], *, zone: ZoneInfo) ->
                 f" oldest {oldest} last acknowledgement {last_ack}"
             ),
         )
+        if uplink["replaced"]:
+            yield f"  已更正 {uplink['replaced']}", f"  corrected {uplink['replaced']}"
         if uplink["refused"] or uplink["evicted"]:
             yield (
                 f"  平台拒收 {uplink['refused']} 未传即丢弃 {uplink['evicted']}",
@@ -80,6 +82,8 @@ def verify_lines(verdict: Verdict, shown: Shown, *, from_utc: datetime, to_utc: 
                 f"  日完整性记录 {len(days)} 天({days[0].day} 至 {days[-1].day}),最末校验值 {days[-1].hash[:16]}…",
                 f"  daily records: {len(days)} ({days[0].day} to {days[-1].day}), last hash {days[-1].hash[:16]}…",
             )
+    for name in verdict.silent:
+        yield f"■ {name}: 已配置,还没有任何记录", f"■ {name}: configured, and without any record yet"
     yield "", ""
     if verdict.chain_broken_at is not None:
         yield (
@@ -94,10 +98,15 @@ def verify_lines(verdict: Verdict, shown: Shown, *, from_utc: datetime, to_utc: 
     unproven = sum(len(found.unproven) for found in verdict.accounts.values())
     if not verdict.accounts:
         yield "没有配置上传,或还没有记录", "no uplink is configured, or there is no record yet"
-    elif missing or unproven:
+    elif missing or unproven or verdict.silent:
+        silent = len(verdict.silent)
         yield (
-            f"结论:不完整。缺 {missing} 条,已送达但无证明 {unproven} 条;有效数据 {valid}",
-            f"verdict: NOT COMPLETE. {missing} missing, {unproven} delivered without proof; valid values {valid}",
+            f"结论:不完整。缺 {missing} 条,已送达但无证明 {unproven} 条"
+            + (f",{silent} 路上传没有记录" if silent else "")
+            + f";有效数据 {valid}",
+            f"verdict: NOT COMPLETE. {missing} missing, {unproven} delivered without proof"
+            + (f", {silent} streams without any record" if silent else "")
+            + f"; valid values {valid}",
         )
     elif verdict.chain_broken_at is None:
         yield (
@@ -135,6 +144,12 @@ def _account_lines(
         f"  补传 {found.backfilled}  重发 {found.sent_again}  有效数据 {valid}",
         f"  back-filled {found.backfilled}  sent again {found.sent_again}  valid values {valid}",
     )
+    if found.corrected:
+        yield (
+            f"  更正 {len(found.corrected)} 条(数据迟到或时钟改正后重报):",
+            f"  {len(found.corrected)} corrected (late samples, or a clock set right):",
+        )
+        yield from _run_lines([Missing(period, Fate.REPLACED) for period in found.corrected], shown.zone)
     if found.missing:
         yield f"  缺 {len(found.missing)} 条:", f"  {len(found.missing)} missing:"
         yield from _run_lines(found.missing, shown.zone)

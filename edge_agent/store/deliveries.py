@@ -27,7 +27,7 @@ def between(connection: sqlite3.Connection, uplink: str, from_us: int, to_us: in
     lists: dict[str | None, tuple[str, ...]] = {None: ()}
     for row in connection.execute(
         f"SELECT {COLUMNS} FROM delivery LEFT JOIN reported ON reported.id = delivery.reported"  # noqa: S608 - own constant
-        " WHERE uplink = ? AND start_us >= ? AND start_us < ? ORDER BY start_us, period_min",
+        " WHERE uplink = ? AND start_us >= ? AND start_us < ? ORDER BY start_us, period_min, seq",
         (uplink, from_us, to_us),
     ):
         name, epoch, seq, kind, start_us, length_min, made_us, mark, codes, gaps, state, count, late, settled, why = row
@@ -92,7 +92,21 @@ def consumed(
     ]
 
 
-def fetched(connection: sqlite3.Connection, uplink: str, starts_us: Sequence[int], *, instant_us: int) -> int:
+def replaced_starts_us(connection: sqlite3.Connection, uplink: str, from_us: int) -> list[int]:
+    """Starts of the periods from an instant on whose delivered record was corrected [us since 1970 UTC]."""
+    return [
+        start_us
+        for (start_us,) in connection.execute(
+            "SELECT DISTINCT start_us FROM delivery WHERE uplink = ? AND state = 'replaced'"
+            " AND state <> 'acknowledged' AND start_us >= ?",  # the second word lets the index of open ones serve
+            (uplink, from_us),
+        )
+    ]
+
+
+def fetched(
+    connection: sqlite3.Connection, uplink: str, periods_us: Sequence[tuple[int, int]], *, instant_us: int
+) -> int:
     """Notes that the platform has asked for periods and was served; the caller holds the transaction.
 
     What waits goes on waiting: only what was delivered without an acknowledgement is better known now.
@@ -103,10 +117,10 @@ def fetched(connection: sqlite3.Connection, uplink: str, starts_us: Sequence[int
     return sum(
         connection.execute(
             "UPDATE delivery SET state = ?, settled_us = ? WHERE uplink = ? AND start_us = ?"
-            " AND kind = 'record' AND state = ?",
-            (Fate.FETCHED, instant_us, uplink, start_us, Fate.CONSUMED),
+            " AND period_min = ? AND kind = 'record' AND state = ?",
+            (Fate.FETCHED, instant_us, uplink, start_us, length_min, Fate.CONSUMED),
         ).rowcount
-        for start_us in starts_us
+        for start_us, length_min in periods_us
     )
 
 
@@ -133,7 +147,7 @@ def remove_old(connection: sqlite3.Connection, uplink: str) -> int:
     The caller holds the transaction. Daily records stay, and so does everything that is not acknowledged.
     """
     return connection.execute(
-        "DELETE FROM delivery WHERE uplink = ?1 AND state = 'acknowledged' AND seq <="
+        "DELETE FROM delivery WHERE uplink = ?1 AND state IN ('acknowledged', 'replaced') AND seq <="
         " (SELECT seq_last FROM stream WHERE uplink = ?1) - ?2",
         (uplink, KEPT_COUNT),
     ).rowcount

@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, timedelta
 from functools import partial
 
@@ -15,7 +16,7 @@ from edge_agent.rollup import Period, Rollup, microseconds
 from edge_agent.store import frames, history, recording, room, salvage_frames, wear
 from edge_agent.store.parts import Parts
 from edge_agent.store.reader import STATE_FILE
-from edge_agent.store.rows import StoreUsage
+from edge_agent.store.rows import OutboxEntry, StoreUsage
 from edge_agent.store.state import EVICTION_KEY, SALVAGED_KEY
 from edge_agent.store.threads import Threads
 
@@ -28,10 +29,14 @@ EMERGENCY_STEPS = 200
 """When a quota is hit, room is made down to the ratio that housekeeping keeps, at most so many things at once."""
 FIRST_SAMPLE_US = 600_000_000
 """A period whose day begins later than this after it has lost its first frames, or its day altogether [us]."""
+SETTLED_US = 60_000_000
+"""Rollups are made anew when frames are this far beyond the end of their period [us]."""
 TEND_S = 5.0
 """Housekeeping looks for work this often [s, wall] ..."""
 TEND_BUSY_S = 0.05
 """... and goes on after this, while there is some."""
+Corrections = Callable[[Period, Sequence[Rollup]], Awaitable[list[OutboxEntry]]]
+"""Makes the records that correct those of a period, out of its new rollups."""
 
 
 class Housekeeper:
@@ -44,6 +49,11 @@ class Housekeeper:
         self._meter: wear.WriteMeter | None = None
         self._noted_bytes = 0
         self._salvaged: set[str] | None = None
+        self._corrections: Corrections | None = None
+
+    def correct_with(self, corrections: Corrections) -> None:
+        """Names who makes the records that correct those of a period whose rollups were made anew."""
+        self._corrections = corrections
 
     async def run(self) -> None:
         """For ever; a disk that refuses is said once and tried again."""
@@ -124,13 +134,16 @@ class Housekeeper:
     async def _recompute_stale(self) -> bool:
         """Recomputes the rollups of one period to which samples came late."""
         parts = self._parts
-        waiting = await self._threads.read(partial(parts.state_reader.stale, 1))
+        # What is still under way is made of the frames whenever it is asked for: it is not corrected frame by frame.
+        until_us = parts.newest_us - SETTLED_US if parts.newest_us else None
+        waiting = await self._threads.read(partial(parts.state_reader.stale, 1, until_us=until_us))
         for stale in waiting:
             fresh = await self._threads.tend(partial(self._from_frames, stale.period))
             if not await self._threads.read(partial(self._frames_are_whole, stale.period)):
                 stored = await self._threads.read(partial(parts.state_reader.period, stale.period))
                 fresh = history.richer(stored, fresh)
-            if await self._threads.write(partial(parts.state.refresh, stale, fresh)):
+            entries = [] if self._corrections is None else await self._corrections(stale.period, fresh)
+            if await self._threads.write(partial(parts.state.refresh, stale, fresh, entries)):
                 LOG.info(
                     "rollups recomputed with late samples start=%s length_min=%d",
                     stale.period.start_utc.isoformat(),

@@ -27,7 +27,11 @@ RANGE_COUNT_MAX = 10_000
 CLASS_FIRST, CLASS_RECORD = 0, 1
 """Alarms and gap records; records of periods."""
 WAITING_MAX = 1_000_000
+LATELY_US = 7 * 86_400_000_000
+"""What was dropped within this time before the newest record is told as an alarm [us]."""
 FATE_OF = {Proof.ACKNOWLEDGED: Fate.ACKNOWLEDGED, Proof.CONSUMED: Fate.CONSUMED}
+AGAIN, CORRECTS = 1, 2
+"""Values of `again`: delivered before and to be proven; a new number that corrects the period's earlier record."""
 COLUMNS = "uplink, seq, start_us, period_min, payload, sent_count, kind, class, again"
 
 
@@ -72,9 +76,20 @@ def put(connection: sqlite3.Connection, period: Period, entry: OutboxEntry) -> N
     epoch, seq = _number(connection, entry.uplink)
     payload = entry.encode(epoch, seq)
     start_us = microseconds(period.start_utc)
+    if entry.corrects:
+        _replace(connection, entry.uplink, start_us=start_us, period_min=period.length_min)
     connection.execute(
-        "INSERT INTO outbox (uplink, seq, class, kind, start_us, period_min, payload) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (entry.uplink, seq, CLASS_RECORD, "record", start_us, period.length_min, packed(payload)),
+        "INSERT INTO outbox (uplink, seq, class, kind, start_us, period_min, payload, again)"
+        " VALUES (?, ?, ?, 'record', ?, ?, ?, ?)",
+        (
+            entry.uplink,
+            seq,
+            CLASS_RECORD,
+            start_us,
+            period.length_min,
+            packed(payload),
+            CORRECTS if entry.corrects else 0,
+        ),
     )
     gaps = {cause: list(places) for cause, places in entry.gaps.items()}
     connection.execute(
@@ -93,6 +108,32 @@ def put(connection: sqlite3.Connection, period: Period, entry: OutboxEntry) -> N
             Fate.STORED,
         ),
     )
+
+
+def _replace(connection: sqlite3.Connection, uplink: str, *, start_us: int, period_min: int) -> None:
+    """Lets go of a period's earlier records: those that still wait go first, in their order, but for refused ones."""
+    connection.execute(
+        "DELETE FROM outbox WHERE uplink = ?1 AND refused IS NOT NULL AND seq IN"
+        " (SELECT seq FROM delivery WHERE uplink = ?1 AND start_us = ?2 AND period_min = ?3 AND kind = 'record')",
+        (uplink, start_us, period_min),
+    )
+    connection.execute(
+        "UPDATE delivery SET state = 'replaced' WHERE uplink = ?1 AND start_us = ?2 AND period_min = ?3"
+        " AND kind = 'record' AND state IN ('acknowledged', 'fetched', 'consumed', 'refused')",
+        (uplink, start_us, period_min),
+    )
+
+
+def _is_held_back(connection: sqlite3.Connection, uplink: str, seq: int) -> bool:
+    """Whether an earlier record of the period that a row corrects still waits: the platform keeps what comes last."""
+    found = connection.execute(
+        "SELECT 1 FROM outbox JOIN delivery ON delivery.uplink = outbox.uplink AND"
+        " delivery.start_us = outbox.start_us AND delivery.period_min = outbox.period_min AND delivery.seq < outbox.seq"
+        " JOIN outbox AS earlier ON earlier.uplink = delivery.uplink AND earlier.seq = delivery.seq"
+        " WHERE outbox.uplink = ? AND outbox.seq = ? AND earlier.class = 1 AND earlier.refused IS NULL LIMIT 1",
+        (uplink, seq),
+    ).fetchone()
+    return found is not None
 
 
 def put_document(
@@ -159,9 +200,11 @@ def evict(connection: sqlite3.Connection, uplink: str, *, count: int, reason: st
         return 0
     (epoch,) = connection.execute("SELECT epoch FROM stream WHERE uplink = ?", (uplink,)).fetchone()
     connection.executemany("DELETE FROM outbox WHERE uplink = ? AND seq = ?", [(uplink, seq) for seq, _, _ in rows])
+    # When it was dropped is told by the newest record of that time: no clock has a say in it.
+    (newest_us,) = connection.execute("SELECT max(start_us) FROM delivery WHERE uplink = ?", (uplink,)).fetchone()
     connection.executemany(
-        "UPDATE delivery SET state = ?, reason = ? WHERE uplink = ? AND epoch = ? AND seq = ?",
-        [(Fate.EVICTED, reason, uplink, epoch, seq) for seq, _, _ in rows],
+        "UPDATE delivery SET state = ?, reason = ?, settled_us = ? WHERE uplink = ? AND epoch = ? AND seq = ?",
+        [(Fate.EVICTED, reason, newest_us, uplink, epoch, seq) for seq, _, _ in rows],
     )
     from_us = min(start_us for _, start_us, _ in rows)
     to_us = max(start_us + length_min * 60_000_000 for _, start_us, length_min in rows)
@@ -192,10 +235,14 @@ def due(
     if stream is None or limit < 1:
         return []
     order = connection.execute(
-        "SELECT seq, class FROM outbox WHERE uplink = ? AND refused IS NULL ORDER BY class, seq LIMIT ?",
+        "SELECT seq, class, again FROM outbox WHERE uplink = ? AND refused IS NULL ORDER BY class, seq LIMIT ?",
         (uplink, limit + len(skip)),
     ).fetchall()
-    order = [(seq, rank) for seq, rank in order if seq not in skip]
+    order = [
+        (seq, rank)
+        for seq, rank, again in order
+        if seq not in skip and not (again == CORRECTS and _is_held_back(connection, uplink, seq))
+    ]
     first = [seq for seq, rank in order if rank == CLASS_FIRST]
     newest = connection.execute(
         "SELECT seq FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL AND sent_count = 0 AND again = 0"
@@ -223,7 +270,7 @@ def due(
                 sent_count,
                 kind=kind,
                 live=seq in first,
-                again=bool(again),
+                again=again == AGAIN,
             )
         )
     return found
@@ -232,7 +279,7 @@ def due(
 def _is_last(connection: sqlite3.Connection, uplink: str, seq: int) -> bool:
     """Whether no later record waits: what is behind others that were sent and got no receipt is backlog."""
     later = connection.execute(
-        "SELECT 1 FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL AND seq > ? LIMIT 1",
+        "SELECT 1 FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL AND again = 0 AND seq > ? LIMIT 1",
         (uplink, CLASS_RECORD, seq),
     ).fetchone()
     return later is None
@@ -348,6 +395,13 @@ def settle(connection: sqlite3.Connection, uplink: str, receipt: Receipt, *, ins
         " AND (state NOT IN ('acknowledged', 'fetched') OR ? = 'acknowledged')",
         [(fate, instant_us, uplink, receipt.epoch, seq, fate) for seq in gone],
     )
+    connection.executemany(
+        "UPDATE delivery SET state = 'replaced' WHERE uplink = ?1 AND epoch = ?2 AND seq = ?3 AND kind = 'record'"
+        " AND EXISTS (SELECT 1 FROM delivery AS later WHERE later.uplink = ?1 AND later.start_us = delivery.start_us"
+        " AND later.period_min = delivery.period_min AND later.epoch = ?2 AND later.seq > ?3"
+        " AND later.kind = 'record')",
+        [(uplink, receipt.epoch, seq) for seq in gone],
+    )
     if gone or not refused:
         connection.execute("UPDATE stream SET acknowledged_us = ? WHERE uplink = ?", (instant_us, uplink))
     return gone + refused
@@ -438,6 +492,13 @@ def status(connection: sqlite3.Connection, uplink: str) -> OutboxStatus:
             (uplink,),
         )
     )
+    evicted_lately = 0
+    if Fate.EVICTED in fates:
+        (evicted_lately,) = connection.execute(
+            "SELECT count(*) FROM delivery WHERE uplink = ?1 AND state = 'evicted' AND state <> 'acknowledged'"
+            " AND coalesce(settled_us, start_us) >= (SELECT max(start_us) FROM delivery WHERE uplink = ?1) - ?2",
+            (uplink, LATELY_US),
+        ).fetchone()
     return OutboxStatus(
         backlog=backlog,
         oldest_utc=None if oldest_us is None else instant(oldest_us),
@@ -449,6 +510,8 @@ def status(connection: sqlite3.Connection, uplink: str) -> OutboxStatus:
         unacknowledged=fates.get(Fate.CONSUMED, 0),
         fetched=fates.get(Fate.FETCHED, 0),
         evicted=fates.get(Fate.EVICTED, 0),
+        evicted_lately=evicted_lately,
+        replaced=fates.get(Fate.REPLACED, 0),
         backlog_bytes=payload_bytes,
         refused_reason=reason or "",
     )

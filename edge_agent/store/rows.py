@@ -32,6 +32,7 @@ class OutboxEntry:
         made_utc: the instant that the bytes carry as that of their making.
         codes: what the record reports, in its order.
         gaps: places in `codes` without a valid value, by cause.
+        corrects: it replaces an earlier record of the same period.
     """
 
     uplink: str
@@ -39,6 +40,7 @@ class OutboxEntry:
     made_utc: datetime | None = None
     codes: tuple[str, ...] = ()
     gaps: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    corrects: bool = False
 
 
 class Fate(StrEnum):
@@ -58,6 +60,8 @@ class Fate(StrEnum):
     """The platform says that it will not take it; kept in quarantine."""
     EVICTED = "evicted"
     """Dropped undelivered for want of space; a gap record says so."""
+    REPLACED = "replaced"
+    """A later record of the same period corrects it: that one counts."""
 
 
 class Proof(StrEnum):
@@ -208,6 +212,8 @@ class OutboxStatus:
         unacknowledged: delivered, but nothing says that they were stored.
         fetched: served to a query of the platform.
         evicted: dropped undelivered for want of space; declared in gap records.
+        evicted_lately: of these, within the last week of records.
+        replaced: superseded by a correcting record of the same period.
         refused_reason: the platform's word on the first that it refuses.
         backlog_bytes: what the backlog takes on the disk [bytes].
     """
@@ -223,6 +229,8 @@ class OutboxStatus:
     fetched: int = 0
     evicted: int = 0
     backlog_bytes: int = 0
+    evicted_lately: int = 0
+    replaced: int = 0
     refused_reason: str = ""
 
 

@@ -137,8 +137,8 @@ class StateWriter:
         with self._transaction() as connection:
             return rollup_table.mark_stale(connection, from_us, to_us)
 
-    def refresh(self, stale: StaleRollup, rollups: Sequence[Rollup]) -> bool:
-        """Replaces rollups that were recomputed from the frames; records that were made of the old ones stay.
+    def refresh(self, stale: StaleRollup, rollups: Sequence[Rollup], entries: Sequence[OutboxEntry] = ()) -> bool:
+        """Replaces rollups that were recomputed from the frames, and queues what corrects the records of the old ones.
 
         Returns:
             False when more readings have come meanwhile: then nothing is changed.
@@ -155,7 +155,15 @@ class StateWriter:
                     stale.marks,
                 ),
             ).rowcount
+            if changed:
+                for entry in entries:
+                    outbox.put(connection, stale.period, entry)
         return changed > 0
+
+    def put_correction(self, period: Period, entry: OutboxEntry) -> None:
+        """Queues a record that corrects an earlier one of its period."""
+        with self._transaction() as connection:
+            outbox.put(connection, period, entry)
 
     def mark_sent(self, uplink: str, seqs: Collection[int], *, live: Collection[int] = ()) -> list[int]:
         """Notes that rows are about to be sent; returns those that still wait."""
@@ -188,10 +196,10 @@ class StateWriter:
         with self._transaction() as connection:
             return outbox.retry(connection, uplink)
 
-    def fetched(self, uplink: str, starts_us: Sequence[int], *, instant_us: int) -> int:
+    def fetched(self, uplink: str, periods_us: Sequence[tuple[int, int]], *, instant_us: int) -> int:
         """Notes that the platform has asked for periods and was served."""
         with self._transaction() as connection:
-            return deliveries.fetched(connection, uplink, starts_us, instant_us=instant_us)
+            return deliveries.fetched(connection, uplink, periods_us, instant_us=instant_us)
 
     def send_again(self, uplink: str, payloads: Mapping[tuple[str, int], bytes]) -> int:
         """Puts delivered records back into the queue; returns how many."""
@@ -329,10 +337,12 @@ class StateReader:
         """What is known to be gone of [from, to)."""
         return gaps.between(self._connection, from_us, to_us)
 
-    def stale(self, limit: int) -> list[StaleRollup]:
-        """Periods whose rollups wait to be recomputed, oldest first."""
+    def stale(self, limit: int, *, until_us: int | None = None) -> list[StaleRollup]:
+        """Periods that end at or before an instant and whose rollups wait to be recomputed, oldest first."""
         rows = self._connection.execute(
-            "SELECT period_min, start_us, stale FROM rollup WHERE stale > 0 ORDER BY start_us LIMIT ?", (limit,)
+            "SELECT period_min, start_us, stale FROM rollup WHERE stale > 0"
+            " AND (?1 IS NULL OR start_us + period_min * 60000000 <= ?1) ORDER BY start_us LIMIT ?2",
+            (until_us, limit),
         )
         return [StaleRollup(Period(instant(start_us), period_min), stale) for period_min, start_us, stale in rows]
 
@@ -392,6 +402,10 @@ class StateReader:
     def consumed(self, uplink: str, settled_before_us: int, *, limit: int, sent_max: int) -> list[Delivery]:
         """Records that were delivered without an acknowledgement before an instant."""
         return deliveries.consumed(self._connection, uplink, settled_before_us, limit=limit, sent_max=sent_max)
+
+    def replaced_starts_us(self, uplink: str, from_us: int) -> list[int]:
+        """Starts of the periods whose delivered record was corrected [us since 1970 UTC]."""
+        return deliveries.replaced_starts_us(self._connection, uplink, from_us)
 
     def stream_names(self) -> list[str]:
         """Streams that were ever given a number."""

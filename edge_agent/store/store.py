@@ -17,7 +17,7 @@ from edge_agent.errors import StoreFault
 from edge_agent.rollup import Period, Reading, Rollup, instant, microseconds
 from edge_agent.store import frame_reader, frames, history, recording, room
 from edge_agent.store.facts import PointFacts
-from edge_agent.store.housekeeping import Housekeeper, make_room_at_once
+from edge_agent.store.housekeeping import Corrections, Housekeeper, make_room_at_once
 from edge_agent.store.outbox import WAITING_MAX
 from edge_agent.store.parts import Parts, open_parts
 from edge_agent.store.rows import (
@@ -270,6 +270,10 @@ class Store:
         """One piece of housekeeping; returns whether more is waiting."""
         return await self._housekeeper.once()
 
+    def correct_with(self, corrections: Corrections) -> None:
+        """Names who makes the records that correct those of a period whose rollups were made anew."""
+        self._housekeeper.correct_with(corrections)
+
     async def usage(self) -> StoreUsage:
         """How much room there is."""
         return await self._housekeeper.usage()
@@ -358,12 +362,16 @@ class Store:
         """Puts what the platform refused back into the queue; returns how many."""
         return await self._threads.write(partial(self._parts.state.retry_refused, uplink))
 
-    async def outbox_fetched(self, uplink: str, starts_utc: Sequence[datetime], *, instant_utc: datetime) -> int:
-        """Notes that the platform has asked for the periods with these starts, and was served."""
-        starts_us = [microseconds(start_utc) for start_utc in starts_utc]
+    async def outbox_fetched(self, uplink: str, periods: Sequence[Period], *, instant_utc: datetime) -> int:
+        """Notes that the platform has asked for these periods, and was served."""
+        periods_us = [(microseconds(period.start_utc), period.length_min) for period in periods]
         return await self._threads.write(
-            partial(self._parts.state.fetched, uplink, starts_us, instant_us=microseconds(instant_utc))
+            partial(self._parts.state.fetched, uplink, periods_us, instant_us=microseconds(instant_utc))
         )
+
+    async def outbox_correct(self, period: Period, entry: OutboxEntry) -> None:
+        """Queues a record that corrects an earlier one of its period."""
+        await self._threads.write(partial(self._parts.state.put_correction, period, entry))
 
     async def outbox_send_again(self, uplink: str, payloads: Mapping[tuple[str, int], bytes]) -> int:
         """Puts delivered records back into the queue under their old epoch and number; returns how many.
@@ -384,6 +392,12 @@ class Store:
         begin_us = await self._threads.read(partial(reader.ledger_begin_us, uplink))
         end_us = await self._threads.read(partial(reader.ledger_end_us, uplink))
         return None if begin_us is None or end_us is None else (instant(begin_us), instant(end_us))
+
+    async def replaced_starts_utc(self, uplink: str, from_utc: datetime) -> list[datetime]:
+        """Starts of the periods from an instant on whose delivered record was corrected."""
+        reader = self._parts.state_reader
+        starts_us = await self._threads.read(partial(reader.replaced_starts_us, uplink, microseconds(from_utc)))
+        return [instant(start_us) for start_us in starts_us]
 
     async def deliveries_consumed(
         self, uplink: str, settled_before_utc: datetime, *, limit: int, sent_max: int

@@ -301,8 +301,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
         ),
         "uplink_backlog": Text("上传 {uplink} 积压 {backlog} 条", "uplink {uplink} has a backlog of {backlog} records"),
         "uplink_evicted": Text(
-            "上传 {uplink} 有 {count} 条未送达即因磁盘不足丢弃",
-            "uplink {uplink}: {count} records were dropped undelivered for want of space",
+            "上传 {uplink} 近一周有 {count} 条未送达即因磁盘不足丢弃",
+            "uplink {uplink}: {count} records of the last week were dropped undelivered for want of space",
             "已向平台声明缺口;查磁盘和 quota_mb",
             "the gap was declared to the platform; check the disk and quota_mb",
         ),

@@ -24,6 +24,7 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "check codes and configuration, then edge-agent upload retry",
         ),
         "fate_evicted": Text("磁盘不足,未上传即丢弃{reason}", "dropped before delivery: no space{reason}"),
+        "fate_replaced": Text("已由更正记录取代", "replaced by a correcting record"),
         "fate_not_made": Text(
             "没有生成记录",
             "no record was made",

@@ -38,6 +38,6 @@ def uplink_alarms(
             tell("uplink_backlog", oldest_utc, uplink=name, backlog=status.backlog)
     if status.refused:
         tell("uplink_refused", None, count=status.refused, reason=status.refused_reason)
-    if status.evicted:
-        tell("uplink_evicted", None, uplink=name, count=status.evicted)
+    if status.evicted_lately:
+        tell("uplink_evicted", None, uplink=name, count=status.evicted_lately)
     return found

@@ -11,11 +11,12 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from edge_agent.errors import StoreFault
-from edge_agent.rollup import period_at
-from edge_agent.store.rows import ChainedDay, Delivery, Fate
+from edge_agent.rollup import Period, period_at
+from edge_agent.store.rows import ChainedDay, Delivery, Fate, OutboxEntry
 from edge_agent.uplink.archive import Archive
+from edge_agent.uplink.corrections import Corrections
+from edge_agent.uplink.entries import bytes_again
 from edge_agent.uplink.ledger import account, day_bounds, day_record
-from edge_agent.uplink.record import encode
 from edge_agent.uplink.streams import Stream
 
 LOG = logging.getLogger(__name__)
@@ -62,6 +63,14 @@ class LedgerStore(Protocol):
         """Chains a day."""
         ...
 
+    async def replaced_starts_utc(self, uplink: str, from_utc: datetime) -> list[datetime]:
+        """Starts of the periods from an instant on whose delivered record was corrected."""
+        ...
+
+    async def outbox_correct(self, period: Period, entry: OutboxEntry) -> None:
+        """Queues a record that corrects an earlier one of its period."""
+        ...
+
     async def outbox_send_again(self, uplink: str, payloads: Mapping[tuple[str, int], bytes]) -> int:
         """Puts delivered records back into the queue."""
         ...
@@ -70,17 +79,27 @@ class LedgerStore(Protocol):
 class Daily:
     """The daily round over all streams."""
 
-    def __init__(self, store: LedgerStore, archive: Archive, *, streams: Sequence[Stream], zone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        store: LedgerStore,
+        archive: Archive,
+        *,
+        corrections: Corrections,
+        streams: Sequence[Stream],
+        zone: ZoneInfo,
+    ) -> None:
         """Names the parts.
 
         Args:
             store: ledger and chain.
             archive: makes records anew for reconciling.
+            corrections: makes what replaces a record that cannot be made again with the same bytes.
             streams: all of them.
             zone: of the site's calendar.
         """
         self._store = store
         self._archive = archive
+        self._corrections = corrections
         self._streams = {stream.name: stream for stream in streams}
         self._zone = zone
 
@@ -107,9 +126,17 @@ class Daily:
             last = min(last_by_clock, end_utc.astimezone(self._zone).date())
             first = max(begin_utc.astimezone(self._zone).date(), last - timedelta(days=CORRECTED_DAYS_MAX))
             known = {entry.day: entry.record for entry in await self._store.completeness(stream.name, first, last)}
+            corrected = {
+                start_utc.astimezone(self._zone).date()
+                for start_utc in await self._store.replaced_starts_utc(
+                    stream.name, day_bounds(first, zone=self._zone)[0]
+                )
+            }
             day, of_stream = first, 0
             while day <= last and of_stream < DAYS_A_LOOK_MAX:
-                of_stream += await self._chain(stream, day, begin_utc, known=known.get(day.isoformat()))
+                of_stream += await self._chain(
+                    stream, day, begin_utc, known=known.get(day.isoformat()), settled=day not in corrected
+                )
                 day += timedelta(days=1)
             written += of_stream
             if stream.entry.reconcile == "daily":
@@ -123,9 +150,10 @@ class Daily:
         begin_utc: datetime,
         *,
         known: Mapping[str, object] | None,
+        settled: bool,
     ) -> bool:
-        if known is not None and not known.get("missing") and not known.get("unproven"):
-            return False  # complete: nothing can change it
+        if settled and known is not None and not known.get("missing") and not known.get("unproven"):
+            return False  # complete: only a correction can change it
         from_utc, to_utc = day_bounds(day, zone=self._zone)
         found = account(
             await self._store.deliveries(stream.name, from_utc, to_utc),
@@ -160,6 +188,8 @@ class Daily:
     async def send_again(self, stream: str, from_utc: datetime, to_utc: datetime) -> int:
         """Puts all that was delivered of a span back into the queue, with the same bytes: the platform has lost it.
 
+        What the archive no longer makes with the same bytes goes as a declared correction.
+
         Args:
             stream: name of the stream.
             from_utc: first start.
@@ -178,25 +208,31 @@ class Daily:
             for entry in await self._store.deliveries(stream.name, from_utc, to_utc)
             if entry.kind == "record" and entry.fate in fates
         }
-        again = 0
+        again = corrected = 0
         async for portion in self._archive.records(stream.name, from_utc, to_utc):
             payloads = {}
             for record in portion:
                 entry = wanted.get((record.period.start_utc, record.period.length_min))
-                if entry is not None:
-                    payload = encode(record, epoch=entry.epoch, seq=entry.seq, sent_at_utc=entry.made_utc)
-                    payloads[entry.epoch, entry.seq] = payload
+                if entry is None:
+                    continue
+                correction = await self._corrections.of_record(stream.name, record)
+                if correction is not None:
+                    await self._store.outbox_correct(record.period, correction)
+                    corrected += 1
+                    continue
+                told = await self._corrections.told(stream.name, record.period)
+                payloads[entry.epoch, entry.seq] = bytes_again(record, told)
             if payloads:
                 again += await self._store.outbox_send_again(stream.name, payloads)
-        if again < len(wanted):
+        if again + corrected < len(wanted):
             LOG.warning(
-                "cannot be made again with the same bytes, not sent uplink=%s records=%d from=%s to=%s",
+                "not sent again: they wait already, or the archive has them no more uplink=%s records=%d from=%s to=%s",
                 stream.name,
-                len(wanted) - again,
+                len(wanted) - again - corrected,
                 from_utc,
                 to_utc,
             )
-        return again
+        return again + corrected
 
     async def run(self, *, now_utc: Callable[[], datetime], sleep_until: Callable[[datetime], Awaitable[None]]) -> None:
         """Looks for ever; a store that refuses is told once, and tried again."""

@@ -14,6 +14,7 @@ from edge_agent.rollup import Period
 from edge_agent.store.rows import Delivery, Fate
 
 STRENGTH = {
+    Fate.REPLACED: -1,
     Fate.EVICTED: 0,
     Fate.STORED: 1,
     Fate.SENT: 2,
@@ -22,7 +23,8 @@ STRENGTH = {
     Fate.FETCHED: 5,
     Fate.ACKNOWLEDGED: 6,
 }
-"""Where a period has several records (a lost database was made anew), the one that has come furthest counts."""
+"""Where a period has several records, the one that corrects the others counts; of those of several databases (a lost
+one was made anew) the one that has come furthest."""
 NOT_MADE = "not_made"
 """The period has ended and there is no record of it."""
 HELD = frozenset({Fate.ACKNOWLEDGED, Fate.FETCHED})
@@ -81,6 +83,7 @@ class Account:
         fates: how many have come how far; `not_made` counts as well.
         sent_again: sendings beyond the first.
         backfilled: records whose first sending was not on time.
+        corrected: periods whose first record was replaced by a correcting one.
         missing: periods that are not delivered, each by name.
         unproven: periods that were delivered without an acknowledgement, each by name.
         points: by code.
@@ -93,6 +96,7 @@ class Account:
     fates: Counter[str] = field(default_factory=Counter)
     sent_again: int = 0
     backfilled: int = 0
+    corrected: list[Period] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
     unproven: list[Missing] = field(default_factory=list)
     points: dict[str, PointTally] = field(default_factory=dict)
@@ -127,11 +131,15 @@ def account(
         to_utc: periods that end after it are not expected yet.
     """
     best: dict[tuple[datetime, int], Delivery] = {}
+    corrected: set[tuple[datetime, int]] = set()
     for delivery in deliveries:
         key = (delivery.start_utc, delivery.period_min)
         if delivery.kind != "record":
             continue
-        if key not in best or STRENGTH[delivery.fate] > STRENGTH[best[key].fate]:
+        if key in best and delivery.epoch == best[key].epoch:
+            corrected.add(key)
+            best[key] = max(delivery, best[key], key=lambda one: one.seq)
+        elif key not in best or STRENGTH[delivery.fate] > STRENGTH[best[key].fate]:
             best[key] = delivery
     found = Account(stream, from_utc, to_utc)
     expected_utc = from_utc
@@ -141,6 +149,8 @@ def account(
             continue
         _note_absent(found, from_utc=expected_utc, to_utc=start_utc, period_min=length_min)
         _note(found, delivery, period)
+        if (start_utc, length_min) in corrected:
+            found.corrected.append(period)
         expected_utc = max(expected_utc, period.end_utc)
     _note_absent(found, from_utc=expected_utc, to_utc=to_utc, period_min=period_min)
     return found
@@ -210,6 +220,7 @@ def day_record(day: date, found: Account, *, period_min: int) -> dict[str, objec
         "fates": {str(fate): count for fate, count in sorted(found.fates.items())},
         "sent_again": found.sent_again,
         "backfilled": found.backfilled,
+        **({"corrected": [period.start_utc.isoformat() for period in found.corrected]} if found.corrected else {}),
         "missing": [[entry.period.start_utc.isoformat(), entry.why] for entry in found.missing],
         "unproven": [entry.period.start_utc.isoformat() for entry in found.unproven],
         "points": {code: point_dict(tally) for code, tally in sorted(found.points.items())},
@@ -245,6 +256,7 @@ def account_dict(found: Account) -> dict[str, object]:
         "not_made": found.fates[NOT_MADE],
         "backfilled": found.backfilled,
         "sent_again": found.sent_again,
+        "corrected": [period.start_utc.isoformat().replace("+00:00", "Z") for period in found.corrected],
         "completeness": found.ratio,
         "valid_ratio": found.good_ratio,
         "missing": [_missing_dict(entry) for entry in found.missing],

@@ -92,7 +92,9 @@ def readings(record: Record) -> list[dict[str, object]]:
     ]
 
 
-def encode(record: Record, *, epoch: str, seq: int, sent_at_utc: datetime) -> bytes:
+def encode(
+    record: Record, *, epoch: str, seq: int, sent_at_utc: datetime, corrects: tuple[str, int] | None = None
+) -> bytes:
     """The record's message, byte for byte the same for the same arguments.
 
     Args:
@@ -100,6 +102,7 @@ def encode(record: Record, *, epoch: str, seq: int, sent_at_utc: datetime) -> by
         epoch: birth mark of the numbering.
         seq: number within the epoch.
         sent_at_utc: when the message was made: a repeat carries the same bytes, so this instant is never renewed.
+        corrects: epoch and number of the record of the same period that this one replaces; None: it is the first.
     """
     message = {
         "v": FORMAT_VERSION,
@@ -107,6 +110,7 @@ def encode(record: Record, *, epoch: str, seq: int, sent_at_utc: datetime) -> by
         "epoch": epoch,
         "seq": seq,
         "sent_at": rfc3339(sent_at_utc),
+        **({} if corrects is None else {"corrects": {"epoch": corrects[0], "seq": corrects[1]}}),
         "records": readings(record),
     }
     return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Protocol
 
 from edge_agent.errors import RetryUplink, StoreFault
+from edge_agent.rollup import Period
 from edge_agent.store.rows import OutboxRow, OutboxStatus
 from edge_agent.uplink.pace import Bucket, Window
 from edge_agent.uplink.record import Record
@@ -56,7 +57,7 @@ class Outbox(Protocol):
         """Takes receipts; returns for each the numbers that need no further sending."""
         ...
 
-    async def outbox_fetched(self, uplink: str, starts_utc: Sequence[datetime], *, instant_utc: datetime) -> int:
+    async def outbox_fetched(self, uplink: str, periods: Sequence[Period], *, instant_utc: datetime) -> int:
         """Notes that the platform has asked for periods and was served."""
         ...
 
@@ -283,16 +284,16 @@ class Sender:
         while True:
             query = await self._queries.get()
             LOG.info("platform asks for a span uplink=%s from=%s to=%s", self._uplink, query.from_utc, query.to_utc)
-            starts: list[datetime] = []
+            replied: list[Period] = []
             async for portion in self._archive.records(self._uplink, query.from_utc, query.to_utc):
                 await self._transport.reply(query, portion, last=False)
-                starts += [record.period.start_utc for record in portion]
-                if len(starts) > REPLIED_COUNT_MAX:
+                replied += [record.period for record in portion]
+                if len(replied) > REPLIED_COUNT_MAX:
                     break  # a question for years; what follows may be asked for again
             await self._transport.reply(query, (), last=True)
             # The transport has returned: it knows that the platform has read the answer, or cannot know better.
-            known = await self._store.outbox_fetched(self._uplink, starts, instant_utc=self._now_utc())
-            LOG.info("span served uplink=%s records=%d better_known=%d", self._uplink, len(starts), known)
+            known = await self._store.outbox_fetched(self._uplink, replied, instant_utc=self._now_utc())
+            LOG.info("span served uplink=%s records=%d better_known=%d", self._uplink, len(replied), known)
 
     # ---------------------------------------------------------------------------------------------------- what is sent
     async def _fill(self, group: asyncio.TaskGroup) -> None:

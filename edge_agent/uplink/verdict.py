@@ -49,6 +49,7 @@ class Verdict:
         accounts: by stream.
         begins_utc: first record that the ledger knows, by stream.
         days: daily records of the span, by stream.
+        silent: configured streams that were never given a number: nothing was due yet, or the service never ran.
         chain_broken_at: first daily record that does not fit the chain; None: it is whole.
     """
 
@@ -56,12 +57,15 @@ class Verdict:
     begins_utc: Mapping[str, datetime]
     days: Mapping[str, Sequence[ChainedDay]]
     chain_broken_at: int | None
+    silent: Sequence[str] = ()
 
     @property
     def complete(self) -> bool:
-        """Nothing is missing, everything is proven, nothing was changed."""
-        return self.chain_broken_at is None and not any(
-            found.missing or found.unproven for found in self.accounts.values()
+        """Nothing is missing, everything is proven, nothing was changed, and every stream has something to show."""
+        return (
+            not self.silent
+            and self.chain_broken_at is None
+            and not any(found.missing or found.unproven for found in self.accounts.values())
         )
 
 
@@ -119,4 +123,5 @@ def judge(
         days[name] = ledger.completeness(
             name, from_utc.astimezone(zone).date().isoformat(), to_utc.astimezone(zone).date().isoformat()
         )
-    return Verdict(accounts, begins, days, ledger.completeness_broken_at())
+    silent = [name for name in configured if name not in begins and only in {None, name, name.partition("@")[0]}]
+    return Verdict(accounts, begins, days, ledger.completeness_broken_at(), silent)

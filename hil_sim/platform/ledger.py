@@ -51,6 +51,8 @@ class Message:
     seq: int
     readings: tuple[Reading, ...]
     declared: tuple[tuple[str, str], ...] = ()
+    corrects: bool = False
+    """It says that it replaces an earlier message of the same period."""
 
 
 class Held:
@@ -116,8 +118,10 @@ class Ledger:
             self._tally("frames")
             if verdict == "stored":
                 self._connection.execute("INSERT INTO message VALUES (?, ?, ?, ?)", (*key, digest))
+                if message.corrects:
+                    self._tally("corrections")
                 for reading in message.readings:
-                    self._take_reading(message.plant, reading)
+                    self._take_reading(message.plant, reading, corrects=message.corrects)
                 self._connection.executemany(
                     "INSERT INTO declared VALUES (?, ?, ?)", [(message.plant, *entry) for entry in message.declared]
                 )
@@ -130,14 +134,14 @@ class Ledger:
         self._held.setdefault((message.plant, message.epoch), Held([])).add(message.seq)
         return verdict
 
-    def _take_reading(self, plant: str, reading: Reading) -> None:
+    def _take_reading(self, plant: str, reading: Reading, *, corrects: bool = False) -> None:
         time = reading.time_utc.isoformat()
         known = self._connection.execute(
             "SELECT value, quality FROM reading WHERE plant = ? AND code = ? AND time = ?", (plant, reading.code, time)
         ).fetchone()
-        if known is None:
+        if known is None or corrects:
             self._connection.execute(
-                "INSERT INTO reading VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?, ?)",
                 (plant, reading.code, time, reading.value, reading.quality),
             )
         elif known != (reading.value, reading.quality):
@@ -171,7 +175,7 @@ class Ledger:
         )
 
     def count(self, name: str) -> int:
-        """A count: frames, duplicate, altered, contradictions, malformed, lost_after_answer."""
+        """A count: frames, duplicate, altered, contradictions, corrections, malformed, lost_after_answer."""
         row = self._connection.execute("SELECT count FROM tally WHERE name = ?", (name,)).fetchone()
         return 0 if row is None else int(row[0])
 

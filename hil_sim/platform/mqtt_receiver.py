@@ -86,9 +86,19 @@ def parse(payload: bytes, *, plant: str) -> Message:
         raise Malformed("epoch or seq")
     try:
         declared = _declared(body)
-        return Message(plant, epoch, seq, _readings(body, plant=plant, may_be_empty=bool(declared)), declared)
+        readings = _readings(body, plant=plant, may_be_empty=bool(declared))
+        return Message(plant, epoch, seq, readings, declared, corrects=_corrects(body))
     except Malformed as fault:
         raise Malformed(str(fault), key=(plant, epoch, seq)) from fault
+
+
+def _corrects(body: dict[str, object]) -> bool:
+    named = body.get("corrects")
+    if named is None:
+        return False
+    if not isinstance(named, dict) or not isinstance(named.get("epoch"), str) or not isinstance(named.get("seq"), int):
+        raise Malformed("corrects")
+    return True
 
 
 def _declared(body: dict[str, object]) -> tuple[tuple[str, str], ...]:

@@ -103,7 +103,7 @@ async def test_late_frames_and_a_restart_change_what_was_stored(tmp_path: Path) 
     assert await store.close_period(first, early, [])
     await store.close()
     store = await opened(tmp_path)
-    await fill(store, some[120:] + late)
+    await fill(store, late + some[120:])
     whole = await store.rollups_between(900, START, START + 15 * MINUTE)
     assert whole != early
     assert await store.rollups("em.power", 15, START, START + MINUTE) == [early[1]]  # housekeeping has not come to it

@@ -33,7 +33,8 @@ PUMP = {
         ({"backlog": 3, "oldest_utc": NOW - timedelta(hours=1)}, 0.0, []),
         ({"backlog": 5, "oldest_utc": NOW - timedelta(minutes=75)}, 0.0, ["uplink_backlog"]),
         ({"backlog": 1, "refused": 1, "oldest_utc": NOW - timedelta(days=9)}, 0.0, ["uplink_refused"]),
-        ({"evicted": 7}, 0.0, ["uplink_evicted"]),
+        ({"evicted": 7, "evicted_lately": 7}, 0.0, ["uplink_evicted"]),
+        ({"evicted": 7}, 0.0, []),  # long ago: an alarm ends some day
     ],
 )
 def test_what_is_wrong_with_delivery_is_told_in_words(

@@ -1,19 +1,23 @@
 """The ledger: every period that is due is there by name, whatever became of it, and the chain shows any change."""
 
+import json
 import sqlite3
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.rollup import Period, Rollup
+from edge_agent.cli.upload_show import Shown, verify_lines
+from edge_agent.rollup import Period, Rollup, microseconds
 from edge_agent.settings.model import UplinkFile
 from edge_agent.store.reader import read_ledger
 from edge_agent.store.rows import Delivery, Fate, OutboxEntry, Proof, Receipt
 from edge_agent.store.store import Store
 from edge_agent.uplink.archive import Archive
+from edge_agent.uplink.corrections import Corrections
 from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.ledger import NOT_MADE, account, runs
 from edge_agent.uplink.record import build_record, encode
@@ -104,6 +108,16 @@ async def closed(store: Store, hours: range) -> None:
         await store.close_period(period, list(rollups.values()), [entry])
 
 
+def daily_of(store: Store) -> Daily:
+    return Daily(
+        store,
+        Archive(store, UPLINKS, plant="bj"),
+        corrections=Corrections(store, UPLINKS, plant="bj", now_utc=lambda: MIDNIGHT + 30 * HOUR),
+        streams=tuple(streams(UPLINKS, plant="bj").values()),
+        zone=ZONE,
+    )
+
+
 async def sent(store: Store) -> str:
     rows = await store.outbox_due(CITY, 100)
     await store.outbox_mark_sent(CITY, [row.seq for row in rows])
@@ -113,9 +127,7 @@ async def sent(store: Store) -> str:
 async def test_a_platform_that_only_reads_is_asked_again_until_it_says_that_it_stores(tmp_path: Path) -> None:
     """Consumed is not held: verify names the periods; the daily round sends the same bytes once more; then it is."""
     store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
-    daily = Daily(
-        store, Archive(store, UPLINKS, plant="bj"), streams=tuple(streams(UPLINKS, plant="bj").values()), zone=ZONE
-    )
+    daily = daily_of(store)
     await closed(store, range(24))
     before = {row.seq: row.payload for row in await store.outbox_due(CITY, 100)}
     epoch = await sent(store)
@@ -158,18 +170,121 @@ async def test_a_query_proves_what_was_only_consumed_and_nothing_else(tmp_path: 
     await closed(store, range(4))
     epoch = await sent(store)
     await store.outbox_settle(CITY, [Receipt(epoch, 0, ((1, 2),), proof=Proof.CONSUMED)], instant_utc=MIDNIGHT)
-    assert await store.outbox_fetched(CITY, [MIDNIGHT + hour * HOUR for hour in range(4)], instant_utc=MIDNIGHT) == 2
+    asked = [Period(MIDNIGHT + hour * HOUR, 60) for hour in range(4)]
+    others = [Period(MIDNIGHT + hour * HOUR, 30) for hour in range(4)]
+    assert await store.outbox_fetched(CITY, others, instant_utc=MIDNIGHT) == 0  # periods of another length
+    assert await store.outbox_fetched(CITY, asked, instant_utc=MIDNIGHT) == 2
     fates = [entry.fate for entry in await store.deliveries(CITY, MIDNIGHT, MIDNIGHT + 9 * HOUR)]
     assert fates == [Fate.FETCHED, Fate.FETCHED, Fate.SENT, Fate.SENT]
     await store.close()
 
 
+def change(store: Store, hour: int, value: float) -> None:
+    """What the archive has of an hour is another value now, as after late samples."""
+    period = Period(MIDNIGHT + hour * HOUR, 60)
+    rollups = [
+        Rollup(name, period.start_utc, 60, value, value, value, value, value, 1.0, 60)
+        for name in ("em.power", "hm.heat")
+    ]
+    parts = store._parts
+    parts.state.mark_stale(microseconds(period.start_utc), microseconds(period.end_utc))
+    (stale,) = [one for one in parts.state_reader.stale(9) if one.period == period]
+    assert parts.state.refresh(stale, rollups)
+
+
+async def test_what_the_archive_has_otherwise_goes_again_as_a_declared_correction(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    daily = daily_of(store)
+    await closed(store, range(24))
+    epoch = await sent(store)
+    await store.outbox_settle(CITY, [Receipt(epoch, 24)], instant_utc=MIDNIGHT)
+    assert await daily.look(MIDNIGHT + 25 * HOUR) == 1
+    change(store, 3, 99.0)
+    assert await daily.send_again(CITY, MIDNIGHT + 2 * HOUR, MIDNIGHT + 4 * HOUR) == 2
+    assert "record corrected" in caplog.text
+    same, correction = await store.outbox_due(CITY, 9)
+    assert (same.seq, same.again) == (3, True)
+    assert (correction.seq, correction.again, correction.live) == (25, False, False)
+    message = json.loads(correction.payload)
+    assert message["corrects"] == {"epoch": epoch, "seq": 4}
+    assert [entry["value"] for entry in message["records"]] == [99.0, 99.0]
+    # Until it is taken, the period is not proven; the day that was complete is chained anew.
+    status = await store.outbox_status(CITY)
+    assert (status.replaced, status.acknowledged, status.due) == (1, 23, 25)
+    await daily.look(MIDNIGHT + 26 * HOUR)
+    (day,) = await store.completeness(CITY, DAY, DAY)
+    assert day.record["fates"] == {"acknowledged": 23, "stored": 1}
+    await sent(store)
+    await store.outbox_settle(CITY, [Receipt(epoch, 25)], instant_utc=MIDNIGHT)
+    # An old receipt, an old refusal: the first record is not brought back.
+    await store.outbox_settle(CITY, [Receipt(epoch, 0, ((4, 4),))], instant_utc=MIDNIGHT)
+    with read_ledger(tmp_path) as ledger:
+        verdict = judge(
+            ledger,
+            UPLINKS,
+            plant="bj",
+            zone=ZONE,
+            from_utc=MIDNIGHT,
+            to_utc=MIDNIGHT + 24 * HOUR,
+            now_utc=MIDNIGHT + 25 * HOUR,
+        )
+    found = verdict.accounts[CITY]
+    assert verdict.complete
+    assert (found.expected, found.held, [period.start_utc for period in found.corrected]) == (
+        24,
+        24,
+        [MIDNIGHT + 3 * HOUR],
+    )
+    shown = Shown(zone=ZONE, name="bj", codes=UPLINKS.points, by_point=False)
+    lines = [en for _, en in verify_lines(verdict, shown, from_utc=MIDNIGHT, to_utc=MIDNIGHT + 24 * HOUR)]
+    assert any("1 corrected" in line for line in lines)
+    # Told the same now: nothing more to correct.
+    assert await daily.send_again(CITY, MIDNIGHT + 3 * HOUR, MIDNIGHT + 4 * HOUR) == 1
+    (row,) = await store.outbox_due(CITY, 9)
+    assert (row.seq, row.again, row.payload) == (25, True, correction.payload)
+    await store.close()
+
+
+async def test_a_correction_never_overtakes_the_record_that_it_corrects(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    await closed(store, range(3))
+    change(store, 1, 99.0)
+    corrections = Corrections(store, UPLINKS, plant="bj", now_utc=lambda: MIDNIGHT + 30 * HOUR)
+    ((period, rollups),) = await store.rollups_of_all(60, MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR, limit=1)
+    (entry,) = await corrections.of_period(period, list(rollups.values()))
+    await store.outbox_correct(period, entry)
+    first = await store.outbox_take(CITY, 9, skip=(), waiting_max=9)
+    assert [row.seq for row in first] == [3, 1, 2]
+    assert await store.outbox_take(CITY, 9, skip=(1, 2, 3), waiting_max=9) == []
+    await store.outbox_settle(CITY, [Receipt(first[0].epoch, 3)], instant_utc=MIDNIGHT)
+    assert [row.seq for row in await store.outbox_take(CITY, 9, skip=(), waiting_max=9)] == [4]
+    fates = [one.fate for one in await store.deliveries(CITY, MIDNIGHT + HOUR, MIDNIGHT + 2 * HOUR)]
+    assert fates == [Fate.REPLACED, Fate.SENT]
+    await store.close()
+
+
+async def test_a_stream_without_any_record_is_not_complete(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    await store.close()
+    with read_ledger(tmp_path) as ledger:
+        verdict = judge(
+            ledger,
+            UPLINKS,
+            plant="bj",
+            zone=ZONE,
+            from_utc=MIDNIGHT,
+            to_utc=MIDNIGHT + 24 * HOUR,
+            now_utc=MIDNIGHT + 25 * HOUR,
+        )
+    assert (verdict.complete, list(verdict.silent), dict(verdict.accounts)) == (False, [CITY], {})
+
+
 async def test_an_old_receipt_does_not_take_what_was_queued_again(tmp_path: Path) -> None:
     """Queued again, refused or retried: only a receipt after the new sending settles a row."""
     store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
-    daily = Daily(
-        store, Archive(store, UPLINKS, plant="bj"), streams=tuple(streams(UPLINKS, plant="bj").values()), zone=ZONE
-    )
+    daily = daily_of(store)
     await closed(store, range(9))
     epoch = await sent(store)
     (taken,) = await store.outbox_settle(CITY, [Receipt(epoch, 9, refused=((8, "schema"),))], instant_utc=MIDNIGHT)
