@@ -15,8 +15,10 @@ from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.doubt import trusted
 from edge_agent.control.effect import reconcile
 from edge_agent.control.executor import Audit, Executor, Renew, Write
+from edge_agent.control.for_planner import storage_energy_kwh, unit_states
 from edge_agent.control.hydraulics import mode_words, needed_modes, operating_mode, target_mode, with_setpoints
 from edge_agent.control.intent import BandOutlook
+from edge_agent.control.lasting_alarms import LastingAlarms
 from edge_agent.control.layers import narrow
 from edge_agent.control.left_behind import Left, left_behind
 from edge_agent.control.loads import Loads
@@ -28,7 +30,6 @@ from edge_agent.control.memory import (
     ControlMemory,
     Phase,
     after_boot,
-    civil_midnight_utc,
     clock_jump,
     read_memory,
     resume,
@@ -128,9 +129,8 @@ class Controller:
         self._asked_utc: datetime | None = None
         self._blind_count = 0
         self._doubtful: tuple[Alarm, ...] = ()
-        self._slow: dict[str, datetime] = {}
         self._holding = False
-        self._alarms: dict[tuple[str, str], Alarm] = {}
+        self._lasting = LastingAlarms(pump_proof_s=site.control.pump_proof_s)
         self._view: PlantView | None = None
         # A loop of cold water is read and reported, and not yet commanded; one without unit and tank never is.
         served = {unit.loop for unit in site.units.values()} | {storage.loop for storage in site.storages.values()}
@@ -270,16 +270,10 @@ class Controller:
             await self._keep(now_utc)
         alarms = [alarm for taken in steps.values() for alarm in taken.alarms]
         alarms += [alarm for result in results.values() for alarm in result.alarms]
-        alarms += self._late(pump_alarms(tuple(commands), view=view), now_utc)
+        alarms += self._lasting.late(pump_alarms(tuple(commands), view=view), now_utc)
         alarms += care_alarms(view, site=self._site) + frost_alarms(memory, view=view, site=self._site)
         alarms += self._loads.alarms(self._memory, view) if mode is Mode.AUTO else []
         return self._report(view, alarms=alarms, outcomes=outcomes, wants=wants, steps=steps, results=results)
-
-    def _late(self, alarms: Sequence[Alarm], now_utc: datetime) -> list[Alarm]:
-        """Pumps that still run although their time to stop is over; a pump that runs down is no fault."""
-        self._slow = {alarm.device: self._slow.get(alarm.device, now_utc) for alarm in alarms}
-        proof_s = self._site.control.pump_proof_s
-        return [alarm for alarm in alarms if (now_utc - self._slow[alarm.device]).total_seconds() >= proof_s]
 
     def _adopt(self, view: PlantView) -> None:
         memory = self._memory
@@ -457,56 +451,22 @@ class Controller:
             wants=dict(wants or {}),
             because={name: result.because for name, result in results.items()},
             notes=tuple(dict.fromkeys(note for result in results.values() for note in result.notes)),
-            alarms=self._lasting(all_alarms),
+            alarms=self._lasting.all(all_alarms),
             storage_kwh={name: storage.energy_kwh for name, storage in view.storages.items()},
             holding=self._holding,
             replan=any(result.replan for result in results.values()),
             settled=self._ready(view),
         )
 
-    def _lasting(self, alarms: Sequence[Alarm]) -> tuple[Alarm, ...]:
-        """Gives an alarm that goes on the instant at which it began."""
-        now: dict[tuple[str, str], Alarm] = {}
-        for alarm in alarms:
-            key = (alarm.code, alarm.device)
-            known = self._alarms.get(key)
-            now[key] = alarm if known is None else replace(alarm, since_utc=min(known.since_utc, alarm.since_utc))
-        self._alarms = now
-        return tuple(now.values())
-
     # ------------------------------------------------------------------------------------------------ for the planner
 
     def unit_states(self, now_utc: datetime) -> dict[str, UnitNow]:
-        """Each unit as the planner needs it: on or off for how long, starts today, whether it may be counted on."""
-        midnight_utc = civil_midnight_utc(now_utc, self._site.site.timezone)
-        states: dict[str, UnitNow] = {}
-        for name in self._site.units:
-            memory = self._memory.unit(name)
-            known = self._view is not None and self._view.units[name].known
-            available = (
-                known and memory.phase not in (Phase.UNKNOWN, Phase.LOCAL, Phase.TRIPPED) and not memory.locked_out
-            )
-            if memory.phase in ASKED and memory.mode not in self._site.units[name].modes:
-                available = False  # somebody has put it into a mode that is not ours to plan
-            on = available and memory.phase in ASKED and memory.idle_since_utc is None
-            since_utc = memory.running_since_utc if on else memory.off_since_utc
-            minutes = 0.0 if since_utc is None else max(0.0, (now_utc - since_utc).total_seconds() / 60.0)
-            states[name] = UnitNow(
-                on=on,
-                mode=memory.mode if on else None,
-                # A unit that is out of service is no part of the plan; its times must not make the task impossible.
-                minutes_in_state=minutes if available else 24.0 * 60.0,
-                starts_today=sum(1 for start_utc in memory.starts_utc if start_utc >= midnight_utc),
-                available=available,
-                achieved=self._memory.achieved.get(name, {}),
-            )
-        return states
+        """Each unit as the planner needs it."""
+        return unit_states(self._site, self._memory, self._view, now_utc=now_utc)
 
     def storage_energy_kwh(self) -> dict[str, float | None]:
         """Usable heat of each tank as last seen; None if it is not known."""
-        if self._view is None:
-            return dict.fromkeys(self._site.storages)
-        return {name: storage.energy_kwh for name, storage in self._view.storages.items()}
+        return storage_energy_kwh(self._site, self._view)
 
     async def leave(self) -> tuple[Left, ...]:
         """Before an orderly stop: keeps what is known now, and says what stays commanded and why that is safe."""

@@ -11,19 +11,19 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
-from edge_agent.control.command import Alarm, Kind
-from edge_agent.control.memory import ASKED, ControlMemory
+from edge_agent.control.command import Alarm
+from edge_agent.control.memory import ControlMemory
 from edge_agent.control.modes import Mode, ModeState, Refusal, request_mode, start_mode, write_mode
-from edge_agent.control.order_rules import judge_order, next_time, storage_of, warnings, with_subject
+from edge_agent.control.operation_shown import down_alarms, down_dict, order_waits
+from edge_agent.control.operation_store import Keeper, OrderStore
+from edge_agent.control.order_form import instant_text, logged, order_dict, point_of, typed_order
+from edge_agent.control.order_rules import judge_order, storage_of, warnings
 from edge_agent.control.orders import Order, OrderKind, Orders, read_orders, write_orders
 from edge_agent.control.report import CycleReport
 from edge_agent.control.step_down import (
     JUMP_S,
-    RULES,
     Cause,
-    Down,
     Evidence,
     Kept,
     StepDowns,
@@ -38,7 +38,6 @@ from edge_agent.control.step_down import (
 from edge_agent.control.view import PlantView
 from edge_agent.errors import RefusedByInterlock, StoreFault
 from edge_agent.settings.model import SiteFile
-from edge_agent.store.rows import AuditEntry
 from edge_agent.texts.catalogue import text
 
 LOG = logging.getLogger(__name__)
@@ -53,26 +52,6 @@ AUDIT_CHECK = timedelta(hours=24)
 CALM_CYCLES = 20
 """After so many cycles without a failure the failures of control are forgotten. Ours."""
 Arguments = Mapping[str, object]
-
-
-class Keeper(Protocol):
-    """What the store does for it."""
-
-    async def audit(self, entry: AuditEntry) -> None:
-        """Chains an entry to the audit."""
-        ...
-
-    async def audit_broken_at(self) -> int | None:
-        """Number of the first entry that does not fit the chain."""
-        ...
-
-    async def get_state(self, key: str) -> str | None:
-        """The value under a key."""
-        ...
-
-    async def put_state(self, key: str, json_text: str) -> None:
-        """Keeps a value under a key."""
-        ...
 
 
 class Controlled(Protocol):
@@ -125,10 +104,9 @@ class Operation:
         cycle: asyncio.Lock,
     ) -> None:
         self._site = site
-        self._store = store
+        self._store = OrderStore(store)
         self._now_utc = now_utc
         self._cycle = cycle
-        self._zone = ZoneInfo(site.site.timezone)
         self.mode = ModeState(Mode.MONITOR, now_utc(), "edge-agent", "start")  # until `prepare` knows better
         self.orders = Orders()
         self.control: Controlled | None = None
@@ -142,7 +120,6 @@ class Operation:
         self._audit_broken_at: int | None = None
         self._audit_checked_utc: datetime | None = None
         self._evidence = Evidence()
-        self._not_kept: set[str] = set()
         self._advised: dict[str, str] = {}
         self._began = False
         self._calm_cycles = 0
@@ -150,9 +127,9 @@ class Operation:
     async def prepare(self, control: Controlled) -> None:
         """Takes up what the run before has kept."""
         self.control = control
-        self.mode = start_mode(self._site, kept=await self._store.get_state(MODE_KEY), now_utc=self._now_utc())
-        kept = read_orders(await self._store.get_state(ORDERS_KEY))
-        self._kept = read_kept(await self._store.get_state(DOWN_KEY))
+        self.mode = start_mode(self._site, kept=await self._store.read(MODE_KEY), now_utc=self._now_utc())
+        kept = read_orders(await self._store.read(ORDERS_KEY))
+        self._kept = read_kept(await self._store.read(DOWN_KEY))
         if kept is None:
             LOG.error("the orders kept before the restart cannot be read, none is in force")
             self._orders_lost = True
@@ -162,7 +139,7 @@ class Operation:
         if seen_utc is not None and not self._clock_behind:
             self._looked = (seen_utc, self._kept.seen_epoch, self._kept.seen_steady_s)  # a jump while we were away
         for order in self.standing(self._now_utc()):
-            LOG.warning("order in force after restart %s", _logged(order))
+            LOG.warning("order in force after restart %s", logged(order))
         for cause in self._kept.state.downs:
             LOG.warning("stepped down since before the restart cause=%s mode=%s", cause, self.mode_now)
 
@@ -274,7 +251,7 @@ class Operation:
         moved = self.orders.after_jump(timedelta(seconds=site_s - passed_s), numbers=numbers)
         if moved != self.orders:
             self.orders = moved
-            await self._keep(ORDERS_KEY, write_orders(moved))
+            await self._store.keep(ORDERS_KEY, write_orders(moved))
         return True
 
     async def _note_changes(self, before: StepDowns) -> None:
@@ -306,8 +283,13 @@ class Operation:
             )
         await self._keep_down()
 
+    async def _tell(self, *, by: str, cause: str, point: str, wanted: str, outcome: str, strict: bool = False) -> bool:
+        return await self._store.tell(
+            now_utc=self._now_utc(), by=by, cause=cause, point=point, wanted=wanted, outcome=outcome, strict=strict
+        )
+
     async def _keep_down(self) -> None:
-        await self._keep(DOWN_KEY, write_kept(self._kept))
+        await self._store.keep(DOWN_KEY, write_kept(self._kept))
 
     async def _end_orders(self, now_utc: datetime) -> None:
         """Forgets orders whose end has come, and says so."""
@@ -317,9 +299,9 @@ class Operation:
             return
         self.orders = self.orders.kept(now_utc)
         for order in ended:
-            LOG.warning("order has ended by itself %s", _logged(order))
-            await self._tell(by=order.by, cause=order.reason, point=_point(order), wanted=order.kind, outcome="ended")
-        await self._keep(ORDERS_KEY, write_orders(self.orders))
+            LOG.warning("order has ended by itself %s", logged(order))
+            await self._tell(by=order.by, cause=order.reason, point=point_of(order), wanted=order.kind, outcome="ended")
+        await self._store.keep(ORDERS_KEY, write_orders(self.orders))
 
     # ---------------------------------------------------------------------------------------------------------- verbs
 
@@ -349,11 +331,11 @@ class Operation:
                     outcome="changed",
                     strict=strict,
                 )
-                kept &= await self._keep(MODE_KEY, write_mode(answer), strict=strict)
+                kept &= await self._store.keep(MODE_KEY, write_mode(answer), strict=strict)
                 self.mode = answer
                 if ended:
                     self.orders = self.orders.released(None)
-                    kept &= await self._keep(ORDERS_KEY, write_orders(self.orders))
+                    kept &= await self._store.keep(ORDERS_KEY, write_orders(self.orders))
                     notes.append("orders_end_with_mode")
                 notes += [] if kept else ["not_kept"]
                 LOG.warning("mode changed mode=%s by=%s reason=%s", answer.mode, answer.by, answer.reason)
@@ -381,7 +363,7 @@ class Operation:
         self._kept = kept
         if self._orders_lost:
             self._orders_lost = False
-            await self._keep(ORDERS_KEY, write_orders(self.orders))
+            await self._store.keep(ORDERS_KEY, write_orders(self.orders))
         await self._note_changes(before)
         return ["step_down_stays"] if kept.state.downs else ["step_down_over"]
 
@@ -389,7 +371,7 @@ class Operation:
         """`override`: gives an order, or ends some."""
         async with self._cycle:
             now_utc = self._now_utc()
-            order = self._order(arguments, now_utc)
+            order = typed_order(arguments, site=self._site, now_utc=now_utc)
             refusal = order if isinstance(order, Refusal) else self._judge(order)
             if isinstance(order, Refusal) or refusal is not None:
                 assert refusal is not None
@@ -407,18 +389,18 @@ class Operation:
             kept = await self._tell(
                 by=order.by,
                 cause=order.reason,
-                point=_point(given),
+                point=point_of(given),
                 wanted=order.kind
                 if order.kind is OrderKind.RELEASE
-                else f"{order.kind} until {_instant_text(order.until_utc)}",
+                else f"{order.kind} until {instant_text(order.until_utc)}",
                 outcome=outcome,
                 strict=strict,
             )
-            kept &= await self._keep(ORDERS_KEY, write_orders(orders), strict=strict)
+            kept &= await self._store.keep(ORDERS_KEY, write_orders(orders), strict=strict)
             self.orders = orders
             self._kept = replace(self._kept, order_count=orders.count)
             await self._keep_down()
-            LOG.warning("order %s %s", outcome, _logged(given))
+            LOG.warning("order %s %s", outcome, logged(given))
             standing = self.standing(now_utc)
         return {
             "override": None if order.kind is OrderKind.RELEASE else order_dict(given),
@@ -446,40 +428,6 @@ class Operation:
             await self._note_changes(before)
         LOG.warning("unit released unit=%s by=%s reason=%s", unit, by, reason)
         return {"unit": unit, "by": by, "reason": reason}
-
-    def _order(self, arguments: Arguments, now_utc: datetime) -> Order | Refusal:
-        """The order that was typed; its end is reckoned on the site's clock."""
-        kind = OrderKind(str(arguments.get("kind", "")))
-        subject = arguments.get("subject")
-        until_utc = now_utc if kind is OrderKind.RELEASE else self._end(arguments, now_utc)
-        if until_utc is None:
-            return Refusal("order_end_unknown", {"until": str(arguments.get("until") or "?")})
-        number = arguments.get("number") if kind is OrderKind.RELEASE else None
-        order = Order(
-            kind,
-            None if subject is None else str(subject),
-            until_utc,
-            str(arguments.get("by", "")).strip(),
-            str(arguments.get("reason", "")).strip(),
-            now_utc,
-            number if isinstance(number, int) else 0,
-        )
-        return with_subject(order, self._site)
-
-    def _end(self, arguments: Arguments, now_utc: datetime) -> datetime | None:
-        lasts_s, until = arguments.get("lasts_s"), arguments.get("until")
-        if isinstance(lasts_s, (int, float)) and abs(lasts_s) < timedelta.max.total_seconds() / 1e3:
-            return now_utc + timedelta(seconds=lasts_s)
-        if not isinstance(until, str):
-            return None
-        at_local = next_time(until, now_local=now_utc.astimezone(self._zone))
-        if at_local is not None:
-            return at_local.astimezone(now_utc.tzinfo)
-        try:
-            instant = datetime.fromisoformat(until)
-        except ValueError:
-            return None
-        return (instant if instant.tzinfo else instant.replace(tzinfo=self._zone)).astimezone(now_utc.tzinfo)
 
     def _judge(self, order: Order) -> Refusal | None:
         assert self.control is not None
@@ -512,156 +460,27 @@ class Operation:
             now_utc: the present instant.
             report: of the last cycle, to say what an order waits for.
         """
-        standing = self.standing(now_utc)
-        mode = self.mode_now
-        state = self._kept.state
+        standing, mode = self.standing(now_utc), self.mode_now
+        memory = None if self.control is None else self.control.memory
         return {
             "mode": "manual" if mode is Mode.AUTO and standing else mode,
             "mode_asked": self.mode.mode,
-            "mode_since": _instant_text(self.mode.since_utc),
+            "mode_since": instant_text(self.mode.since_utc),
             "mode_by": self.mode.by,
             "mode_reason": self.mode.reason,
-            "orders": [{**order_dict(order), "waits": self._waits(order, report)} for order in standing],
-            "follows_plan": mode is Mode.AUTO and state.follows_plan,
-            "step_down": [
-                {
-                    "cause": cause,
-                    "since": _instant_text(down.since_utc),
-                    "mode": RULES[cause].mode,
-                    "follows_plan": RULES[cause].follows_plan,
-                    "needs_person": down.person,
-                    "back_after_s": None if down.person else RULES[cause].back_after_s,
-                }
-                for cause, down in state.downs.items()
+            "orders": [
+                {**order_dict(order), "waits": order_waits(order, report, mode=mode, memory=memory, site=self._site)}
+                for order in standing
             ],
-            "units_out": {
-                name: {
-                    "since": _instant_text(out.since_utc),
-                    "point": out.point,
-                    "again": None if out.again_utc is None else _instant_text(out.again_utc),
-                }
-                for name, out in state.out.items()
-            },
+            "follows_plan": mode is Mode.AUTO and self._kept.state.follows_plan,
+            **down_dict(self._kept.state),
         }
-
-    def _waits(self, order: Order, report: CycleReport | None) -> str | None:
-        """Code of why an order does not act yet; None when it does, or nobody can tell."""
-        if self.mode_now is not Mode.AUTO:
-            return "order_waits_for_auto"
-        if report is None or not report.wants:
-            return None
-        units = [name for name in report.wants if order.subject in (None, name, self._site.units[name].storage)]
-        if order.kind is OrderKind.STOP:
-            return "order_waits_for_stop" if any(report.units[name].phase in ASKED for name in units) else None
-        if order.kind is OrderKind.CHARGE and all(report.wants[name].mode != "charge" for name in units):
-            full = any(
-                self.control.memory.loop(storage.loop).tank_full
-                for storage in self._site.storages.values()
-                if self.control is not None
-            )
-            return "order_waits_full" if full else "order_waits_for_heat"
-        return None
 
     def alarms(self) -> list[Alarm]:
         """Steps down in force and units out of control."""
-        state = self._kept.state
-        found = [_down_alarm(cause, down, asked=self.mode.mode) for cause, down in state.downs.items()]
-        left = [name for name, unit in self._site.units.items() if unit.point(Kind.HEARTBEAT.value) is None]
-        if left and self.mode.mode is Mode.AUTO and self.mode_now is not Mode.AUTO:
-            # They have no watchdog that would hand them to their panel.
-            since_utc = min(down.since_utc for down in state.downs.values())
-            found.append(Alarm("units_without_watchdog", "control", since_utc, {"units": ", ".join(left)}))
-        for name, out in state.out.items():
-            code = "unit_out_of_control" if out.again_utc is not None else "unit_out_for_good"
-            again = "-" if out.again_utc is None else f"{out.again_utc.astimezone(self._zone):%H:%M}"
-            found.append(Alarm(code, name, out.since_utc, {"unit": name, "point": out.point, "again": again}))
-        return found
-
-    # ----------------------------------------------------------------------------------------------------------- kept
-
-    async def _tell(self, *, by: str, cause: str, point: str, wanted: str, outcome: str, strict: bool = False) -> bool:
-        """Chains a person's order to the audit before it takes effect.
-
-        Returns:
-            False when the disk refuses, and that is no reason to hold it up.
-
-        Raises:
-            StoreFault: the disk refuses and the order widens what is commanded.
-        """
-        entry = AuditEntry(
-            instant_utc=self._now_utc(),
-            actor=by,
-            cause=cause,
-            point=point,
-            old=None,
-            wanted=str(wanted),
-            read_back=None,
-            outcome=outcome,
-            reason="",
-            latency_s=None,
-        )
-        try:
-            await self._store.audit(entry)
-        except StoreFault:
-            if strict:
-                raise
-            LOG.error("in force without its audit point=%s wanted=%s", point, wanted)  # noqa: TRY400 - no trace needed
-            return False
-        return True
-
-    async def _keep(self, key: str, json_text: str, *, strict: bool = False) -> bool:
-        try:
-            await self._store.put_state(key, json_text)
-        except StoreFault:
-            if strict:
-                raise
-            if key not in self._not_kept:
-                LOG.error("not kept, a restart forgets it key=%s", key)  # noqa: TRY400 - said once, no trace
-            self._not_kept.add(key)
-            return False
-        self._not_kept.discard(key)
-        return True
-
-
-def _down_alarm(cause: Cause, down: Down, *, asked: Mode) -> Alarm:
-    """What the operator is told of a step down; in a mode that commands nothing, of its cause alone."""
-    rule = RULES[cause]
-    if asked is not Mode.AUTO:
-        return Alarm(cause, "control", down.since_utc)
-    to = text("down_to_heat" if rule.mode is Mode.AUTO else f"mode_{rule.mode}")
-    # What waits for a person says so; else the cause says how it comes back.
-    needs_person = down.person and rule.back_after_s is not None
-    code = "mode_stepped_down_often" if needs_person else "mode_stepped_down"
-    return Alarm(code, "control", down.since_utc, {"mode_zh": to.zh, "mode_en": to.en, "reason": cause})
+        return down_alarms(self._kept.state, asked=self.mode.mode, site=self._site)
 
 
 def _now(state: StepDowns) -> str:
     mode = state.mode(Mode.AUTO)
     return "auto without plan" if mode is Mode.AUTO and not state.follows_plan else mode
-
-
-def order_dict(order: Order) -> dict[str, object]:
-    """An order for status and command line."""
-    return {
-        "number": order.number,
-        "kind": order.kind,
-        "subject": order.subject,
-        "until": _instant_text(order.until_utc),
-        "by": order.by,
-        "reason": order.reason,
-        "made": _instant_text(order.made_utc),
-    }
-
-
-def _point(order: Order) -> str:
-    return f"order {order.number} {order.subject or '*'}" if order.number else f"orders {order.subject or '*'}"
-
-
-def _logged(order: Order) -> str:
-    until = order.until_utc.isoformat(timespec="seconds")
-    subject = order.subject or "*"
-    return f"kind={order.kind} subject={subject} until={until} by={order.by} reason={order.reason}"
-
-
-def _instant_text(instant_utc: datetime) -> str:
-    return instant_utc.isoformat(timespec="seconds").replace("+00:00", "Z")
