@@ -88,7 +88,7 @@ kills: venv ## the agent killed at N (50) moments of a winter day, and in each p
 	@$(BIN)/python tests/campaigns/kills.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: crash
-crash: venv ## three planted bugs, then N (1000) kills, N/10 power cuts, N/50 full disks and clock jumps, N/20 restarts of broker and platform; SEED=, PARALLEL=, ALLOW_SKIP=1
+crash: venv ## four planted bugs, then N (1000) kills, N/10 power cuts, N/50 full disks and clock jumps, N/20 restarts of broker and platform; SEED=, PARALLEL=, ALLOW_SKIP=1
 	@$(BIN)/python tests/campaigns/crash.py --planted $(if $(SEED),--seed $(SEED))
 	@$(BIN)/python tests/campaigns/crash.py $(if $(N),--count $(N)) $(if $(SEED),--seed $(SEED)) $(if $(PARALLEL),--parallel $(PARALLEL))
 

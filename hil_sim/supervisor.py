@@ -9,9 +9,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 LOG = logging.getLogger(__name__)
 
@@ -36,6 +37,32 @@ class AgentFailed(Exception):
     """The agent cannot be kept running; the message ends with the last lines of its log."""
 
 
+class AgentProcess(Protocol):
+    """What the supervisor needs of a process."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status; None while it lives."""
+        ...
+
+    async def wait(self) -> int:
+        """Waits for its end."""
+        ...
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+        ...
+
+
+Start = Callable[[BinaryIO, int], Awaitable[AgentProcess]]
+"""Starts an agent that writes its log and its promises (a file descriptor) there."""
+
+
 class Supervisor:
     """One agent, over as many processes as it takes.
 
@@ -54,6 +81,7 @@ class Supervisor:
         report: Callable[[str, Mapping[str, object]], None] = lambda _what, _facts: None,
         on_promise: Callable[[], None] = lambda: None,
         command: Sequence[str] | None = None,
+        start: Start | None = None,
     ) -> None:
         """Prepares; `run` starts the process.
 
@@ -64,6 +92,7 @@ class Supervisor:
             report: is told "agent_started", "agent_died" and "agent_killed", with facts.
             on_promise: called when promises have come in.
             command: program and arguments before `--promise-fd`; by default the agent of this Python.
+            start: starts the agent some other way than with `command`.
         """
         self.promised: list[int] = []
         self.starts = 0
@@ -77,7 +106,8 @@ class Supervisor:
         self._wall_s = wall_s
         self._report = report
         self._on_promise = on_promise
-        self._process: asyncio.subprocess.Process | None = None
+        self._start = start or self.start_command
+        self._process: AgentProcess | None = None
         self._started_s = 0.0
         self._stopping = asyncio.Event()
         self._may_run = asyncio.Event()
@@ -132,7 +162,10 @@ class Supervisor:
         pid = self.pid
         if pid is None:
             return False
-        os.kill(pid, signal.SIGKILL)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:  # it has just ended by itself
+            return False
         self._report("agent_killed", {"pid": pid})
         return True
 
@@ -169,27 +202,31 @@ class Supervisor:
             return ""
         return "\n".join(lines[-LOG_LINES_SHOWN:])
 
-    async def _one_life(self) -> int:
-        """Starts a process, reads its promises to the end, and returns its exit status."""
+    async def start_command(self, log: BinaryIO, promise_fd: int) -> AgentProcess:
+        """Starts a process of its own, as a service manager does."""
         environment = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
         # Our package names are generic: the working directory must not supply them.
         environment |= {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            "--promise-fd",
+            str(promise_fd),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            pass_fds=(promise_fd,),
+            process_group=0,  # Ctrl-C at the terminal is ours to pass on
+        )
+
+    async def _one_life(self) -> int:
+        """Starts a process, reads its promises to the end, and returns its exit status."""
         read_fd, write_fd = os.pipe()
         reading = _Promises(read_fd, self.promised, self._on_promise)
         try:
             try:
                 with self._log_path.open("ab") as log:
-                    self._process = await asyncio.create_subprocess_exec(
-                        *self._command,
-                        "--promise-fd",
-                        str(write_fd),
-                        stdin=asyncio.subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        env=environment,
-                        pass_fds=(write_fd,),
-                        process_group=0,  # Ctrl-C at the terminal is ours to pass on
-                    )
+                    self._process = await self._start(log, write_fd)
             finally:
                 os.close(write_fd)
             self.starts += 1

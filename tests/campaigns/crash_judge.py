@@ -1,35 +1,52 @@
 """What must hold after every trial of `make crash`, judged while simulated time stands still and the agent lives on.
 
-- every frame promised on `--promise-fd` is in the export, and every GOOD value in it was really on the wire;
-- every period that was due is at the platform; no record came with other bytes, no value contradicts another one; what
-  the platform holds lies within what was on the wire;
+- every frame promised on `--promise-fd` is in the export, and every GOOD value in it was really on the wire at the
+  instant that its stamp means, whatever the clock was set to (crash_frames);
+- every period that was due is at the platform; what its frames have measured is in the record, or the platform was told
+  that it will never come; what the platform holds is borne out by the frames, and lies within what was on the wire;
+- no record came with other bytes, no value contradicts another one;
 - repeats at the platform are no more than the repeats that the agent has declared;
 - the agent's ledger names exactly what the platform holds: number by number, with the same bytes, and point by point as
   many valid values.
 """
 
 import asyncio
-from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from crash_site import PERIOD_MIN, POINTS, POLL_S, STARTING_SPEED, UPLINK, CrashSite, Stuck, until
+from crash_frames import judge_frames
+from crash_site import (
+    PERIOD_MIN,
+    POINTS,
+    POLL_S,
+    STARTING_SPEED,
+    STEPPED_SPEED,
+    UPLINK,
+    CrashSite,
+    Stuck,
+    until,
+)
 
 from edge_agent.errors import StoreFault
 from edge_agent.store.reader import read_ledger, read_samples
 from edge_agent.store.rows import Delivery, Fate, OutboxStatus
-from hil_sim.score import VALUE_TOLERANCE_RELATIVE, ExportedSample, judge_samples, judge_values, periods_due
+from hil_sim.score import ExportedSample, judge_values, periods_due
 
 FAR = timedelta(days=40_000)
 MIDDLE = datetime(2026, 1, 15, tzinfo=UTC)
 QUIET_S_MAX = 15.0
 DRAIN_LOOK_S = 0.05
+CAUGHT_UP_LOOK_S = 0.1
+CLOCK_STANDS_S_MAX = 1800.0
+"""Time of the site after which no agent still waits for a clock that was set to stand."""
+CORRECTION_LOOKS_MAX = 2
+CORRECTION_S = 7.0
+"""Wall time in which the agent tends its store, makes rollups anew and sends what corrects their records."""
 SETTLED_LOOKS = 3
-BEHIND_PERIODS_MAX = 2
-VALID = 192
-SAME_INSTANT_S = 1e-5
-"""Stamps are whole microseconds."""
+GOOD = 192
+SHOWN_MAX = 2
 
 
 @dataclass
@@ -43,9 +60,12 @@ class Verdict:
         records_due: periods that had to be at the platform.
         records_lost: of these, not there.
         records_held: different records at the platform.
+        values_lost: measured in frames of a period that was due, and neither delivered nor declared.
+        values_wrong: delivered, and not borne out by frames or wires; or GOOD in a frame, and not on the wire.
         records_altered: that came again with other bytes, or contradict each other.
         duplicates: repeats that the platform counted.
         duplicates_declared: repeats that the agent's ledger admits.
+        value_faults: every single value that is lost or wrong, in words.
     """
 
     faults: list[str] = field(default_factory=list)
@@ -54,9 +74,12 @@ class Verdict:
     records_due: int = 0
     records_lost: int = 0
     records_held: int = 0
+    values_lost: int = 0
+    values_wrong: int = 0
     records_altered: int = 0
     duplicates: int = 0
     duplicates_declared: int = 0
+    value_faults: list[str] = field(default_factory=list)
 
 
 def _books(site: CrashSite) -> tuple[OutboxStatus, list[Delivery]]:
@@ -66,18 +89,33 @@ def _books(site: CrashSite) -> tuple[OutboxStatus, list[Delivery]]:
 
 
 async def judge(site: CrashSite) -> Verdict:
+    """Compares both sides; after a clock that was set, again while what it has spoilt may still be corrected."""
+    verdict = await _look(site)
+    for _ in range(CORRECTION_LOOKS_MAX):
+        if not verdict.faults or site.clock.now_s() > site.clock_shown_s + CLOCK_STANDS_S_MAX:
+            break
+        site.clock.set_speed(STARTING_SPEED)
+        await asyncio.sleep(CORRECTION_S)
+        verdict = await _look(site)
+    site.told.update(verdict.value_faults)
+    return verdict
+
+
+async def _look(site: CrashSite) -> Verdict:
     """Holds time, lets the uplink drain, and compares both sides."""
     verdict = Verdict()
-    site.clock.set_speed(STARTING_SPEED)  # on a busy machine the agent would never catch up with full speed
+    # On a busy machine the agent would never catch up with full speed; after a clock that was set it takes its time.
+    was_wrong = site.clock.now_s() < site.clock_shown_s + CLOCK_STANDS_S_MAX
+    site.clock.set_speed(STEPPED_SPEED if was_wrong else STARTING_SPEED)
     try:
-        await until(lambda: _caught_up(site), "periods of the down time closed")
+        await until(lambda: _caught_up(site), "periods of the down time closed", look_s=CAUGHT_UP_LOOK_S)
     except Stuck as stuck:
         verdict.faults.append(str(stuck))
     site.clock.hold()
-    if not site.clock_was_wrong:
-        verdict.records_due = len(_due(site))
+    due = _due(site)
+    verdict.records_due = len(due)
     try:
-        await _drain(site)
+        await _drain(site, due)
         status, deliveries = await _settled(site)
     except (Stuck, StoreFault) as stuck:
         verdict.faults.append(str(stuck))
@@ -86,8 +124,11 @@ async def judge(site: CrashSite) -> Verdict:
         except StoreFault as fault:
             verdict.faults.append(str(fault))
             return verdict
-    await asyncio.to_thread(_judge_samples, site, verdict)
-    _judge_records(site, verdict, status, deliveries)  # the platform lives in this thread
+    exported = await asyncio.to_thread(_export, site)
+    _judge_promises(site, verdict, exported)  # the platform lives in this thread
+    _judge_values(site, verdict, exported, due=due)
+    _judge_records(site, verdict, status, due=due)
+    _judge_ledger(site, verdict, deliveries)
     return verdict
 
 
@@ -103,14 +144,11 @@ def _caught_up(site: CrashSite) -> bool:
         _, deliveries = _books(site)
     except StoreFault:
         return False
-    if not deliveries:
-        return False
-    newest_s = max(entry.start_utc for entry in deliveries).timestamp() + 60 * PERIOD_MIN
-    return newest_s >= site.clock.now_s() - BEHIND_PERIODS_MAX * 60 * PERIOD_MIN
+    return {entry.start_utc for entry in deliveries if entry.kind == "record"}.issuperset(_due(site))
 
 
-def _drained(site: CrashSite) -> bool:
-    if not site.clock_was_wrong and not site.platform.held_periods().issuperset(_due(site)):
+def _drained(site: CrashSite, due: Sequence[datetime]) -> bool:
+    if not site.platform.held_periods().issuperset(due):
         return False
     try:
         status, _ = _books(site)
@@ -119,14 +157,14 @@ def _drained(site: CrashSite) -> bool:
     return status.backlog == 0 and status.due > 0
 
 
-async def _drain(site: CrashSite) -> None:
+async def _drain(site: CrashSite, due: Sequence[datetime]) -> None:
     """Waits as long as anything still arrives.
 
     Raises:
         Stuck: nothing has changed for a while, and something is missing.
     """
     before, quiet_looks = -1, 0
-    while not _drained(site):
+    while not _drained(site, due):
         quiet_looks = quiet_looks + 1 if site.platform.frames == before else 0
         before = site.platform.frames
         if quiet_looks * DRAIN_LOOK_S >= QUIET_S_MAX:
@@ -148,21 +186,21 @@ async def _settled(site: CrashSite) -> tuple[OutboxStatus, list[Delivery]]:
         await asyncio.sleep(0.05)
 
 
-def _judge_samples(site: CrashSite, verdict: Verdict) -> None:
-    exported = [
+def _export(site: CrashSite) -> list[ExportedSample]:
+    return [
         ExportedSample(
             point=found.sample.point,
             instant_s=found.sample.instant_utc.timestamp(),
             value=found.sample.value,
-            good=int(found.sample.quality) == VALID,
+            good=int(found.sample.quality) == GOOD,
             frame=found.frame,
         )
         for found in read_samples(site.state_dir, MIDDLE - FAR, MIDDLE + FAR)
     ]
+
+
+def _judge_promises(site: CrashSite, verdict: Verdict, exported: Sequence[ExportedSample]) -> None:
     promised = list(site.agent.promised)
-    # A clock that was wrong has stamped instants at which other values were on the wire.
-    kept = exported if not site.clock_was_wrong else [sample for sample in exported if not sample.good]
-    samples = judge_samples([one for one in kept if not _served_then(site, one)], promised=[], log=site.log)
     lost = set(promised) - {sample.frame for sample in exported}
     verdict.frames_promised = len(promised)
     verdict.frames_lost = len(lost)
@@ -170,35 +208,31 @@ def _judge_samples(site: CrashSite, verdict: Verdict) -> None:
         verdict.faults.append(f"{len(lost)} promised frames lost: {sorted(lost)[:5]}")
     if len(set(promised)) != len(promised):
         verdict.faults.append("a frame number was given twice")
-    if samples.wrong_count:
-        verdict.faults.append(f"{samples.wrong_count} wrong values: {samples.wrong[:2]}")
 
 
-def _served_then(site: CrashSite, sample: ExportedSample) -> bool:
-    """Whether a GOOD value was served at the sample's own instant: while time stands still, a point has several."""
-    device, _, quantity = sample.point.partition(".")
-    instants_s, values = site.log.served.get((device, quantity), ([], []))
-    low = bisect_left(instants_s, sample.instant_s - SAME_INSTANT_S)
-    high = bisect_right(instants_s, sample.instant_s + SAME_INSTANT_S)
-    value = sample.value
-    return (
-        sample.good
-        and value is not None
-        and any(
-            served is not None and abs(served - value) <= VALUE_TOLERANCE_RELATIVE * max(1.0, abs(served))
-            for served in values[low:high]
-        )
-    )
+def _judge_values(
+    site: CrashSite, verdict: Verdict, exported: Sequence[ExportedSample], *, due: Sequence[datetime]
+) -> None:
+    faults = judge_frames(exported, site, due=due)
+    verdict.values_lost = len(faults.undelivered)
+    verdict.values_wrong = len(faults.wrong) + len(faults.untrue)
+    for found, words in (
+        (faults.wrong, "GOOD samples that were not on the wire"),
+        (faults.undelivered, "values measured, and neither delivered nor declared"),
+        (faults.untrue, "delivered values that no frame bears out"),
+    ):
+        if new := [fault for fault in found if fault not in site.told]:
+            verdict.faults.append(f"{len(new)} {words}: {new[:SHOWN_MAX]}")
+        verdict.value_faults += found
 
 
-def _judge_records(site: CrashSite, verdict: Verdict, status: OutboxStatus, deliveries: list[Delivery]) -> None:
+def _judge_records(site: CrashSite, verdict: Verdict, status: OutboxStatus, *, due: Sequence[datetime]) -> None:
     platform = site.platform
     held = platform.digests()
     verdict.records_held = len(held)
     verdict.duplicates = platform.duplicates
     verdict.duplicates_declared = status.resent
     verdict.records_altered = platform.altered + platform.contradictions
-    due = [] if site.clock_was_wrong else _due(site)
     lost = set(due) - platform.held_periods()
     verdict.records_lost = len(lost)
     if lost:
@@ -208,11 +242,12 @@ def _judge_records(site: CrashSite, verdict: Verdict, status: OutboxStatus, deli
             verdict.faults.append(f"platform: {name} = {count}")
     if platform.duplicates > status.resent:
         verdict.faults.append(f"{platform.duplicates} repeats arrived, {status.resent} were declared")
-    if due:
-        values = judge_values(POINTS, due=due, period_s=60.0 * PERIOD_MIN, readings=platform.readings, log=site.log)
-        if values.wrong_count:
-            verdict.faults.append(f"{values.wrong_count} wrong record values: {values.wrong[:2]}")
-    _judge_ledger(site, verdict, deliveries)
+    # Where a wrong clock's stamps fell, values of two true times meet: there the frames alone judge (crash_frames).
+    sure = [begin for begin in due if len(site.true_instants(begin.timestamp())) == 1]
+    values = judge_values(POINTS, due=sure, period_s=60.0 * PERIOD_MIN, readings=platform.readings, log=site.log)
+    verdict.values_wrong += values.wrong_count
+    if values.wrong_count:
+        verdict.faults.append(f"{values.wrong_count} wrong record values: {values.wrong[:SHOWN_MAX]}")
 
 
 def _judge_ledger(site: CrashSite, verdict: Verdict, deliveries: list[Delivery]) -> None:
@@ -220,24 +255,36 @@ def _judge_ledger(site: CrashSite, verdict: Verdict, deliveries: list[Delivery])
     held = {(epoch, seq): digest for (_, epoch, seq), digest in site.platform.digests().items()}
     by_epoch = {entry.epoch for entry in deliveries}
     acknowledged = {(entry.epoch, entry.seq): entry for entry in deliveries if entry.fate is Fate.ACKNOWLEDGED}
+    replaced = {(entry.epoch, entry.seq) for entry in deliveries if entry.fate is Fate.REPLACED}
     known = {key: digest for key, digest in held.items() if key[0] in by_epoch}  # a lost database had another epoch
     if claimed := acknowledged.keys() - known.keys():
         verdict.faults.append(f"ledger says acknowledged, platform has not: {sorted(claimed)[:3]}")
-    if unclaimed := known.keys() - acknowledged.keys():
+    if unclaimed := known.keys() - acknowledged.keys() - replaced:
         verdict.faults.append(f"platform has, ledger does not say so: {sorted(unclaimed)[:3]}")
-    if other := [key for key, entry in acknowledged.items() if key in known and known[key][:8] != entry.digest]:
+    if other := [
+        key
+        for key, entry in acknowledged.items()
+        if entry.kind == "record" and key in known and known[key][:8] != entry.digest
+    ]:
         verdict.faults.append(f"other bytes at the platform: {other[:3]}")
     seqs = sorted(entry.seq for entry in deliveries)
     if seqs != list(range(1, len(seqs) + 1)):
         verdict.faults.append("numbers are not without gaps")
     if len(by_epoch) > 1 or known.keys() != held.keys():
         return  # records made anew: the platform has each value once, the ledger each number
-    valid: Counter[str] = Counter()
-    for entry in deliveries:
+    last = {
+        entry.start_utc: entry for entry in sorted(deliveries, key=lambda entry: entry.seq) if entry.kind == "record"
+    }
+    valid: dict[str, set[datetime]] = defaultdict(set)
+    for entry in last.values():  # a correction replaces what was told before
         missing = {place for places in entry.gaps.values() for place in places}
-        valid.update(code for place, code in enumerate(entry.codes) if place not in missing)
+        for place, code in enumerate(entry.codes):
+            if place not in missing:
+                valid[code].add(entry.start_utc)
     for _, code, _ in POINTS:
-        at_platform = sum(quality == VALID for _, quality in site.platform.readings(code).values())
-        if at_platform != valid[code]:
-            verdict.faults.append(f"point {code}: ledger {valid[code]} valid values, platform {at_platform}")
+        at_platform = {begin for begin, (value, _) in site.platform.readings(code).items() if value is not None}
+        if other := at_platform ^ valid[code]:
+            verdict.faults.append(
+                f"point {code}: ledger and platform differ about values at {sorted(map(str, other))[:3]}"
+            )
             break

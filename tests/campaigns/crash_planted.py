@@ -1,25 +1,29 @@
-"""The agent with a planted bug, to see that `make crash` counts what it loses; started by the campaign alone.
+"""Bugs planted in the agent, to see that `make crash` counts what they lose; the campaign alone starts such an agent.
 
-Arguments: the bug, then the arguments of `edge-agent`. Bugs:
+The nursery (crash_nursery) applies one of these in the forked process:
 
 - `none`: the agent as it is;
 - `normal`: commits are not flushed one by one (synchronous=NORMAL): gone at a power cut, though promised;
 - `puback`: a record counts as delivered when the broker has confirmed it;
-- `written`: a record counts as delivered when it was written to the socket.
+- `written`: a record counts as delivered when it was written to the socket;
+- `unsure`: a period in which the clock was not to be trusted is reported as not measured, though its frames are there.
 
-Nothing of this is in the product: the process patches itself before the service is built.
+Nothing of this is in the product: the process patches itself before the service is built. `unsure` shows in trials of
+the clock alone.
 """
 
 import sqlite3
-import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
+from edge_agent.clock_quality import ClockQuality
+from edge_agent.rollup import Reading
 from edge_agent.store import database
 from edge_agent.store.rows import OutboxRow, Receipt
+from edge_agent.store.store import Store
 from edge_agent.uplink.sender import Sender
 from edge_agent.uplink.transports.base import Lane
-from edge_agent.uplink.transports.mqtt_json import MqttJson
 
 
 def not_flushed() -> None:
@@ -61,7 +65,18 @@ def puback() -> None:
 def written() -> None:
     """The row goes as its bytes do."""
     _settle_at_send(before=True)
-    assert MqttJson.send is not None
+
+
+def unsure() -> None:
+    """Nothing is made of readings whose instants nobody vouches for."""
+    honest = Store.readings_between
+
+    async def readings_between(self: Store, from_utc: datetime, to_utc: datetime) -> dict[str, list[Reading]]:
+        if await self.clock_between(from_utc, to_utc) is not ClockQuality.SYNCHRONISED:
+            return {}
+        return await honest(self, from_utc, to_utc)
+
+    Store.readings_between = readings_between  # type: ignore[method-assign]
 
 
 BUGS: dict[str, Callable[[], None]] = {
@@ -69,16 +84,5 @@ BUGS: dict[str, Callable[[], None]] = {
     "normal": not_flushed,
     "puback": puback,
     "written": written,
+    "unsure": unsure,
 }
-
-
-def main() -> None:
-    """Patches, then is the agent."""
-    BUGS[sys.argv.pop(1)]()
-    from edge_agent.cli import main as agent  # noqa: PLC0415 - after the patch
-
-    agent()
-
-
-if __name__ == "__main__":
-    main()

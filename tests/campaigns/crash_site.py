@@ -5,16 +5,18 @@ it served and what the platform holds; nothing here looks into the agent.
 """
 
 import asyncio
+import math
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from crash_nursery import fork_agent
 from ruamel.yaml import YAML
 
 from edge_agent.clock import elapsed_s
@@ -27,7 +29,7 @@ from hil_sim.plant.bench import MeterBench
 from hil_sim.platform.mqtt_receiver import MqttReceiver
 from hil_sim.sim_clock import SimClock
 from hil_sim.site import example_folder
-from hil_sim.supervisor import Supervisor
+from hil_sim.supervisor import AgentProcess, Supervisor
 from hil_sim.wire_log import WireLog
 
 HOST = "127.0.0.1"
@@ -50,18 +52,24 @@ POINTS = (
     ("hm1.heat_total", "07", "last"),
     ("ws1.temperature", "08", "mean"),
 )
+CLOCK_SET_S = 1.0
+"""Simulated time within which a clock that is set may show either [s]."""
 LOOK_S = 0.02
 PATIENCE_S = 120.0
 """What takes longer will not come, also on a busy machine."""
 STARTING_SPEED = 20.0
 """Speed while the agent starts: at full speed a busy machine would owe hours of periods after a start."""
+STEPPED_SPEED = 60.0
+"""Speed while the agent makes sure that a clock which was set stands: minutes of the site."""
 
 
 class Stuck(Exception):
     """Something that had to come did not come in time."""
 
 
-async def until(condition: Callable[[], bool], what: str, *, within_s: float = PATIENCE_S) -> None:
+async def until(
+    condition: Callable[[], bool], what: str, *, within_s: float = PATIENCE_S, look_s: float = LOOK_S
+) -> None:
     """Waits for a condition that other processes bring about.
 
     Raises:
@@ -70,7 +78,7 @@ async def until(condition: Callable[[], bool], what: str, *, within_s: float = P
     try:
         async with asyncio.timeout(within_s):
             while not condition():  # noqa: ASYNC110 - another process sets no event here
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(look_s)
     except TimeoutError:
         raise Stuck(f"never came within {within_s:.0f} s: {what}") from None
 
@@ -120,18 +128,18 @@ class CrashSite:
         agent: the agent's process.
         platform: the one that runs now.
         log: what was served on the wire.
-        clock_was_wrong: the agent's instants are no longer those of the wire.
-        was_out_of_space: its store has refused for a while: values may be missing, and it says so.
+        clock_shown_s: the latest instant that a wrong clock has shown [s since 1970 UTC]; before the start: none was.
+        told: faults of values found by an earlier judgement of this life, in words.
     """
 
-    def __init__(self, folder: Path, *, seed: int, mosquitto: str, command: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, *, seed: int, mosquitto: str, bug: str = "none") -> None:
         """Prepares; `life` runs it.
 
         Args:
             folder: of the run, there already.
             seed: of the readings.
             mosquitto: the broker's program.
-            command: program and arguments in place of `python -m edge_agent`.
+            bug: planted in the agent (crash_planted).
         """
         supervisor.BACKOFF_S = 0.02  # type: ignore[misc] # a kill is a trial here: no rest between two
         self.folder = folder
@@ -165,15 +173,37 @@ class CrashSite:
         self.broker = Broker(mosquitto, folder)
         self.platform: MqttReceiver
         self._listening: asyncio.Task[None] | None = None
-        self.clock_was_wrong = False
-        self.was_out_of_space = False
-        run = ("run", "--config", str(self.config))
+        self.clock_shown_s = -math.inf
+        self._clock_set: list[tuple[float, float]] = [(-math.inf, 0.0)]
+        self.told: set[str] = set()
+        self._bug = bug
         self.agent = Supervisor(
-            config=self.config,
-            log_path=folder / "agent.log",
-            wall_s=elapsed_s,
-            command=(*command, *run) if command else None,
+            config=self.config, log_path=folder / "agent.log", wall_s=elapsed_s, start=self._start_agent
         )
+
+    async def _start_agent(self, log: BinaryIO, promise_fd: int) -> AgentProcess:
+        """The first start of a life is that of the service manager, from the disk; the others are forked."""
+        words = ("run", "--config", str(self.config))
+        if self.agent.starts > 0 or self._bug != "none":
+            return await fork_agent(words, log=log, promise_fd=promise_fd, bug=self._bug)
+        return await self.agent.start_command(log, promise_fd)
+
+    def set_clock(self, wrong_s: float) -> None:
+        """Sets the site's clock this far off the plant's time [s], and notes it; 0 sets it right."""
+        before_s = self._clock_set[-1][1]
+        if before_s:
+            self.clock_shown_s = max(self.clock_shown_s, self.clock.now_s() + before_s)
+        self.clock.set_wrong(wrong_s)
+        self._clock_set.append((self.clock.now_s(), wrong_s))
+
+    def true_instants(self, stamp_s: float) -> list[float]:
+        """The plant's instants [s] at which the site's clock showed a stamp; none: it never did."""
+        ends_s = [*(from_s for from_s, _ in self._clock_set[1:]), math.inf]
+        return [
+            stamp_s - wrong_s
+            for (from_s, wrong_s), end_s in zip(self._clock_set, ends_s, strict=True)
+            if from_s - CLOCK_SET_S <= stamp_s - wrong_s <= end_s + CLOCK_SET_S
+        ]
 
     def _truth(self, device: str, name: str) -> float:
         return self.meters.quantity(device, name, instant_s=self.clock.now_s())

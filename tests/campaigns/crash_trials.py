@@ -10,11 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crash_site import STARTING_SPEED, CrashSite, until
+from crash_site import PERIOD_MIN, STARTING_SPEED, CrashSite, until
 from power_fs import Disk
 
 FRAME_WALL_S = 0.09
 """About one scan at the site's speed."""
+STARTING_S = 0.6
+"""Wall time in which a forked agent opens its store, reads its configuration and makes its first frame."""
 JUMPS_S = (300.0, -300.0, 1000.0, -1000.0)
 FILL_BYTES = 1 << 20
 FILL_BYTES_MAX = 64 << 20
@@ -45,10 +47,11 @@ async def kill(ground: Ground) -> str:
     await site.promises(dice.randint(1, 12))
     if moment == "between":
         await asyncio.sleep(dice.uniform(0.0, 4 * FRAME_WALL_S))
+    starts = site.agent.starts
     site.kill_agent()
     if moment == "starting":
-        await until(lambda: site.agent.running, "the agent's next start")
-        await asyncio.sleep(dice.uniform(0.0, 1.5))
+        await until(lambda: site.agent.starts > starts, "the agent's next start")
+        await asyncio.sleep(dice.uniform(0.0, STARTING_S))
         site.kill_agent()
     await site.recovers()
     return moment
@@ -76,7 +79,6 @@ async def full_disk(ground: Ground) -> str:
     assert ground.disk is not None
     await site.promises(dice.randint(1, 6))
     filler = site.state_dir.parent / site.state_dir.name / "filler"
-    site.was_out_of_space = True
     await asyncio.to_thread(_fill, filler)
     await asyncio.sleep(dice.uniform(0.3, 1.0))
     if killed := dice.random() < 0.3:
@@ -114,13 +116,14 @@ async def clock_jump(ground: Ground) -> str:
     await site.promises(dice.randint(1, 6))
     jump_s = dice.choice(JUMPS_S)
     at_boot = dice.random() < 0.4
-    site.clock_was_wrong = True
     if at_boot:
         site.kill_agent()
-    site.clock.set_wrong(jump_s)
+    site.set_clock(jump_s)
     await site.promises(dice.randint(2, 8))
-    site.clock.set_wrong(0.0)
+    site.set_clock(0.0)
     await site.recovers()
+    # Time goes on over all that the wrong clock has shown: what it has spoilt then shows.
+    await until(lambda: site.clock.now_s() > site.clock_shown_s + 60.0 * PERIOD_MIN, "the wrong clock's instants again")
     return f"{jump_s:+.0f} s{' at boot' if at_boot else ''}"
 
 
