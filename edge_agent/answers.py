@@ -26,6 +26,7 @@ from edge_agent.record_alarms import RecordAlarms
 from edge_agent.settings.load import Configuration
 from edge_agent.store.store import Store
 from edge_agent.uplink.alarms import uplink_alarms
+from edge_agent.uplink.commanded import Commanded
 from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.sender import Sender
 
@@ -67,6 +68,7 @@ class Answers:
     pending: Pending
     senders: Mapping[str, Sender]
     daily: Daily
+    commanded: Commanded
     expectation: Expectation
     planner: Planner
     operation: Operation
@@ -142,13 +144,13 @@ class Answers:
     async def _uplink_alarms(self, now_utc: datetime) -> list[dict[str, object]]:
         found: list[dict[str, object]] = []
         for name, sender in self.senders.items():
-            uplink = self.configuration.uplink.uplinks[name.partition("@")[0]]
             found += uplink_alarms(
                 name,
                 await sender.status(),
                 down_s=sender.down_s,
                 fault=sender.fault,
-                period_min=uplink.period_min,
+                period_min=self.commanded.period_min(name),
+                key_news=await self.commanded.key_news(name),
                 now_utc=now_utc,
             )
         return found
@@ -161,7 +163,13 @@ class Answers:
         """How far each uplink is."""
         return {
             "uplinks": {
-                name: status.uplink_dict(await sender.status(), connected=sender.connected, fault=sender.fault)
+                name: status.uplink_dict(
+                    await sender.status(),
+                    connected=sender.connected,
+                    fault=sender.fault,
+                    period_min=self.commanded.period_min(name),
+                    configured_min=self.configuration.uplink.uplinks[name.partition("@")[0]].period_min,
+                )
                 for name, sender in self.senders.items()
             }
         }

@@ -54,6 +54,7 @@ from edge_agent.supervision import supervise
 from edge_agent.uplink import credentials
 from edge_agent.uplink.alarm_feed import AlarmFeed
 from edge_agent.uplink.archive import Archive
+from edge_agent.uplink.commanded import Commanded
 from edge_agent.uplink.corrections import Corrections
 from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.periods import PeriodCloser
@@ -171,6 +172,7 @@ class Service:
         corrections = Corrections(store, configuration.uplink, plant=site.site.id, now_utc=clock.now_utc)
         store.correct_with(corrections.of_period)
         self.daily = Daily(store, archive, corrections=corrections, streams=tuple(ways.values()), zone=self.zone)
+        self.commanded = Commanded(store, self.closer, now_utc=clock.now_utc)
         self.senders = {
             name: Sender(
                 uplink=name,
@@ -181,7 +183,8 @@ class Service:
                 backfill_per_s=stream.entry.backfill_per_s,
                 now_utc=clock.now_utc,
                 elapsed_s=elapsed_s,
-                set_period=partial(self._set_period, name),
+                set_period=partial(self.commanded.period, name),
+                key_changed=partial(self.commanded.key, name),
             )
             for name, stream in ways.items()
         }
@@ -199,6 +202,7 @@ class Service:
             zone=self.zone,
             now_utc=self.clock.now_utc,
             elapsed_s=elapsed_s,
+            period_min=lambda stream: self.closer.period_min(stream, self.clock.now_utc()),
             dialects=self.configuration.dialects,
             point_codes={
                 name: point_codes(((point.code, point.number) for point in uplink.points), gateway=entry.gateway_id)
@@ -281,10 +285,6 @@ class Service:
     async def _audit(self, outcomes: Sequence[Outcome]) -> None:
         """Chains stages of commands to the audit."""
         await self.journal.commands(outcomes, actor=f"{self.operation.mode_now}: {self.operation.mode.by}")
-
-    async def _set_period(self, stream: str, period_min: int) -> bool:
-        """A platform wants periods of another length."""
-        return await self.closer.set_period(stream, period_min, now_utc=self.clock.now_utc())
 
     def _standing_alarms(self) -> Sequence[Mapping[str, object]] | None:
         """What the operator is shown; None after a start, until what has been read can tell what still stands."""
@@ -553,6 +553,7 @@ class Service:
             pending=self.pending,
             senders=self.senders,
             daily=self.daily,
+            commanded=self.commanded,
             expectation=self.expectation,
             planner=self.planner,
             operation=self.operation,

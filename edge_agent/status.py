@@ -38,9 +38,21 @@ def instant_text(instant_utc: datetime | None) -> str | None:
     return None if instant_utc is None else instant_utc.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def uplink_dict(status: OutboxStatus, *, connected: bool, fault: str) -> dict[str, object]:
-    """How far an uplink is."""
+def uplink_dict(
+    status: OutboxStatus, *, connected: bool, fault: str, period_min: int, configured_min: int
+) -> dict[str, object]:
+    """How far an uplink is.
+
+    Args:
+        status: of its outbox.
+        connected: whether there is a connection.
+        fault: why not.
+        period_min: length of its periods now [min].
+        configured_min: as configured [min]; another one was set by the platform.
+    """
     return {
+        "period_min": period_min,
+        "period_configured_min": configured_min,
         "connected": connected,
         "fault": fault,
         "backlog": status.backlog,

@@ -60,6 +60,12 @@ def status_lines(uplinks: Mapping[str, Mapping[str, Any]], *, zone: ZoneInfo) ->
                 f" oldest {oldest} last acknowledgement {last_ack}"
             ),
         )
+        if uplink["period_min"] != uplink["period_configured_min"]:
+            now_min, configured_min = uplink["period_min"], uplink["period_configured_min"]
+            yield (
+                f"  时段 {now_min} 分钟(平台设定;配置为 {configured_min} 分钟)",
+                f"  periods of {now_min} min (set by the platform; configured {configured_min} min)",
+            )
         if uplink["replaced"]:
             yield f"  已更正 {uplink['replaced']}", f"  corrected {uplink['replaced']}"
         if uplink["refused"] or uplink["evicted"]:

@@ -306,6 +306,18 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "已向平台声明缺口;查磁盘和 quota_mb",
             "the gap was declared to the platform; check the disk and quota_mb",
         ),
+        "uplink_key_set": Text(
+            "平台给上传 {uplink} 设了新密钥({kind})",
+            "the platform of {uplink} has set a new key ({kind})",
+            "与平台核实,并把凭据文件改成新密钥",
+            "confirm it with the platform, and put the new key into the credential file",
+        ),
+        "uplink_key_failed": Text(
+            "平台给上传 {uplink} 设的新密钥({kind})登录未通过:{reason}",
+            "uplink {uplink}: the login with the key ({kind}) that the platform has set failed: {reason}",
+            "与平台核对密钥",
+            "check the keys with the platform",
+        ),
         "uplink_refused": Text(
             "平台拒收 {count} 条:{reason}",
             "the platform refused {count} records: {reason}",

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from edge_agent.store.rows import OutboxStatus
+from edge_agent.uplink.commanded import KeyNews
 
 DOWN_S = 60.0
 """A line that is down for this long is told [s, wall]; shorter breaks heal by themselves."""
@@ -11,7 +12,14 @@ OLD_PERIODS = 4
 
 
 def uplink_alarms(
-    name: str, status: OutboxStatus, *, down_s: float, fault: str, period_min: int, now_utc: datetime
+    name: str,
+    status: OutboxStatus,
+    *,
+    down_s: float,
+    fault: str,
+    period_min: int,
+    now_utc: datetime,
+    key_news: KeyNews | None = None,
 ) -> list[dict[str, object]]:
     """What is wrong with a stream.
 
@@ -22,6 +30,7 @@ def uplink_alarms(
         fault: why.
         period_min: length of its periods [min].
         now_utc: the present on the site's clock.
+        key_news: that the platform has set a key of late.
     """
     found: list[dict[str, object]] = []
 
@@ -40,4 +49,7 @@ def uplink_alarms(
         tell("uplink_refused", None, count=status.refused, reason=status.refused_reason)
     if status.evicted_lately:
         tell("uplink_evicted", None, uplink=name, count=status.evicted_lately)
+    if key_news is not None:
+        code = "uplink_key_failed" if key_news.fault else "uplink_key_set"
+        tell(code, key_news.since_utc, uplink=name, kind=key_news.kind, reason=key_news.fault)
     return found

@@ -233,6 +233,10 @@ class PeriodCloser:
             await self._store.put_state(ANCHOR_KEY, anchor.to_json())
             self._kept = anchor
 
+    def period_min(self, stream: str, now_utc: datetime) -> int:
+        """Length of a stream's periods at an instant [min]: as configured, or as its platform has set it."""
+        return self._lengths[stream].at(now_utc)
+
     async def set_period(self, stream: str, period_min: int, *, now_utc: datetime) -> bool:
         """Gives a stream periods of another length, from the next boundary on that both lengths have.
 

@@ -98,6 +98,7 @@ class Sender:
         elapsed_s: Callable[[], float],
         jitter: Callable[[], float] = random.random,
         set_period: Callable[[int], Awaitable[bool]] | None = None,
+        key_changed: Callable[[KeyChanged], Awaitable[None]] | None = None,
     ) -> None:
         """Wires the sender.
 
@@ -112,6 +113,7 @@ class Sender:
             elapsed_s: the machine's monotonic clock [s].
             jitter: a number in [0, 1), anew each time: spreads the reconnecting of many plants.
             set_period: gives the stream periods of another length [min], or does not; None: never does.
+            key_changed: tells the operator that the platform has set a key; the transport has kept it already.
         """
         self._uplink = uplink
         self._store = store
@@ -121,6 +123,7 @@ class Sender:
         self._elapsed_s = elapsed_s
         self._jitter = jitter
         self._set_period_hook = set_period
+        self._key_changed = key_changed
         self._window = Window(resend_s=resend_s)
         self._bucket = Bucket(backfill_per_s, now_s=elapsed_s())
         self._flying = 0
@@ -256,6 +259,8 @@ class Sender:
                         event.in_use,
                         event.fault or "-",
                     )
+                    if self._key_changed is not None:
+                        await self._key_changed(event)
                 case BackfillAllowed():
                     self._backfill_allowed = event.allowed
                     self._wake.set()

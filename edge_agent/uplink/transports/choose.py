@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
 
 from edge_agent.errors import ConfigurationFault, RetryUplink
@@ -24,6 +25,7 @@ class Surroundings:
         zone: the site's.
         now_utc: the site's clock.
         elapsed_s: the machine's monotonic clock [s].
+        period_min: length of a stream's periods now [min]; None: as configured.
         dialects: of the uplinks that speak one, by uplink.
         point_codes: 15-digit point code by data code, by uplink.
     """
@@ -32,6 +34,7 @@ class Surroundings:
     zone: tzinfo
     now_utc: Callable[[], datetime]
     elapsed_s: Callable[[], float]
+    period_min: Callable[[str], int] | None = None
     dialects: Mapping[str, Dialect] = field(default_factory=dict)
     point_codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -80,7 +83,7 @@ def _mohurd_tcp(stream: Stream, *, memory: Memory, around: Surroundings) -> Mohu
         dialect=dialect,
         project=str(entry.project_id),
         gateway=str(entry.gateway_id),
-        period_min=entry.period_min,
+        period_min=(lambda: entry.period_min) if around.period_min is None else partial(around.period_min, stream.name),
         credentials=read_keys,
         memory=memory,
         zone=around.zone,

@@ -87,7 +87,7 @@ class MohurdTcp:
         dialect: Dialect,
         project: str,
         gateway: str,
-        period_min: int,
+        period_min: Callable[[], int],
         credentials: Callable[[], str],
         memory: Memory,
         zone: tzinfo,
@@ -475,7 +475,7 @@ class MohurdTcp:
                 begin, end = span_of(
                     said,
                     stamp_end=self._dialect.body.stamp == "end",
-                    period_min=self._period_min,
+                    period_min=self._period_min(),
                     now=self._now_utc(),
                     without_range_h=self._dialect.query.without_range_h,
                 )

@@ -246,7 +246,9 @@ class Writer:
 
     def _error(self, value: Value) -> dict[str, str]:
         """Where no quality goes with it, a value of an uncertain instant is an error: nothing passes as certain."""
-        doubtful = self._dialect.body.quality_in == "none" and value.told_quality != QUALITY_VALID
+        body = self._dialect.body
+        carried = body.data == "meter_function" and body.quality_in != "none"
+        doubtful = not carried and value.told_quality != QUALITY_VALID
         return {"error": str(self._dialect.body.error_value) if value.value is None or doubtful else "0"}
 
     def _meters(self, told: Told) -> Iterable[Element]:

@@ -134,7 +134,7 @@ class MohurdPlatform:
             dialect=self.dialect,
             project=PROJECT,
             gateway=GATEWAY,
-            period_min=15,
+            period_min=lambda: 15,
             credentials=credentials or (lambda: self.keys),
             memory=self.memory,
             zone=ZONE,

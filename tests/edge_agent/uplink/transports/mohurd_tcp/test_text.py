@@ -196,3 +196,11 @@ def test_a_value_of_an_uncertain_instant_does_not_pass_as_certain(quality_in: st
     leaf = read_packet(writer.report(told, sequence="7"), body=BODY).body.children[-1].children[0]
     assert leaf.text == "3"
     assert {name: leaf.attributes[name] for name in said} == said
+
+
+@pytest.mark.parametrize("form", ["energy_items", "meters"])
+def test_a_form_without_a_place_for_the_quality_tells_a_doubtful_value_as_an_error(form: str) -> None:
+    dialect = shipped_dialect("g2009", {"body": {"data": form, "quality_in": "coding"}})
+    told = Told("20260115083000", (Value("1101089002050120", "", 3.0, 64), Value("1101089002050111", "", 4.0, 192)))
+    text = Writer(dialect, project="p", gateway="g").report(told, sequence="1")
+    assert text.count('error="1"') == text.count('error="0"') == 1
