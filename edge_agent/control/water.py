@@ -11,7 +11,7 @@ Source: plant-operation notes, section 10 (sensor frozen, swapped: quality, fall
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from edge_agent.control.command import Alarm
 from edge_agent.control.lasting import HELD, Doubts
@@ -184,14 +184,18 @@ class _Loop:
             (self._degc[SUPPLY][1 - pair], self._degc[RETURN][1 - pair]),
             (self._units_degc[SUPPLY], self._units_degc[RETURN]),
         )
-        known = [(warm, cold) for warm, cold in others if warm is not None and cold is not None]
         odd = None if supply is None or back is None else False
         if supply is not None and back is not None and supply < back - self._control.doubt_k:
             odd = None
-            if known:
-                warm, cold = known[0]
+            for number, (warm, cold) in enumerate(others):
+                if warm is None or cold is None:
+                    continue
+                # Water that goes round makes the return header warmer than the meter's return.
+                round_k = self._warmer_k(cold) if (pair, number) == (0, 0) else 0.0
+                supply_off_k, back_off_k = (max(cold - degc, degc - cold - round_k, 0.0) for degc in (supply, back))
                 # Each shows what the other one should: a supply that only reads low leaves its return where it is.
-                odd = warm > cold and abs(supply - cold) < abs(supply - warm) and abs(back - warm) < abs(back - cold)
+                odd = warm > cold and supply_off_k < abs(supply - warm) and abs(back - warm) < back_off_k
+                break
         lasts = self._lasts(f"swapped {pair}", odd=odd)
         if lasts and supply is not None and back is not None:
             point, other = self._points[SUPPLY][pair], self._points[RETURN][pair]
@@ -201,7 +205,7 @@ class _Loop:
                 "other": other,
                 "other_degc": round(back, 1),
             }
-            self._alarm("sensors_swapped", point, values)
+            self._alarm("sensors_swapped", point, values, since_utc=self._doubts.since_utc(f"swapped {pair}"))
         return lasts
 
     # ------------------------------------------------------------------------------------------------------ weighing
@@ -243,7 +247,12 @@ class _Loop:
         voices = sorted([*(sensor.degc for sensor in sensors), *([] if units_degc is None else [units_degc])])
         middle_degc = voices[(len(voices) - 1) // 2]
         differ = self._differ(water, sensors)
-        lasts = self._lasts(water, odd=differ) or (len(sensors) == 1 and sensors[0].point in self._off)
+        if len(sensors) > 1:
+            lasts = self._lasts(water, odd=differ)
+        else:  # that two differed for long says nothing of one beside units, unless it was this one that was wrong
+            wrong = sensors[0].point in self._off
+            self._doubts.note(water, odd=True if wrong else None)
+            lasts = self._lasts(f"{water} alone", odd=differ) or wrong
         if not lasts or differ is None:
             if differ is False:
                 self._off = {point: off for point, off in self._off.items() if point not in self._points[water]}
@@ -262,7 +271,8 @@ class _Loop:
 
         None: nobody can tell, because the one that another was held against is silent.
         """
-        limit_k = self._control.doubt_k * (1.0 if self._doubts.since_utc(water) is None else 0.5)
+        key = water if len(sensors) > 1 else f"{water} alone"
+        limit_k = self._control.doubt_k * (1.0 if self._doubts.since_utc(key) is None else 0.5)
         if len(sensors) > 1:
             over_k = sensors[0].degc - sensors[1].degc
             return not -limit_k <= over_k <= limit_k + (self._warmer_k(sensors[1].degc) if water == RETURN else 0.0)
@@ -334,7 +344,7 @@ class _Loop:
                 if off is None
                 else next(point for point in self._points[water] if point != sensors[0].point)
             )
-            self._differs(sensors[0], middle_degc, other)
+            self._differs(water, sensors[0], other_degc=middle_degc, other=other)
             return middle_degc, True
         warmest_degc = self._warmest_degc() if water == SUPPLY else None
         possible = [
@@ -351,7 +361,7 @@ class _Loop:
             believed = possible[0]
             for sensor in sensors:
                 if sensor is not believed:
-                    self._differs(sensor, believed.degc, believed.point)
+                    self._differs(water, sensor, other_degc=believed.degc, other=believed.point)
             return believed.degc, True
         first, second = sensors
         values: dict[str, float | str] = {
@@ -361,7 +371,7 @@ class _Loop:
             "other_degc": round(second.degc, 1),
             "used_degc": round(middle_degc, 1),
         }
-        self._alarm("sensors_disagree", first.point, values)
+        self._alarm("sensors_disagree", first.point, values, since_utc=self._doubts.since_utc(water))
         return middle_degc, False
 
     def _proven_off(self, sensor: _Sensor) -> bool:
@@ -372,22 +382,24 @@ class _Loop:
 
     def _tell_frozen(self, sensors: Sequence[_Sensor]) -> None:
         for sensor in sensors:
-            stood_s = (self._now_utc - self._still[sensor.point].since_utc).total_seconds()
+            since_utc = self._still[sensor.point].since_utc
+            stood_s = (self._now_utc - since_utc).total_seconds()
             values: dict[str, float | str] = {
                 "point": sensor.point,
                 "degc": round(sensor.degc, 1),
                 "minutes": round(stood_s / 60.0),
             }
-            self._alarm("sensor_frozen", sensor.point, values)
+            self._alarm("sensor_frozen", sensor.point, values, since_utc=since_utc)
 
-    def _differs(self, sensor: _Sensor, other_degc: float, other: str) -> None:
+    def _differs(self, water: str, sensor: _Sensor, *, other_degc: float, other: str) -> None:
         values: dict[str, float | str] = {
             "point": sensor.point,
             "degc": round(sensor.degc, 1),
             "other": other,
             "other_degc": round(other_degc, 1),
         }
-        self._alarm("sensor_differs", sensor.point, values)
+        since_utc = self._doubts.since_utc(water) or self._doubts.since_utc(f"{water} alone")
+        self._alarm("sensor_differs", sensor.point, values, since_utc=since_utc)
 
-    def _alarm(self, code: str, point: str, values: Mapping[str, float | str]) -> None:
-        self.alarms.append(Alarm(code, point, self._now_utc, dict(values)))
+    def _alarm(self, code: str, point: str, values: Mapping[str, float | str], *, since_utc: datetime | None) -> None:
+        self.alarms.append(Alarm(code, point, since_utc or self._now_utc, dict(values)))

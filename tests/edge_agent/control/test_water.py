@@ -129,6 +129,7 @@ def restarted(found: Waters) -> Mapping[str, WaterMemory]:
 def test_a_wrong_sensor_stays_wrong_over_a_restart_whoever_is_read_first(kit: SimpleNamespace) -> None:
     found = weigh(kit, (50.0, 42.0), hp1=unit(kit))
     assert found.view.loops["heating"].supply_degc == 42.0
+    assert [alarm.since_utc for alarm in found.alarms] == [kit.now_utc], "since it was odd, not since it was told"
     for first in ((50.0, None), (None, 42.0)):
         waters = restarted(found)
         for after_s, supplies in ((720.0, (None, None)), (730.0, first), (740.0, (50.0, 42.0))):
@@ -137,6 +138,7 @@ def test_a_wrong_sensor_stays_wrong_over_a_restart_whoever_is_read_first(kit: Si
             if supplies != (None, None):
                 assert now.view.loops["heating"].supply_degc == pytest.approx(42.0)
         assert [(alarm.code, alarm.device) for alarm in now.alarms] == [("sensor_differs", HEADER)]
+        assert [alarm.since_utc for alarm in now.alarms] == [kit.now_utc]
     hours_later = plant(kit, (50.0, 42.0), after_s=6 * 3600.0)
     assert believe(restarted(found), view=hours_later, site=kit.site()).alarms == (), "it begins anew"
 
@@ -223,6 +225,24 @@ def test_swapped_sensors_are_found_while_heat_flows(kit: SimpleNamespace) -> Non
     assert (alone.view.loops["heating"].supply_degc, alone.alarms[0].code) == (42.0, "sensors_swapped")
     meter = weigh(kit, (42.0, 37.0), (37.0, 42.0), load_kw=-500.0)
     assert (meter.view.loops["heating"].supply_degc, meter.alarms[0].device) == (42.0, METER)
+
+
+def test_a_swapped_header_is_found_although_its_return_carries_what_goes_round(kit: SimpleNamespace) -> None:
+    """The units' pumps bring twice what the house takes: the true return header is nearer to the supply."""
+    pumps = {"hp1": unit(kit, 47.4, 44.6), "hp2": unit(kit, 47.4, 44.6)}
+    found = weigh(kit, (44.7, 47.4), (47.4, 40.4), **pumps)
+    assert [(alarm.code, alarm.device) for alarm in found.alarms] == [("sensors_swapped", HEADER)]
+    assert found.view.loops["heating"].supply_degc == 47.4
+    low = weigh(kit, (42.0, 47.4), (44.7, 40.4), **pumps)
+    assert [(alarm.code, alarm.device) for alarm in low.alarms] == [("sensor_differs", HEADER)], "it only reads low"
+
+
+def test_what_two_differed_for_long_is_not_held_against_the_one_that_is_left(kit: SimpleNamespace) -> None:
+    found = weigh(kit, (44.7, 47.4), (47.4, 40.4), hp1=unit(kit, 47.4, 44.6), hp2=unit(kit, 47.4, 44.6))
+    cooler = unit(kit, 44.0, 41.0)  # a unit that is being stopped sends cooler water for a minute
+    now = plant(kit, (44.7, 47.4), (47.4, 40.4), after_s=630.0, hp1=cooler, hp2=cooler)
+    found = believe(found.memory, view=now, site=kit.site())
+    assert [alarm.code for alarm in found.alarms] == ["sensors_swapped"]
 
 
 def freeze(kit: SimpleNamespace, *, header_step_k: float = 0.0, meter_step_k: float = 0.2) -> Waters:
