@@ -4,11 +4,12 @@ import csv
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import click
 
-from edge_agent.cli.common import Common, emit, shared_options
+from edge_agent.cli.common import Common, Exit, emit, shared_options
 from edge_agent.cli.instants import instant
 
 COLUMNS = ("point", "instant_utc", "value", "unit", "quality", "cause", "correction", "frame")
@@ -32,11 +33,13 @@ def command(common: Common, from_text: str, to_text: str, points: tuple[str, ...
 
     site = load_configuration(common.config).site
     zone = ZoneInfo(site.site.timezone)
+    unread: dict[Path, str] = {}
     stored = read_samples(
         site.storage_media.state_dir,
         instant(from_text, zone=zone),
         instant(to_text, zone=zone),
         set(points) or None,
+        unread=unread,
     )
     rows: Iterator[Row] = (
         (
@@ -52,9 +55,19 @@ def command(common: Common, from_text: str, to_text: str, points: tuple[str, ...
         for item in stored
     )
     if common.as_json or form == "json":
-        emit("export/1", {"samples": [dict(zip(COLUMNS, row, strict=True)) for row in rows]})
-        return
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    # repr keeps every digit of a float: what is exported is what was accepted.
-    writer.writerows((*row[:2], "" if row[2] is None else repr(row[2]), *row[3:]) for row in rows)
+        samples = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+        emit("export/1", {"samples": samples, "damaged": sorted(map(str, unread))})
+    else:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        # repr keeps every digit of a float: what is exported is what was accepted.
+        writer.writerows((*row[:2], "" if row[2] is None else repr(row[2]), *row[3:]) for row in rows)
+    for path, reason in sorted(unread.items()):
+        note = common.pick(
+            f"错误: {path}: 文件损坏,读得出的已全部导出,其余缺失;请另存此文件并检查磁盘健康状况({reason})",
+            f"error: {path}: damaged; all that can be read is exported, the rest is missing. Keep a copy of the file,"
+            f" and look at the disk's health ({reason})",
+        )
+        click.echo(note, err=True)
+    if unread:
+        sys.exit(Exit.FINDING)

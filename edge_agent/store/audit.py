@@ -6,15 +6,19 @@ removing an entry breaks the chain at that place; only the newest entries could 
 
 import hashlib
 import json
+import logging
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import datetime
 
 from edge_agent.rollup import microseconds
 from edge_agent.store.rows import AuditEntry
 
+LOG = logging.getLogger(__name__)
+
 GENESIS = bytes(32)
+UNREADABLE = (ValueError, TypeError, AttributeError, KeyError)
 OPEN = frozenset({"issued", "verified"})
 """Stages of a command after which another one is due."""
 UNFINISHED_ENTRIES_MAX = 20_000
@@ -27,13 +31,28 @@ def _text(entry: AuditEntry) -> str:
     return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _entry(text: str) -> AuditEntry:
-    fields = json.loads(text)
-    return AuditEntry(**(fields | {"instant_utc": datetime.fromisoformat(fields["instant_utc"])}))
+def _entry(text: bytes) -> AuditEntry:
+    fields = json.loads(text.decode())
+    entry = AuditEntry(**(fields | {"instant_utc": datetime.fromisoformat(fields["instant_utc"])}))
+    if not isinstance(entry.number, int | None):
+        raise TypeError(f"number {entry.number!r}")
+    return entry
 
 
-def _hash(before: bytes, text: str) -> bytes:
-    return hashlib.sha256(before + text.encode()).digest()
+def _hash(before: bytes, text: bytes) -> bytes:
+    return hashlib.sha256(before + text).digest()
+
+
+def _sound(rows: Iterable[tuple[int, bytes]]) -> Iterator[AuditEntry]:
+    """Entries that can be read: one flipped bit must not keep the service from starting; the chain tells of it.
+
+    Their text is read as bytes: SQLite would refuse a whole query for one that is no UTF-8.
+    """
+    for number, text in rows:
+        try:
+            yield _entry(text)
+        except UNREADABLE as error:
+            LOG.error("audit entry cannot be read, it is left out number=%d reason=%s", number, error)  # noqa: TRY400 - the reason is enough
 
 
 def drop_altered(connection: sqlite3.Connection) -> int:
@@ -43,12 +62,12 @@ def drop_altered(connection: sqlite3.Connection) -> int:
     """
     before: tuple[int, bytes] | None = None
     altered = []
-    for number, text, stored in connection.execute("SELECT id, entry, hash FROM audit ORDER BY id"):
+    for number, text, stored in connection.execute("SELECT id, CAST(entry AS BLOB), hash FROM audit ORDER BY id"):
         follows = before is not None and before[0] == number - 1
         try:
             _entry(text)
             sound = not (follows and before is not None and stored != _hash(before[1], text))
-        except (ValueError, TypeError, AttributeError, KeyError):
+        except UNREADABLE:
             sound = False
         if not sound:
             altered.append((number,))
@@ -63,14 +82,15 @@ def append(connection: sqlite3.Connection, entry: AuditEntry) -> None:
     text = _text(entry)
     connection.execute(
         "INSERT INTO audit (instant_us, entry, hash) VALUES (?, ?, ?)",
-        (microseconds(entry.instant_utc), text, _hash(newest[0] if newest else GENESIS, text)),
+        (microseconds(entry.instant_utc), text, _hash(newest[0] if newest else GENESIS, text.encode())),
     )
 
 
 def entries(connection: sqlite3.Connection, limit: int) -> list[AuditEntry]:
     """The newest entries, newest first."""
-    rows = connection.execute("SELECT entry FROM audit ORDER BY id DESC LIMIT ?", (limit,))
-    return [_entry(text) for (text,) in rows]
+    return list(
+        _sound(connection.execute("SELECT id, CAST(entry AS BLOB) FROM audit ORDER BY id DESC LIMIT ?", (limit,)))
+    )
 
 
 def unfinished(oldest_first: Iterable[AuditEntry]) -> dict[int, AuditEntry]:
@@ -97,14 +117,14 @@ def last_number(newest_first: Iterable[AuditEntry]) -> int:
 
 def all_unfinished(connection: sqlite3.Connection) -> dict[int, AuditEntry]:
     """Commands of the whole chain that have not come to an end, by number: none, but for those still awaited."""
-    return unfinished(_entry(text) for (text,) in connection.execute("SELECT entry FROM audit ORDER BY id"))
+    return unfinished(_sound(connection.execute("SELECT id, CAST(entry AS BLOB) FROM audit ORDER BY id")))
 
 
 def broken_at(connection: sqlite3.Connection) -> int | None:
     """Number of the first entry that does not fit the chain; None when the chain is whole."""
     before = GENESIS
     expected = 1
-    for number, text, stored in connection.execute("SELECT id, entry, hash FROM audit ORDER BY id"):
+    for number, text, stored in connection.execute("SELECT id, CAST(entry AS BLOB), hash FROM audit ORDER BY id"):
         if number != expected or stored != _hash(before, text):
             return int(number)
         before, expected = stored, number + 1

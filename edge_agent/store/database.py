@@ -54,7 +54,11 @@ def open_write(path: Path, steps: list[str], *, bytes_max: int) -> sqlite3.Conne
         sqlite3.Error: the file cannot be opened or is damaged.
         StoreFault: a newer release wrote this file.
     """
-    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        words.place(error, path)
+        raise
     try:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
         connection.execute("PRAGMA synchronous = FULL")
@@ -64,7 +68,11 @@ def open_write(path: Path, steps: list[str], *, bytes_max: int) -> sqlite3.Conne
         migrate(connection, steps, path=path)
         # Only now: a migration may need more room than the quota leaves, and a service that does not start heats none.
         connection.execute(f"PRAGMA max_page_count = {max(1, bytes_max // PAGE_BYTES)}")
-    except (sqlite3.Error, StoreFault):
+    except sqlite3.Error as error:
+        connection.close()
+        words.place(error, path)
+        raise
+    except StoreFault:
         connection.close()
         raise
     return connection
@@ -90,6 +98,12 @@ def open_read(path: Path) -> sqlite3.Connection:
         # no log exists, nobody is writing, and the file alone is the whole truth.
         connection = sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True, isolation_level=None)
     return connection
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """Number of the schema of an open file; 0: it has none."""
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(found)
 
 
 def finding(connection: sqlite3.Connection) -> str | None:

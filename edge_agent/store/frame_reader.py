@@ -20,7 +20,7 @@ from edge_agent.store import database, frame_codec, names, segment_codec
 from edge_agent.store.damage import Row, sound_rows
 from edge_agent.store.facts import UNKNOWN
 from edge_agent.store.frame_writer import frame_crc
-from edge_agent.store.frames import day_files, version
+from edge_agent.store.frames import day_files
 from edge_agent.store.rows import StoredSample
 from edge_agent.store.segment_codec import Mark
 
@@ -60,7 +60,9 @@ class DayFile:
         """
         self.path = path
         self._connection = connection
-        self._version = version(connection)
+        self._version = database.version(connection)
+        self.faults: list[str] = []
+        """Why something in it could not be read; one word for each that is left out."""
         known = names.read(connection)
         self.points = known.points
         self.words = known.words
@@ -93,7 +95,7 @@ class DayFile:
         try:
             return self._connection.execute(f"{query} ORDER BY {order}", span).fetchall()
         except (sqlite3.DatabaseError, OverflowError) as error:
-            LOG.error("day file damaged, its sound rows are read path=%s reason=%s", self.path, error)  # noqa: TRY400 - the reason is enough
+            self.faults.append(str(error))
         # Without the index, which may be what is damaged.
         plain = query.replace("sample_max_us >=", "+sample_max_us >=").replace("sample_min_us <", "+sample_min_us <")
         ranged = f"{plain} AND {key} BETWEEN ? AND ? ORDER BY {key}"
@@ -106,7 +108,7 @@ class DayFile:
             own = frame_crc(blob, seq=seq, instant_us=instant_us, elapsed_us=elapsed_us, clock=clock, fold=fold)
             columns = frame_codec.decode(blob, layout=layout, crc=crc, own=own)
         except (StoreFault, TypeError) as error:
-            LOG.error("%s path=%s frame=%s", error, self.path, seq)  # noqa: TRY400 - the reason is enough
+            self.faults.append(f"frame {seq}: {error}")
             return None
         samples = zip(
             repeat(0),
@@ -129,7 +131,7 @@ class DayFile:
         try:
             marks, series = segment_codec.decode(blob, layout=layout, crc=crc, only=only)
         except (StoreFault, TypeError) as error:
-            LOG.error("%s path=%s segment=%s", error, self.path, number)  # noqa: TRY400 - the reason is enough
+            self.faults.append(f"segment {number}: {error}")
             return None
         samples = (
             sample
@@ -148,27 +150,46 @@ class DayFile:
         return Chunk(fold, marks, samples)
 
 
+Unread = dict[Path, str]
+"""Files of which not everything could be read, and the first reason."""
+
+
+def _note(path: Path, faults: Sequence[str], unread: Unread | None) -> None:
+    """Tells who asks what is missing, or the log where nobody does; once a file."""
+    if not faults:
+        return
+    if unread is None:
+        LOG.error(
+            "day file damaged, what is sound is read path=%s unread=%d first reason=%s", path, len(faults), faults[0]
+        )
+    else:
+        unread.setdefault(path, faults[0])
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[DayFile | None]:
-    """A day file to read; None, and a word in the log, when it cannot be opened."""
+def opened(path: Path, unread: Unread | None = None) -> Iterator[DayFile | None]:
+    """A day file to read; None when it cannot be opened. What could not be read in it is told at the end."""
     try:
         connection = database.open_read(path)
     except sqlite3.Error as error:
-        LOG.error("day file cannot be read path=%s reason=%s", path, error)  # noqa: TRY400 - the reason is enough
+        _note(path, [str(error)], unread)
         yield None
         return
+    file: DayFile | None = None
     try:
         try:
             # One look at names, segments and frames: packing may move rows from one to the other meanwhile.
             connection.execute("BEGIN")
             file = DayFile(path, connection)
         except sqlite3.Error as error:
-            LOG.error("day file damaged path=%s reason=%s", path, error)  # noqa: TRY400 - the reason is enough
+            _note(path, [str(error)], unread)
             yield None
         else:
             yield file
     finally:
         connection.close()
+        if file is not None:
+            _note(path, file.faults, unread)
 
 
 def _files(folder: Path, from_us: int) -> list[Path]:
@@ -177,7 +198,12 @@ def _files(folder: Path, from_us: int) -> list[Path]:
 
 
 def read_samples(
-    folder: Path, from_utc: datetime, to_utc: datetime, *, points: Collection[str] | None
+    folder: Path,
+    from_utc: datetime,
+    to_utc: datetime,
+    *,
+    points: Collection[str] | None,
+    unread: Unread | None = None,
 ) -> Iterator[StoredSample]:
     """Samples of [from, to) as they were accepted, frame by frame.
 
@@ -186,10 +212,11 @@ def read_samples(
         from_utc: first instant.
         to_utc: the first instant that is no longer wanted.
         points: only these; None for all.
+        unread: receives files of which not everything could be read; None: the log does.
     """
     from_us, to_us = microseconds(from_utc), microseconds(to_utc)
     for path in _files(folder, from_us):
-        with opened(path) as file:
+        with opened(path, unread) as file:
             if file is None:
                 continue
             waiting: list[StoredSample] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from drivers.sample import Sample
 from edge_agent.clock_quality import ClockQuality
 from edge_agent.rollup import microseconds
-from edge_agent.store import database, frame_codec, names
+from edge_agent.store import database, frame_codec, names, words
 from edge_agent.store.facts import PointFacts
 from edge_agent.store.frames import KIND, day_path
 
@@ -123,7 +123,9 @@ class FrameWriter:
                 (sequence, instant_us, elapsed_us, boot, *span, layout, crc, blob, quality, fold),
             )
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, sqlite3.Error):
+                words.place(error, day_path(self._folder, self._day or date.min))
             # The dictionaries in memory may name rows that were rolled back: read them again with the file.
             self.close()
             raise

@@ -53,12 +53,6 @@ def set_aside(folder: Path) -> list[tuple[date, Path]]:
     return sorted((day, path) for day, path in found if not path.name.endswith(("-wal", "-shm")))
 
 
-def version(connection: sqlite3.Connection) -> int:
-    """Number of the schema of an open file: older days are read as they were written."""
-    (found,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(found)
-
-
 def first_instant_us(folder: Path, *, from_day: date = date.min) -> int | None:
     """Instant of the oldest sample of the oldest file, from a day on, that holds any [us since 1970 UTC]."""
     for day, path in day_files(folder):
@@ -82,7 +76,7 @@ def first_instant_us(folder: Path, *, from_day: date = date.min) -> int | None:
 def _over_tables(connection: sqlite3.Connection, expression: str, *, in_segment: str = "") -> list[int | None]:
     """An aggregate over the frames and, where the file has them, over the segments."""
     queries = [f"SELECT {expression} FROM frame"]  # noqa: S608 - own words
-    if version(connection) > 1:
+    if database.version(connection) > 1:
         queries.append(f"SELECT {in_segment or expression} FROM segment")  # noqa: S608 - own words
     return [connection.execute(query).fetchone()[0] for query in queries]
 
@@ -144,7 +138,7 @@ def _look(path: Path) -> _Look | None:
             firsts = _over_tables(connection, "min(seq)", in_segment="min(seq_first)")
             lasts = _over_tables(connection, "max(seq)", in_segment="max(seq_last)")
             quarters: set[int] = set()
-            for column, table in TABLES[: min(version(connection), len(TABLES))]:
+            for column, table in TABLES[: min(database.version(connection), len(TABLES))]:
                 rows = connection.execute(f"SELECT DISTINCT {column} / {QUARTER_US} FROM {table}")  # noqa: S608 - own words
                 quarters.update(quarter for (quarter,) in rows)
     except sqlite3.Error:

@@ -19,7 +19,7 @@ from pathlib import Path
 from edge_agent.rollup import instant
 from edge_agent.store import database, frames, packing
 from edge_agent.store.facts import Keep
-from edge_agent.store.frames import KIND, day_files, day_path, version
+from edge_agent.store.frames import KIND, day_files, day_path
 from edge_agent.store.gaps import QUOTA_REASON
 from edge_agent.store.rows import Gap
 
@@ -144,7 +144,7 @@ def _eviction(day: date, path: Path, keep: Keep, *, shrink: bool) -> Eviction | 
 
 def _whole_file(connection: sqlite3.Connection, day: date) -> Eviction | None:
     tables = [("seq", "frame", "count(*)")]
-    if version(connection) > 1:
+    if database.version(connection) > 1:
         tables.append(("seq_last", "segment", "coalesce(sum(seq_last - seq_first + 1), 0)"))
     counts, lows, highs, lasts = 0, [], [], []
     for seq, table, count in tables:

@@ -26,6 +26,7 @@ from edge_agent.store import (
     salvage_frames,
     salvage_state,
     state_room,
+    words,
 )
 from edge_agent.store.rows import AuditEntry, ChainedDay, Delivery, Gap, OutboxEntry, OutboxRow, OutboxStatus, Receipt
 from edge_agent.store.stream_marks import StreamMarks
@@ -64,6 +65,7 @@ class StateWriter:
 
         A damaged one is set aside, and what is sound in it is taken over at once: control's memory is in it.
         """
+        self._path = path
         self._bytes_max = bytes_max
         self._connection, self.aside = database.open_checked(path, database.scripts(KIND), bytes_max=bytes_max)
         self._marks = StreamMarks(path.with_name(MARKS_FILE))
@@ -99,7 +101,9 @@ class StateWriter:
             yield self._connection
             self._marks.cover(self._connection)
             self._connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, sqlite3.Error):
+                words.place(error, self._path)
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._read_points()
@@ -285,6 +289,10 @@ class StateReader:
         """Opens the file for reading only."""
         self._connection = database.open_read(path)
 
+    def version(self) -> int:
+        """Number of the file's schema; 0: it has none."""
+        return database.version(self._connection)
+
     def last_period_end_us(self, period_min: int) -> int | None:
         """End of the last closed period of a length [us since 1970 UTC]."""
         return rollup_table.last_end_us(self._connection, period_min)
@@ -446,8 +454,14 @@ class StateReader:
 
     def get_state(self, key: str) -> str | None:
         """The value under a key."""
-        row = self._connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
+        row = self._connection.execute("SELECT CAST(value AS BLOB) FROM state WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        try:
+            return bytes(row[0]).decode()
+        except UnicodeDecodeError as error:
+            LOG.error("value cannot be read, it counts as not there key=%s reason=%s", key, error)  # noqa: TRY400 - the reason is enough
+            return None
 
     def _snapshot(self, read: Callable[[], T]) -> T:
         self._connection.execute("BEGIN")

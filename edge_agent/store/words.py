@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+from pathlib import Path
 
 _BY_SQLITE = {
     sqlite3.SQLITE_FULL: "full",
@@ -52,7 +53,20 @@ def cause(error: sqlite3.Error | OSError) -> str:
     return _BY_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # the low byte is the primary code
 
 
+def place(error: sqlite3.Error | OSError, path: Path) -> None:
+    """Notes with which file an error has to do: SQLite does not say it."""
+    if not getattr(error, "__notes__", None):
+        error.add_note(str(path))
+
+
 def told(error: sqlite3.Error | OSError) -> str:
-    """What is wrong in both languages, with the error's own words at the end."""
+    """What is wrong in both languages, the file in front where it is known, the error's own words at the end."""
     zh, en = _WORDS.get(cause(error), ("数据库拒绝", "the store refuses"))
-    return f"{zh} / {en}: {type(error).__name__}: {error}"
+    where = "".join(f"{note}: " for note in getattr(error, "__notes__", ())[:1])
+    return f"{where}{zh} / {en}: {type(error).__name__}: {error}"
+
+
+def damaged(path: Path, reason: str) -> str:
+    """That a file's content makes no sense."""
+    zh, en = _WORDS["damaged"]
+    return f"{path}: {zh} / {en}: {reason}"

@@ -148,6 +148,32 @@ async def test_a_removed_audit_entry_shows(tmp_path: Path) -> None:
     await store.close()
 
 
+@pytest.mark.parametrize("rot", [b"\xff", b"}", b'"', b"x"])
+async def test_rot_in_one_entry_or_value_hides_no_other_and_ends_nothing(tmp_path: Path, rot: bytes) -> None:
+    """Bits that flip within a text leave the database sound for SQLite: the service must not fail at its next start."""
+    store = await opened(tmp_path)
+    for number in range(4):
+        await store.audit(replace(command(number), number=number, outcome="issued"))
+    await store.put_state("mode", '"auto"')
+    await store.close()
+    connection = sqlite3.connect(tmp_path / "state.db")
+    (text,) = connection.execute("SELECT CAST(entry AS BLOB) FROM audit WHERE id = 2").fetchone()
+    at = text.index(b"outcome") + 1
+    rotten = text[:at] + rot + text[at + 1 :]
+    connection.execute("UPDATE audit SET entry = CAST(? AS TEXT) WHERE id = 2", (rotten,))
+    connection.execute("UPDATE state SET value = CAST(x'22ff22' AS TEXT) WHERE key = 'mode'")
+    connection.commit()
+    connection.close()
+    store = await opened(tmp_path)
+    assert [entry.number for entry in await store.audit_entries(9)] == [3, 2, 0]
+    assert await store.audit_broken_at() == 2
+    assert sorted(await store.audit_unfinished()) == [0, 2, 3]
+    assert await store.get_state("mode") is None
+    await store.audit(command(4))
+    assert await store.audit_broken_at() == 2
+    await store.close()
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     for at in range(4096, len(content), 4096):
