@@ -104,6 +104,11 @@ def verify_lines(verdict: Verdict, shown: Shown, *, from_utc: datetime, to_utc: 
     unproven = sum(len(found.unproven) for found in verdict.accounts.values())
     if not verdict.accounts:
         yield "没有配置上传,或还没有记录", "no uplink is configured, or there is no record yet"
+    elif not verdict.silent and not any(found.expected for found in verdict.accounts.values()):
+        yield (
+            "结论:该时段没有应传的记录,什么也没有证明;请核对 --from、--to",
+            "verdict: nothing was due in this span, so nothing is proven; check --from and --to",
+        )
     elif missing or unproven or verdict.silent:
         silent = len(verdict.silent)
         yield (

@@ -31,6 +31,9 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "服务是否在运行: systemctl status edge-agent",
             "is the service running: systemctl status edge-agent",
         ),
+        "gap_wrong_clock": Text(
+            "当时时钟不对,数据存在别的时刻", "the clock was wrong then: what was measured stands under other times"
+        ),
         "gap_not_running": Text("控制器未运行或数据库写不进去", "the agent did not run, or its store refused"),
         "gap_not_read": Text("没有采集这个测点", "this point was never read"),
         "gap_too_few": Text("有效读数太少", "too few valid readings"),

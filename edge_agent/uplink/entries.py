@@ -8,7 +8,7 @@ from typing import Protocol
 from edge_agent.rollup import Reading, microseconds
 from edge_agent.settings.model import ReportedPoint
 from edge_agent.store.rows import Delivery, OutboxEntry, StoredSample
-from edge_agent.uplink.gap_causes import gap_causes
+from edge_agent.uplink.gap_causes import NOT_RUNNING, gap_causes
 from edge_agent.uplink.record import Record, encode
 
 
@@ -31,6 +31,7 @@ async def make_entry(
     readings: Mapping[str, Sequence[Reading]],
     now_utc: datetime,
     replaces: Delivery | None = None,
+    absent: str = NOT_RUNNING,
 ) -> OutboxEntry:
     """A record as it goes into the outbox.
 
@@ -42,8 +43,9 @@ async def make_entry(
         readings: readings of its period by point.
         now_utc: the present on the site's clock: the message says when it was made.
         replaces: the record of the same period that this one corrects.
+        absent: why there are no readings at all, if there are none.
     """
-    gaps = await _gaps(store, record, points=points, readings=readings)
+    gaps = await _gaps(store, record, points=points, readings=readings, absent=absent)
     corrects = None if replaces is None else (replaces.epoch, replaces.seq)
     return OutboxEntry(
         stream,
@@ -56,7 +58,12 @@ async def make_entry(
 
 
 async def _gaps(
-    store: Samples, record: Record, *, points: Sequence[ReportedPoint], readings: Mapping[str, Sequence[Reading]]
+    store: Samples,
+    record: Record,
+    *,
+    points: Sequence[ReportedPoint],
+    readings: Mapping[str, Sequence[Reading]],
+    absent: str,
 ) -> dict[str, tuple[int, ...]]:
     """Places of a record without a valid value, by cause."""
     missing = [place for place, point in enumerate(record.points) if point.value is None]
@@ -67,7 +74,7 @@ async def _gaps(
     start_us = microseconds(period.start_utc)
     running = any(instant_us >= start_us for point in readings.values() for instant_us, _ in point)
     stored = await store.samples_between(period.start_utc, period.end_utc, points=wanted) if running else []
-    causes = gap_causes([entry.sample for entry in stored], points=wanted, running=running)
+    causes = gap_causes([entry.sample for entry in stored], points=wanted, running=running, absent=absent)
     found: dict[str, tuple[int, ...]] = {}
     for place in missing:
         cause = causes[points[place].point]

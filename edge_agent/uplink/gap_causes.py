@@ -7,19 +7,24 @@ from drivers.sample import Quality, Sample
 
 NOT_RUNNING = "gap_not_running"
 """Nothing at all was read: the service did not run, or its store refused."""
+WRONG_CLOCK = "gap_wrong_clock"
+"""The service ran, but its clock was wrong: what it measured then stands under other times."""
 NOT_READ = "gap_not_read"
 """Other points were read, this one never."""
 TOO_FEW = "gap_too_few"
 """What was read was valid, but covers too little of the period."""
 
 
-def gap_causes(samples: Sequence[Sample], *, points: Collection[str], running: bool) -> dict[str, str]:
+def gap_causes(
+    samples: Sequence[Sample], *, points: Collection[str], running: bool, absent: str = NOT_RUNNING
+) -> dict[str, str]:
     """The cause for each point: that of most of its bad samples (`drivers.sample.Cause`), or one of the words above.
 
     Args:
         samples: of these points in the period.
         points: which have no valid value.
         running: whether anything at all was read in the period.
+        absent: the word for when it was not.
     """
     bad: dict[str, Counter[str]] = {point: Counter() for point in points}
     read = set()
@@ -34,5 +39,5 @@ def gap_causes(samples: Sequence[Sample], *, points: Collection[str], running: b
             # Ties go to the word that comes first: the same ledger for the same samples.
             found[point] = min(causes, key=lambda cause: (-causes[cause], cause))
         else:
-            found[point] = TOO_FEW if point in read else NOT_READ if running else NOT_RUNNING
+            found[point] = TOO_FEW if point in read else NOT_READ if running else absent
     return found

@@ -56,6 +56,7 @@ class Passed:
     Attributes:
         until_s: time has passed up to here [s since 1970 UTC]; None: nothing is borne out yet.
         since_s: from here on the steady clock was watched under the present belief [s since 1970 UTC].
+        running_s: since when this service has watched both clocks, by the present belief [s since 1970 UTC].
         vouched: all that lies before has passed, also what nobody has watched.
         trusted: a time service says so.
         adopted: a clock that nobody vouches for is followed from this look on: what it has jumped over may not have
@@ -64,6 +65,7 @@ class Passed:
 
     until_s: float | None
     since_s: float = 0.0
+    running_s: float = 0.0
     vouched: bool = False
     trusted: bool = False
     adopted: bool = False
@@ -130,10 +132,12 @@ class PassedTime:
         self.anchor = Anchor(epoch, offset_s)
         if begin_s is not None or self._since_steady_s is None:
             self._since_steady_s = steady_s if begin_s is None else begin_s
+        first_s = self._since_steady_s if self._first_steady_s is None else self._first_steady_s
         long = steady_s - self._since_steady_s >= STAND_LONG_S
         return Passed(
             steady_s + offset_s,
             since_s=self._since_steady_s + offset_s,
+            running_s=first_s + offset_s,
             vouched=trusted or long,
             trusted=trusted,
             adopted=stood and not trusted,

@@ -25,6 +25,8 @@ from edge_agent.rollup import (
 from edge_agent.settings.model import UplinkFile
 from edge_agent.store.rows import OutboxEntry, StoredSample
 from edge_agent.uplink.entries import make_entry
+from edge_agent.uplink.gap_causes import NOT_RUNNING
+from edge_agent.uplink.gap_causes import WRONG_CLOCK as WRONG_CLOCK_THEN
 from edge_agent.uplink.left_out import LeftOut, read_left_out
 from edge_agent.uplink.lengths import Lengths, lengths_key, may_be_set, read_lengths
 from edge_agent.uplink.passed_time import DRIFT_S as ANCHOR_DRIFT_S
@@ -167,7 +169,8 @@ class PeriodCloser:
                 break
             if period not in late and now_utc - period.end_utc > WRONG_CLOCK and await self._leap(period):
                 continue
-            await self._close(period, now_utc)
+            ran = passed is not None and period.start_utc.timestamp() >= passed.running_s
+            await self._close(period, now_utc, absent=WRONG_CLOCK_THEN if ran and period in late else NOT_RUNNING)
             if period in late:
                 self._left_out.remove(period)
                 await self._store.put_state(LEFT_OUT_KEY, self._left_out.to_json())
@@ -329,7 +332,7 @@ class PeriodCloser:
         since_utc = datetime.fromtimestamp(passed.since_s, UTC)
         return first_utc if first_utc >= since_utc - timedelta(seconds=2 * self._period_s_max) else since_utc
 
-    async def _close(self, period: Period, now_utc: datetime) -> None:
+    async def _close(self, period: Period, now_utc: datetime, *, absent: str) -> None:
         readings = await self._store.readings_between(period.start_utc - self._before, period.end_utc)
         clock = await self._store.clock_between(period.start_utc, period.end_utc)
         rollups = {
@@ -344,7 +347,15 @@ class PeriodCloser:
                 continue
             record = build_record(rollups, self._points, plant=stream.plant, period=period)
             entries.append(
-                await make_entry(self._store, uplink, record, points=self._points, readings=readings, now_utc=now_utc)
+                await make_entry(
+                    self._store,
+                    uplink,
+                    record,
+                    points=self._points,
+                    readings=readings,
+                    now_utc=now_utc,
+                    absent=absent,
+                )
             )
         if not await self._store.close_period(period, list(rollups.values()), entries):
             LOG.warning(

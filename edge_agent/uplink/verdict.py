@@ -61,12 +61,10 @@ class Verdict:
 
     @property
     def complete(self) -> bool:
-        """Nothing is missing, everything is proven, nothing was changed, and every stream has something to show."""
-        return (
-            not self.silent
-            and self.chain_broken_at is None
-            and not any(found.missing or found.unproven for found in self.accounts.values())
-        )
+        """Something was due, nothing is missing, everything is proven, nothing was changed, and no stream is silent."""
+        due = any(found.expected for found in self.accounts.values())
+        lacking = any(found.missing or found.unproven for found in self.accounts.values())
+        return due and not lacking and not self.silent and self.chain_broken_at is None
 
 
 def judge(

@@ -22,7 +22,7 @@ from edge_agent.uplink.daily import Daily
 from edge_agent.uplink.ledger import NOT_MADE, account, runs
 from edge_agent.uplink.record import build_record, encode
 from edge_agent.uplink.streams import streams
-from edge_agent.uplink.verdict import judge
+from edge_agent.uplink.verdict import Verdict, judge
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MIDNIGHT = datetime(2026, 1, 14, 16, tzinfo=UTC)
@@ -265,20 +265,34 @@ async def test_a_correction_never_overtakes_the_record_that_it_corrects(tmp_path
     await store.close()
 
 
-async def test_a_stream_without_any_record_is_not_complete(tmp_path: Path) -> None:
+async def test_where_nothing_was_due_nothing_is_proven(tmp_path: Path) -> None:
+    """Neither a stream without any record nor a span before the first one is complete."""
+
+    def verdict(from_utc: datetime) -> Verdict:
+        with read_ledger(tmp_path) as ledger:
+            return judge(
+                ledger,
+                UPLINKS,
+                plant="bj",
+                zone=ZONE,
+                from_utc=from_utc,
+                to_utc=from_utc + 24 * HOUR,
+                now_utc=MIDNIGHT + 25 * HOUR,
+            )
+
     store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    found = verdict(MIDNIGHT)
+    assert (found.complete, list(found.silent), dict(found.accounts)) == (False, [CITY], {})
+    await closed(store, range(24))
+    epoch = await sent(store)
+    await store.outbox_settle(CITY, [Receipt(epoch, 24)], instant_utc=MIDNIGHT)
+    assert verdict(MIDNIGHT).complete
+    before = verdict(MIDNIGHT - 240 * HOUR)
+    assert (before.complete, before.silent, before.accounts[CITY].expected) == (False, [], 0)
+    shown = Shown(zone=ZONE, name="bj", codes=UPLINKS.points, by_point=False)
+    lines = [en for _, en in verify_lines(before, shown, from_utc=MIDNIGHT, to_utc=MIDNIGHT + HOUR)]
+    assert lines[-1].startswith("verdict: nothing was due")
     await store.close()
-    with read_ledger(tmp_path) as ledger:
-        verdict = judge(
-            ledger,
-            UPLINKS,
-            plant="bj",
-            zone=ZONE,
-            from_utc=MIDNIGHT,
-            to_utc=MIDNIGHT + 24 * HOUR,
-            now_utc=MIDNIGHT + 25 * HOUR,
-        )
-    assert (verdict.complete, list(verdict.silent), dict(verdict.accounts)) == (False, [CITY], {})
 
 
 async def test_an_old_receipt_does_not_take_what_was_queued_again(tmp_path: Path) -> None:

@@ -184,6 +184,40 @@ async def test_what_a_wrong_clock_stamped_is_not_removed_as_old(store: Store) ->
     assert len(await store.samples_between(wrong_utc, wrong_utc + MINUTE)) == 1
 
 
+async def test_hours_under_a_wrong_clock_are_told_when_they_have_been_and_why_they_are_empty(tmp_path: Path) -> None:
+    """Ahead for 40 minutes and right again: the true time is reported, and says where the values are."""
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    true_s = START.timestamp()
+    wrong = timedelta(0)
+    periods = PeriodCloser(
+        store,
+        uplinks(owner=15),
+        plant="bj-demo",
+        period_s=lambda _: 60.0,
+        period_s_max=60.0,
+        grace_s=30.0,
+        steady=lambda: ("boot", true_s, datetime.fromtimestamp(true_s, UTC) + wrong),
+        trusted=lambda: not wrong,
+    )
+    for minute in range(80):
+        wrong = timedelta(hours=5) if 10 <= minute < 50 else timedelta(0)
+        now_utc = START + minute * MINUTE + wrong
+        await store.append_frame(
+            [good("em_main.electric_power", now_utc, 1.0, "kW")], instant_utc=now_utc, elapsed_s=true_s
+        )
+        await periods.close_due(now_utc)
+        true_s += 60.0
+    told = await store.deliveries("owner", START, START + 80 * MINUTE)
+    assert [((one.start_utc - START) / MINUTE, one.gaps) for one in told] == [
+        (0.0, {}),
+        (15.0, {"gap_wrong_clock": (0,)}),
+        (30.0, {"gap_wrong_clock": (0,)}),
+        (45.0, {}),
+        (60.0, {}),
+    ]
+    await store.close()
+
+
 async def test_a_clock_that_is_ahead_for_minutes_closes_nothing_that_has_not_been(tmp_path: Path) -> None:
     store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
     true_s = START.timestamp()
