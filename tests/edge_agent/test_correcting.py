@@ -187,6 +187,39 @@ async def test_a_store_that_could_not_be_read_is_asked_again_on_the_same_day(
     assert (await correcting.look(NOW + timedelta(hours=1))).load["heating"].learned
 
 
+async def test_it_does_not_wait_for_the_next_midnight_to_ask_again(
+    learner: Callable[[Archive], Correcting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due: list[datetime] = []
+
+    class Fake:
+        now = NOW
+
+        def now_utc(self) -> datetime:
+            return self.now
+
+    clock = Fake()
+
+    async def jump(_: object, instant_utc: datetime) -> None:
+        due.append(instant_utc)
+        if len(due) > 3:
+            raise asyncio.CancelledError
+        clock.now = instant_utc
+
+    async def refuse(*_: object) -> list[Rollup]:
+        if len(due) < 3:
+            raise StoreFault("disk is busy")
+        return []
+
+    monkeypatch.setattr(correcting_module, "sleep_until", jump)
+    archive = Archive({})
+    monkeypatch.setattr(archive, "rollups", refuse)
+    with pytest.raises(asyncio.CancelledError):
+        await learner(archive).run(clock=clock)  # type: ignore[arg-type] - all of a clock that it asks for
+    midnight = datetime(2026, 2, 1, 16, 0, tzinfo=UTC)
+    assert due == [NOW + timedelta(minutes=minutes) for minutes in (10, 70, 130)] + [midnight + timedelta(minutes=10)]
+
+
 async def test_another_nameplate_ends_what_was_learned_of_the_one_before(
     month: dict[str, list[float]], office: Configuration, learner: Callable[[Archive], Correcting]
 ) -> None:
