@@ -8,12 +8,13 @@ import json
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import Period, Rollup, microseconds
-from edge_agent.store import frames, history, recording, room, salvage_frames, wear
+from edge_agent.store import database, frames, history, recording, room, salvage_frames, wear
 from edge_agent.store.parts import Parts
 from edge_agent.store.reader import STATE_FILE
 from edge_agent.store.rows import OutboxEntry, StoreUsage
@@ -73,12 +74,7 @@ class Housekeeper:
         """One piece of housekeeping; returns whether more is waiting."""
         await self._count_writes()
         # What is packed needs less room and can go class by class: first that, then evictions.
-        return (
-            await self._salvage()
-            or await self._recompute_stale()
-            or await self._threads.tend(self._pack)
-            or await self._make_room()
-        )
+        return await self._salvage() or await self._recompute_stale() or await self._pack() or await self._make_room()
 
     async def usage(self) -> StoreUsage:
         """How much room there is."""
@@ -123,6 +119,8 @@ class Housekeeper:
                 continue
             target = frames.day_path(parts.folder, day)
             found = await self._threads.tend(partial(salvage_frames.salvage, aside, target, bytes_max=parts.half_bytes))
+            if found.span_us is None:  # how much it was is not known, but that it was
+                found = replace(found, gaps=(salvage_frames.whole_day(day),))
             self._salvaged.add(aside.name)
             note = json.dumps(sorted(self._salvaged & {path.name for _, path in waiting}))
             await self._threads.write(partial(parts.state.salvaged, found, note=note))
@@ -166,8 +164,16 @@ class Housekeeper:
             return False
         return not self._parts.state_reader.gaps(from_us, to_us)
 
-    def _pack(self) -> bool:
-        return self._parts.newest_us > 0 and self._parts.tender.pack(self._parts.newest_us)
+    async def _pack(self) -> bool:
+        """Packs a quarter of an hour; a day that is found damaged on the way is set aside, to be salvaged."""
+        parts = self._parts
+        if not parts.newest_us:
+            return False
+        more = await self._threads.tend(partial(parts.tender.pack, parts.newest_us))
+        for day, reason in parts.tender.take_damaged():
+            await self._threads.write(partial(_set_aside, parts, day, reason))
+            more = True
+        return more
 
     async def _make_room(self) -> bool:
         """Removes one thing when the quota is reached: declared first, then removed."""
@@ -202,6 +208,14 @@ class Housekeeper:
         return room.next_eviction(
             parts.folder, bytes_max=parts.half_bytes, needed_from=needed_from, today=frames.day_of(parts.newest_us)
         )
+
+
+def _set_aside(parts: Parts, day: date, reason: str) -> None:
+    """In the writing thread, which alone knows whether the file is open; an open one is looked at when it is opened."""
+    path = frames.day_path(parts.folder, day)
+    if parts.frames.day != day and path.exists():
+        database.set_aside(path, reason=reason)
+        parts.tender.touched(path)
 
 
 def make_room_at_once(parts: Parts) -> bool:

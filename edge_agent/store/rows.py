@@ -101,7 +101,7 @@ class Gap:
         points: of which points; None: of all.
         from_utc: first instant.
         to_utc: first instant that is not concerned.
-        count: how many records or frames.
+        count: how many records or frames; 0: not known.
         reason: why, e.g. `quota`, `damaged`.
     """
 

@@ -9,6 +9,7 @@ import sqlite3
 import struct
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -82,6 +83,12 @@ def salvage(aside: Path, target: Path, *, bytes_max: int) -> Salvaged:
     numbers = {seq: span for seqs, span in found for seq in seqs}
     whole = min(low for low, _ in spans), max(high for _, high in spans)
     return Salvaged(len(numbers), whole, _holes(numbers))
+
+
+def whole_day(day: date) -> Gap:
+    """The gap of a day of which nothing is left; how many frames it had is not known."""
+    begin_utc = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return Gap(None, begin_utc, begin_utc + timedelta(days=1), 0, REASON)
 
 
 def _ids(fresh: sqlite3.Connection, known: names.Names) -> _Ids:

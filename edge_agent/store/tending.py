@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+from datetime import date
 from pathlib import Path
 
 from edge_agent.errors import StoreFault
@@ -23,6 +24,7 @@ class Tender:
         self._bytes_max = bytes_max
         self._done: set[Path] = set()
         self._unread: dict[Path, int] = {}
+        self._damaged: list[tuple[date, str]] = []
 
     def pack(self, newest_us: int) -> bool:
         """Packs one quarter of an hour.
@@ -38,6 +40,8 @@ class Tender:
             if path in self._done or day > day_of(packable_us):
                 continue
             try:
+                if path.stat().st_size == 0:
+                    raise sqlite3.DatabaseError("the file has been emptied")
                 more, self._unread[path] = packing.pack_next(
                     path, before_us=packable_us, after_seq=self._unread.get(path, 0), bytes_max=self._bytes_max
                 )
@@ -48,10 +52,22 @@ class Tender:
                     self._done.add(path)
                     return True
             except (sqlite3.Error, StoreFault) as error:
+                if _is_damage(error):
+                    self._damaged.append((day, str(error)))
                 LOG.error("day file cannot be packed, it stays as it is path=%s reason=%s", path, error)  # noqa: TRY400 - the reason is enough
                 self._done.add(path)
         return False
 
+    def take_damaged(self) -> list[tuple[date, str]]:
+        """Days whose files were found damaged since the last look, and why."""
+        found, self._damaged = self._damaged, []
+        return found
+
     def touched(self, path: Path) -> None:
         """A frame came into a file that was thought to be complete."""
         self._done.discard(path)
+
+
+def _is_damage(error: sqlite3.Error | StoreFault) -> bool:
+    """Whether it is the file's content, not the disk, the folder or another release."""
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)

@@ -23,6 +23,8 @@ _BY_ERRNO = {
     errno.EACCES: "no_leave",
     errno.EPERM: "no_leave",
     errno.EIO: "broken",
+    errno.EEXIST: "no_folder",
+    errno.ENOTDIR: "no_folder",
 }
 _WORDS = {
     "full": (
@@ -36,6 +38,10 @@ _WORDS = {
     "no_leave": (
         "没有权限,请检查状态目录的属主(应为运行本服务的用户)",
         "no leave: the state folder must belong to the user that runs the service",
+    ),
+    "no_folder": (
+        "此处应为文件夹却是文件,请移走该文件",
+        "a file lies where a folder should be: move it away",
     ),
     "damaged": (
         "数据库文件损坏;服务重启时自动另存并抢救",

@@ -24,7 +24,7 @@ from edge_agent.rollup import Period, Rollup
 from edge_agent.store import database, frames, salvage_state
 from edge_agent.store.damage import sound_rows
 from edge_agent.store.reader import read_samples
-from edge_agent.store.rows import AuditEntry, OutboxEntry, OutboxRow, Receipt
+from edge_agent.store.rows import AuditEntry, Gap, OutboxEntry, OutboxRow, Receipt
 from edge_agent.store.store import Store
 from edge_agent.store.stream_marks import StreamMarks
 
@@ -364,3 +364,53 @@ def test_every_table_is_salvaged(tmp_path: Path) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()
     assert {name for name in tables if not name.startswith("sqlite_")} == {table.name for table in salvage_state.TABLES}
+
+
+@pytest.mark.parametrize("damage", ["emptied", "beheaded", "page lost"])
+async def test_a_day_that_is_over_and_found_damaged_is_salvaged_and_what_is_gone_declared(
+    tmp_path: Path, damage: str
+) -> None:
+    folder = tmp_path / "frames"
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=400)
+    first_utc = datetime(2026, 1, 15, tzinfo=UTC)
+
+    async def scan(at_utc: datetime) -> int:
+        return await store.append_frame([good("a.x", at_utc, 1.0, "kW")], instant_utc=at_utc, elapsed_s=0.0)
+
+    promised = [await scan(first_utc + number * timedelta(minutes=5)) for number in range(40)]
+    later_utc = first_utc + timedelta(days=1, hours=2)
+    after = await scan(later_utc)
+    while await store.tend_once():
+        pass
+    await store.close()
+    path = frames.day_path(folder, first_utc.date())
+    whole = path.read_bytes()
+    connection = sqlite3.connect(path)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'frame'").fetchone()
+    connection.close()
+    lost = {
+        "emptied": b"",
+        "beheaded": b"no database, no " * 256 + whole[4096:],  # packed anew when it was over: no other first page fits
+        "page lost": whole[: 4096 * (page - 1)] + bytes(4096) + whole[4096 * page :],
+    }[damage]
+    path.write_bytes(lost)
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=400)
+    after_that = await scan(later_utc + timedelta(seconds=10))
+    while await store.tend_once():
+        pass
+    found = {stored.frame for stored in read_samples(tmp_path, first_utc, first_utc + timedelta(days=9))}
+    assert found == {after, after_that} | (set(promised) if damage == "page lost" else set())
+    gaps = await store.gaps_between(first_utc, first_utc + timedelta(days=9))
+    if damage != "page lost":
+        assert gaps == [Gap(None, first_utc, first_utc + timedelta(days=1), 0, "damaged")]
+    else:
+        assert gaps == []
+    ((_, aside),) = frames.set_aside(folder)
+    assert aside.read_bytes()[100:] == lost[100:], "what was found is kept as it was"
+    await store.close()
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=400)
+    await scan(later_utc + timedelta(seconds=20))
+    while await store.tend_once():
+        pass
+    assert await store.gaps_between(first_utc, first_utc + timedelta(days=9)) == gaps, "declared once"
+    await store.close()
