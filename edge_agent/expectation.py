@@ -21,6 +21,7 @@ from edge_agent.plan_case import NAMEPLATES, DemandNow, LiveState, UnitNow
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.market_file import MarketFeed
 from edge_agent.settings.model import Loop
+from edge_agent.source_ahead import LOOK_BACK_H, drawn_at_degc
 from edge_agent.tariff_facts import facts_of, wanted
 from edge_agent.texts.catalogue import text
 from edge_agent.weather_feed import WeatherFeed
@@ -103,7 +104,7 @@ class Expectation:
             price_cny_per_kwh=prices.cny_per_kwh.tolist(),
             bands=prices.bands,
             corrections=self.corrections,
-            source_degc=self._sources(now_utc, units, outdoor_degc=outdoor(weather, grid)),
+            source_degc=await self._sources(now_utc, units, outdoor_degc=outdoor(weather, grid)),
             supply_degc={name: supply_curve(loop, outdoor(weather, grid)) for name, loop in self._site.loops.items()},
             valley_cny_per_kwh=float(prices.cny_per_kwh.min()),
             flat_cny_per_kwh=median(prices.cny_per_kwh.tolist()),
@@ -115,22 +116,38 @@ class Expectation:
             ],
         )
 
-    def _sources(
+    async def _sources(
         self, now_utc: datetime, units: Mapping[str, UnitNow], *, outdoor_degc: list[float]
     ) -> dict[str, list[float]]:
-        """Temperature of each source per step: air as forecast, water as running units see it now; else no entry."""
+        """Temperature of each source per step: air as forecast; water as it came while heat was drawn in the last days.
+
+        Without such a record as running units see it now; else no entry.
+        """
         out: dict[str, list[float]] = {}
         for name, source in self._site.sources.items():
             if source.kind == "air":
                 out[name] = outdoor_degc
                 continue
-            # A unit that rests has no flow, and its sensor tells the plant room's temperature.
-            running = [u for key, u in self._site.units.items() if u.source == name and key in units and units[key].on]
-            points = [unit.point("source_inlet_temperature") for unit in running]
-            seen = [v for point in points if point is not None and (v := self._value(point, now_utc)) is not None]
-            if seen:
-                out[name] = [median(seen)] * len(outdoor_degc)
+            degc = await self._drawn_at(now_utc, source.meter)
+            if degc is None:
+                degc = self._seen_by_units(now_utc, units, name)
+            if degc is not None:
+                out[name] = [degc] * len(outdoor_degc)
         return out
+
+    async def _drawn_at(self, now_utc: datetime, meter: str | None) -> float | None:
+        if meter is None:
+            return None
+        end_utc = _full_hour(now_utc)
+        inlet_degc = await self._record.hours(f"{meter}.supply_temperature", end_utc, count=LOOK_BACK_H)
+        return drawn_at_degc(inlet_degc, await self._record.hours(f"{meter}.heat_power", end_utc, count=LOOK_BACK_H))
+
+    def _seen_by_units(self, now_utc: datetime, units: Mapping[str, UnitNow], source: str) -> float | None:
+        """What running units see now; one that rests has no flow, and its sensor tells the plant room's temperature."""
+        running = [u for key, u in self._site.units.items() if u.source == source and key in units and units[key].on]
+        points = [unit.point("source_inlet_temperature") for unit in running]
+        seen = [v for point in points if point is not None and (v := self._value(point, now_utc)) is not None]
+        return median(seen) if seen else None
 
     async def _facts(self, now_utc: datetime) -> Facts:
         """What the records say of the tariff's facts: how hot days were, what the meter has counted."""

@@ -434,10 +434,10 @@ def _show_stand(facts: Mapping[str, Any], *, lang: Language) -> None:
 @click.option("--days", type=click.IntRange(1, 400), help="多少天,代替 --to / so many days, in place of --to.")
 @click.option(
     "--strategy",
-    type=click.Choice(["optimal", "rule", "no-storage"]),
+    type=click.Choice(["optimal", "rule", "no-plan", "no-storage"]),
     default="optimal",
     show_default=True,
-    help="优化 / 规则 / 不蓄热 / who decides when heat is made.",
+    help="优化 / 规则 / 无计划 / 不蓄热 / who decides when heat is made.",
 )
 @click.option(
     "--forecast",

@@ -65,6 +65,8 @@ class UnitPlan(Document):
 
     mode: Annotated[tuple[Name | None, ...], Field(strict=False)]
     load_kw: Series
+    load_ratio: Series | None = None
+    """Output as a share of what the unit can give at the temperatures of the step: what it is told."""
 
 
 class StoragePlan(Document):
@@ -383,8 +385,10 @@ def finish(request: PlanRequest, draft: Draft, verdict: Verdict) -> Plan:
     """Makes a plan of a draft: energies, what is unmet or dumped, grid power and price follow from the decisions."""
     hours = request.grid.hours
     units = {
-        name: UnitPlan(mode=tuple(draft.modes[name]), load_kw=_rounded(np.asarray(draft.loads_kw[name])))
-        for name in draft.modes
+        unit.name: _unit_plan(request, group, modes=draft.modes[unit.name], load_kw=draft.loads_kw[unit.name])
+        for group in request.groups
+        for unit in group.units
+        if unit.name in draft.modes
     }
     flows = unit_flows(request, units)
     supply_kw = {name: values.copy() for name, values in flows.loop_kw.items()}
@@ -448,6 +452,17 @@ def finish(request: PlanRequest, draft: Draft, verdict: Verdict) -> Plan:
             **bounded(total, verdict.bound_cny),
         }
     )
+
+
+def _unit_plan(request: PlanRequest, group: Group, *, modes: Sequence[str | None], load_kw: Floats) -> UnitPlan:
+    """A unit's part of a plan; its share of the load is of what it can give in each step."""
+    full_kw = {mode.name: mode.capacity_kw for mode in group.modes}
+    capacity = request.per_step(group.capacity_factor, 1.0)
+    ratios = [
+        0.0 if mode is None else kw / (full_kw[mode] * factor)
+        for mode, kw, factor in zip(modes, load_kw, capacity, strict=True)
+    ]
+    return UnitPlan(mode=tuple(modes), load_kw=_rounded(np.asarray(load_kw)), load_ratio=_rounded(np.array(ratios)))
 
 
 def bounded(objective_cny: float, bound_cny: float | None) -> dict[str, float | None]:

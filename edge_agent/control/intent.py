@@ -32,10 +32,11 @@ class BandOutlook:
 
 @dataclass(frozen=True, slots=True)
 class UnitIntent:
-    """A unit's mode (None: off) and heat."""
+    """A unit's mode (None: off), heat, and its share of what the unit can give, where that is known."""
 
     mode: str | None = None
     load_kw: float = 0.0
+    load_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,10 @@ def plan_intent(plan: Plan, instant_utc: datetime, *, storage_of: Mapping[str, s
     index = plan_step(plan, instant_utc)
     if index is None:
         return None
-    units = {name: UnitIntent(unit.mode[index], unit.load_kw[index]) for name, unit in plan.units.items()}
+    units = {
+        name: UnitIntent(unit.mode[index], unit.load_kw[index], unit.load_ratio[index] if unit.load_ratio else None)
+        for name, unit in plan.units.items()
+    }
     to_loop_kw = {}
     for name, storage in plan.storages.items():
         made_kw = sum(

@@ -248,11 +248,11 @@ class Season(Lockstep):
             if self.now_utc.astimezone(ZONE).time() == time(0) and self.now_utc > self.start_utc:
                 self._end_day()
                 self._begin_day()
+        if second % BANDS_S == 0 and self.options.strategy != "no-storage":
+            bands = bands_at(self.expectation.tariff, self.now_utc, zone=ZONE, facts=self.expectation.facts)
+            self.bands = replace(bands, demand_kw=None if self.planner is None else self.planner.demand_kw())
         if self.planner is None:
             return
-        if second % BANDS_S == 0:
-            bands = bands_at(self.expectation.tariff, self.now_utc, zone=ZONE, facts=self.expectation.facts)
-            self.bands = replace(bands, demand_kw=self.planner.demand_kw())
         if self._asked or second >= self._next_plan_s:
             self.expectation.corrections = await self.correcting.look(self.now_utc)
             await self._plan(second)
@@ -291,6 +291,12 @@ class Season(Lockstep):
         truth = self.plant.truth()
         self.tally.add(truth)
         return truth
+
+    def _start_cost_cny(self) -> float:
+        """What the starts cost by the site file: wear, which the planner weighs against electricity."""
+        truth = self.tally.last
+        assert truth is not None
+        return sum(unit.starts * self.site.units[unit.name].start_cost_cny for unit in truth.units)
 
     def _begin_day(self) -> None:
         self.days.append(Day(f"{self.now_utc.astimezone(ZONE):%Y-%m-%d}"))
@@ -381,6 +387,7 @@ class Season(Lockstep):
                 if estimate.learned
             },
             "cost_with_stored_heat_cny": round(self.tally.cost_cny - self.tally.stored_heat_cny(), 2),
+            "start_cost_cny": round(self._start_cost_cny(), 2),
             "cost_cny_by_month": months,
             "plans_by_change": None if planner is None else dict(planner.change_count),
             "plans_cut_short": self.plans_cut_short,
@@ -418,6 +425,7 @@ def _looked_back_on(site: SiteFile) -> set[str]:
     return {
         *(f"{meter}.electric_power" for meter in meters if meter),
         *(f"{meter}.heat_power" for meter in heat if meter),
+        *(f"{source.meter}.supply_temperature" for source in site.sources.values() if source.meter),
         *(point for unit in site.units.values() if (point := unit.point("mode_actual"))),
         *(point for storage in site.storages.values() for point in storage.layers),
         *([site.meters.weather] if site.meters.weather else []),

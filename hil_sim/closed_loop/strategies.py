@@ -1,7 +1,10 @@
 """Who decides when heat is made: the product's planner, its plain rule, or nobody. All with the same dispatch below.
 
 - `optimal`: the service's planner with its solver process.
-- `rule`: the service's own rule plan (fill in the valley, empty from the first peak hour), made as often.
+- `rule`: the service's own rule plan, made as often: fills in the valley what the forecast will need in dear hours,
+  where that pays, keeps it for the dearest, heeds limits and starts.
+- `no-plan`: the service's control without any plan, knowing the tariff only: fills the tank in the valley with units
+  that the load leaves over, and empties it from the first peak hour. What an operator does by the clock.
 - `no-storage`: no plan and no tariff: the sequencer makes the load straight away; the tank is never charged.
 """
 
@@ -23,8 +26,8 @@ from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
 from scheduling.timegrid import TimeGrid, staged_grid
 
-Strategy = Literal["optimal", "rule", "no-storage"]
-STRATEGIES: Final[tuple[Strategy, ...]] = ("optimal", "rule", "no-storage")
+Strategy = Literal["optimal", "rule", "no-plan", "no-storage"]
+STRATEGIES: Final[tuple[Strategy, ...]] = ("optimal", "rule", "no-plan", "no-storage")
 KnownLoad = Callable[[TimeGrid], list[float]]
 
 
@@ -104,7 +107,7 @@ def planner_of(
         gap_ratio: proven distance at which the solver may stop.
         damped: units of the next hours are changed only for a gain.
     """
-    if strategy == "no-storage":
+    if strategy in ("no-plan", "no-storage"):
         return None
     chosen: Solver = RuleSolver() if strategy == "rule" else solver
     return Planner(solver=chosen, build=build, keep=keep_nothing, limit_s=limit_s, gap_ratio=gap_ratio, damped=damped)

@@ -88,3 +88,18 @@ def test_a_plan_that_passes_a_limit_of_a_while_is_found(document: dict[str, Any]
     broken = {(violation.rule, violation.step) for violation in check(held, plan)}
     assert broken == {("charge_for_a_while", first), ("discharge_for_a_while", later)}
     assert check(held, plan_by_rule(held)) == []
+
+
+@pytest.mark.parametrize("name", ["tiny_request", "13_n4_48h_air_rural"])
+def test_a_units_share_is_of_what_it_can_give_in_the_step(name: str, case: Case) -> None:
+    request = case(name)
+    plan = plan_by_rule(request)
+    for group in request.groups:
+        full_kw = {mode.name: mode.capacity_kw for mode in group.modes}
+        factor = request.per_step(group.capacity_factor, 1.0)
+        for unit in group.units:
+            track = plan.units[unit.name]
+            for step, mode in enumerate(track.mode):
+                given_kw = 0.0 if mode is None else track.load_ratio[step] * full_kw[mode] * float(factor[step])
+                assert given_kw == pytest.approx(track.load_kw[step], abs=1.0)
+                assert 0.0 <= track.load_ratio[step] <= 1.001

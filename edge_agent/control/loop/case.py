@@ -45,13 +45,23 @@ USED_RATIO = 0.97
 
 @dataclass(slots=True)
 class Duty:
-    """What a unit shall do, while it is being decided."""
+    """What a unit shall do, while it is being decided.
+
+    Attributes:
+        mode: None: off.
+        load_kw: heat.
+        because: who wants it.
+        planned: mode by the plan.
+        unloading: at the lowest load, before it stops or turns.
+        load_ratio: share of what the unit can give at present temperatures, as planned; None: of its rating.
+    """
 
     mode: str | None
     load_kw: float
     because: Because
     planned: str | None = None
     unloading: bool = False
+    load_ratio: float | None = None
 
 
 @dataclass(slots=True)

@@ -90,7 +90,7 @@ def assign(case: Case, now: Intent, soon: Intent) -> None:
             mode = None
         if mode == "charge" and name in case.state.charge_rest_until_utc and not case.charging(name):
             mode = None
-        case.duties[name] = Duty(mode, chosen.load_kw, now.because, planned=mode)
+        case.duties[name] = Duty(mode, chosen.load_kw, now.because, planned=mode, load_ratio=chosen.load_ratio)
 
 
 def _note_rests(case: Case) -> None:
@@ -161,7 +161,7 @@ def end_charging(case: Case) -> None:
         if case.state.tank_full:
             duty.mode = None
         elif bound and end_utc is not None and case.now_utc >= end_utc:
-            duty.mode, duty.load_kw = then.mode, then.load_kw
+            duty.mode, duty.load_kw, duty.load_ratio = then.mode, then.load_kw, then.load_ratio
         elif bound and end_utc is not None and then.mode is None and _starts_too_late(case, name, end_utc):
             duty.mode = None
             case.note("charge_too_late")

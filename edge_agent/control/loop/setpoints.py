@@ -26,7 +26,7 @@ def want_of(case: Case, name: str, *, duty: Duty, limited: bool) -> Want:
         limited: planned loads are kept, because the tank does the balance.
     """
     unit = case.site.units[name]
-    ratio = _ratio(duty.load_kw, case.capacity_kw(name, "direct"))
+    ratio = _ratio(case, name, duty, mode="direct")
     if duty.unloading or duty.planned != "direct":
         ratio = LOAD_RATIO_MIN if limited or duty.unloading else 1.0
     held = (limited and duty.because is not Because.COMFORT) or duty.unloading
@@ -51,7 +51,7 @@ def _charge_ratio(case: Case, name: str, duty: Duty) -> float:
     """Load limit while a unit charges: as planned, under the ceilings; the least once it only waits for its stop."""
     if duty.mode is None:
         return LOAD_RATIO_MIN
-    planned = _ratio(duty.load_kw, case.capacity_kw(name, "charge")) if duty.planned == "charge" else 1.0
+    planned = _ratio(case, name, duty, mode="charge") if duty.planned == "charge" else 1.0
     return min(planned, case.caps.get("charge", 1.0))
 
 
@@ -66,9 +66,13 @@ def _charge_degc(case: Case, name: str, *, storage: str, ratio: float) -> float:
     return round(min(max(_degc_for(case, name, ratio), lowest_degc), asked_degc), 1)
 
 
-def _ratio(load_kw: float, capacity_kw: float) -> float:
-    """Load limit for a planned heat; a plan for nearly all is a plan for all."""
-    ratio = load_kw / capacity_kw + 0.01
+def _ratio(case: Case, name: str, duty: Duty, *, mode: str) -> float:
+    """Load limit for a planned heat; a plan for nearly all is a plan for all.
+
+    A cold source gives less than the rating: all that a unit can give then is full load, not a part of it.
+    """
+    planned = duty.load_kw / case.capacity_kw(name, mode) if duty.load_ratio is None else duty.load_ratio
+    ratio = planned + 0.01
     return 1.0 if ratio >= USED_RATIO else max(LOAD_RATIO_MIN, round(ratio, 3))
 
 

@@ -107,6 +107,18 @@ class TestCharging:
         view = {"hp1": replace(kit.unit_running, mode_actual="charge"), "charge_ratio": 1.0, "load_kw": 0.0}
         assert kit.decide(memory, plan=plan, bands=near, **view).wants["hp1"].mode == "charge"
 
+    def test_all_that_a_cold_source_lets_a_unit_give_is_full_load(self, kit: SimpleNamespace) -> None:
+        """The plan wants 510 kW of a unit rated at 558: by the rating a part of it, by its map all there is."""
+        plan = kit.plan(kit.now_utc, ({"hp1": ("charge", 510.0)}, 510.0, 0.0))
+        view = {"hp1": replace(kit.unit_running, mode_actual="charge"), "charge_ratio": 1.0, "load_kw": 0.0}
+        memory = kit.memory(kit.running("charge"))
+        assert kit.decide(memory, plan=plan, **view).wants["hp1"].limit_ratio["charge"] == pytest.approx(0.924)
+        for share, limit in ((1.0, 1.0), (0.6, 0.61)):
+            unit = plan.units["hp1"].model_copy(update={"load_ratio": (share,)})
+            told = plan.model_copy(update={"units": {**plan.units, "hp1": unit}})
+            wants = kit.decide(memory, plan=told, **view).wants["hp1"]
+            assert wants.limit_ratio["charge"] == pytest.approx(limit)
+
     def test_ends_with_a_full_tank_and_begins_again_only_well_below(self, kit: SimpleNamespace) -> None:
         plan = kit.plan(kit.now_utc, self.CHARGE)
         memory = kit.memory(kit.running("charge"))

@@ -55,10 +55,10 @@ def performance(plant, old: str, new: str) -> None:
     [
         ("[0.75, 97.4]", "[0.75, 102.9]", "curve_hull", "warning"),  # the chord from 0.5 to 1 has 102.3
         ("[0.75, 97.4]", "[0.75, 110]", "curve_not_convex", "error"),
-        ("heat_kw: 600\n", "heat_kw: 600\n    full_load: [[5, 45, 560, 130]]\n", "map_needs", "error"),
-        ("heat_kw: 600\n", "heat_kw: 600\n    full_load: [[5, 45, 130, 560]]\n", "map_row", "error"),
-        ("heat_kw: 600\n", "heat_kw: 600\n    full_load: [[5, 45, 560, 130], [5, 45, 1, 0]]\n", "map_twice", "error"),
-        ("heat_kw: 600\n", "heat_kw: 600\n    full_load: [[5, 45, 560]]\n", "map_row", "error"),
+        ("    load_degc: 45\n", "", "map_needs", "error"),
+        ("[4, 40, 519, 123.0]", "[4, 40, 123.0, 519]", "map_row", "error"),
+        ("[4, 45, 500, 132.6]", "[4, 40, 1, 0]", "map_twice", "error"),
+        ("[4, 40, 519, 123.0]", "[4, 40, 519]", "map_row", "error"),
     ],
 )
 def test_a_map_is_checked_where_it_stands(plant, old, new, code, severity) -> None:
