@@ -22,7 +22,8 @@ def between(name: str) -> list[str]:
 def refusal_rows() -> list[str]:
     """Code and words of every refusal that mode, override and release can give."""
     sources = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in (modes, order_rules)]
-    sources.append((Path(modes.__file__).parent / "operation.py").read_text(encoding="utf-8"))
+    folder = Path(modes.__file__).parent
+    sources += [(folder / name).read_text(encoding="utf-8") for name in ("operation.py", "order_form.py")]
     codes = dict.fromkeys(code for source in sources for code in re.findall(r'Refusal\(\s*"(\w+)"', source))
     return [f"| `{code}` | {TEXTS[code].zh} | {TEXTS[code].en} |" for code in codes]
 
