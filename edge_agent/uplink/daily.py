@@ -140,7 +140,9 @@ class Daily:
                 day += timedelta(days=1)
             written += of_stream
             if stream.entry.reconcile == "daily":
-                await self._reconcile(stream, before_utc=day_bounds(last_by_clock, zone=self._zone)[1])
+                # The platform has read the day's last period after midnight.
+                midnight_utc = day_bounds(last_by_clock, zone=self._zone)[1]
+                await self._reconcile(stream, before_utc=midnight_utc + AFTER_MIDNIGHT)
         return written
 
     async def _chain(
@@ -177,7 +179,7 @@ class Daily:
         return True
 
     async def _reconcile(self, stream: Stream, *, before_utc: datetime) -> None:
-        """Queues what was consumed before today and never acknowledged, also of an outage, a few at each look."""
+        """Queues what was consumed of earlier days and never acknowledged, also of an outage, a few at each look."""
         waiting = await self._store.deliveries_consumed(
             stream.name, before_utc, limit=RECONCILED_A_LOOK_MAX, sent_max=RECONCILED_SENT_MAX
         )

@@ -74,7 +74,10 @@ def wrong_samples(exported: Iterable[ExportedSample], site: CrashSite) -> list[s
 
 
 def _served_then(site: CrashSite, sample: ExportedSample) -> bool:
-    """Whether the value was served at the sample's own instant: while time stands still, a point has several."""
+    """Whether the value was served at the sample's own instant, or just before it and another one at it.
+
+    While time stands still, a point has several values at one instant, and what was on its way then is stamped with it.
+    """
     device, _, quantity = sample.point.partition(".")
     instants_s, values = site.log.served.get((device, quantity), ([], []))
     value = sample.value
@@ -83,7 +86,7 @@ def _served_then(site: CrashSite, sample: ExportedSample) -> bool:
     for true_s in site.true_instants(sample.instant_s):
         low = bisect_left(instants_s, true_s - SAME_INSTANT_S)
         high = bisect_right(instants_s, true_s + SAME_INSTANT_S)
-        for served in values[low:high]:
+        for served in values[max(0, low - 1) : high] if high > low else ():
             if served is not None and abs(served - value) <= VALUE_TOLERANCE_RELATIVE * max(1.0, abs(served)):
                 return True
     return False
