@@ -17,6 +17,8 @@ from edge_agent.uplink.verdict import Verdict
 Line = tuple[str, str]
 SHOWN_RUNS_MAX = 200
 """Runs of missing periods that people are shown; --json names every period."""
+ALIKE_COUNT_MIN = 4
+"""So many points with the same gaps are told in one line."""
 UNHEALTHY_POINTS_MAX = 50
 """Points with gaps that are listed without --points."""
 
@@ -193,6 +195,12 @@ def _point_lines(points: Mapping[str, PointTally], shown: Shown) -> Iterator[Lin
     listed = [(code, tally) for code, tally in sorted(points.items()) if shown.by_point or tally.good < tally.expected]
     if not listed:
         return
+    alike: dict[tuple[int, int, tuple[tuple[str, int], ...]], list[tuple[str, PointTally]]] = {}
+    for code, tally in listed:
+        alike.setdefault((tally.good, tally.expected, tuple(sorted(tally.causes.items()))), []).append((code, tally))
+    together = {} if shown.by_point else {key: some for key, some in alike.items() if len(some) >= ALIKE_COUNT_MIN}
+    told_together = {code for some in together.values() for code, _ in some}
+    listed = [entry for entry in listed if entry[0] not in told_together]
     cut = listed if shown.by_point else listed[:UNHEALTHY_POINTS_MAX]
     yield (
         "  测点(有效/应有,无效原因按时段计):" if shown.by_point else "  有无效数据的测点(有效/应有,原因按时段计):",
@@ -200,6 +208,12 @@ def _point_lines(points: Mapping[str, PointTally], shown: Shown) -> Iterator[Lin
         if shown.by_point
         else "  points with invalid values (valid of expected; causes in periods):",
     )
+    for (good, expected, _), some in together.items():
+        zh, en = _causes(some[0][1].causes)
+        yield (
+            f"    {len(some)} 个测点(--points 列出)各 {good}/{expected}{zh}",
+            f"    {len(some)} points (--points names them), each {good}/{expected}{en}",
+        )
     for code, tally in cut:
         head = f"    {code:<20} {names.get(code, '?'):<28} {tally.good}/{tally.expected}"
         zh, en = _causes(tally.causes)

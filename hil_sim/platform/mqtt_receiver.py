@@ -1,7 +1,8 @@
 """The city platform behind an MQTT broker: takes records, acknowledges them after its own commit, counts them.
 
 Message as the plants are told to send it: topic `hp/{plant}/up/frame`, JSON with v, plant, epoch, seq, sent_at and
-records[{point, time, value, quality}], and perhaps gaps[] (what will never come) or alarms[]; the answer on
+records[{point, time, value, quality}], perhaps corrects{epoch, seq} (which earlier one it replaces), and perhaps
+gaps[] (what will never come) or alarms[]; the answer on
 `hp/{plant}/down/ack` names a mark, ranges and refused numbers. A span is asked for on `hp/{plant}/down/query` and comes
 on `hp/{plant}/up/reply`, record by record, the last message marked.
 Source: the project's MQTT dialect; quality 192 valid, 64 of an uncertain instant, 0 invalid. It shares no code with

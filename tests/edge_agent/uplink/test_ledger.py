@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -89,6 +90,26 @@ def test_points_are_told_apart_and_gaps_have_causes() -> None:
     assert dict(second.causes) == {"no_answer": 1, "not_running": 1}
     assert found.missing[0].reason == "schema"
     assert found.sent_again == 3
+
+
+def test_points_with_the_same_gaps_are_told_in_one_line_unless_each_is_asked_for() -> None:
+    codes = tuple(f"{number:02d}" for number in range(6))
+    gone = replace(
+        delivery(0, Fate.ACKNOWLEDGED), codes=codes, gaps={"gap_wrong_clock": (0, 1, 2, 3), "no_answer": (5,)}
+    )
+    found = account([gone], stream=CITY, period_min=60, from_utc=MIDNIGHT, to_utc=MIDNIGHT + HOUR)
+    verdict = Verdict({CITY: found}, {CITY: MIDNIGHT}, {}, None)
+
+    def lines(*, by_point: bool) -> list[str]:
+        shown = Shown(zone=ZONE, name="bj", codes=UPLINKS.points, by_point=by_point)
+        told = verify_lines(verdict, shown, from_utc=MIDNIGHT, to_utc=MIDNIGHT + HOUR)
+        return [en for _, en in told if "/1" in en]
+
+    together, single = lines(by_point=False)
+    assert together.startswith("    4 points")
+    assert "the clock was wrong" in together
+    assert single.startswith("    05 ")
+    assert len(lines(by_point=True)) == 6
 
 
 async def closed(store: Store, hours: range) -> None:
