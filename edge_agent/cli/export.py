@@ -5,12 +5,16 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
 
 from edge_agent.cli.common import Common, Exit, emit, shared_options
 from edge_agent.cli.instants import instant
+
+if TYPE_CHECKING:
+    from edge_agent.store.frame_reader import Missing
 
 COLUMNS = ("point", "instant_utc", "value", "unit", "quality", "cause", "correction", "frame")
 Row = tuple[str, str, float | None, str, str, str, float, int]
@@ -33,7 +37,7 @@ def command(common: Common, from_text: str, to_text: str, points: tuple[str, ...
 
     site = load_configuration(common.config).site
     zone = ZoneInfo(site.site.timezone)
-    unread: dict[Path, str] = {}
+    unread: dict[Path, Missing] = {}
     stored = read_samples(
         site.storage_media.state_dir,
         instant(from_text, zone=zone),
@@ -62,12 +66,18 @@ def command(common: Common, from_text: str, to_text: str, points: tuple[str, ...
         writer.writerow(COLUMNS)
         # repr keeps every digit of a float: what is exported is what was accepted.
         writer.writerows((*row[:2], "" if row[2] is None else repr(row[2]), *row[3:]) for row in rows)
-    for path, reason in sorted(unread.items()):
-        note = common.pick(
-            f"错误: {path}: 文件损坏,读得出的已全部导出,其余缺失;请另存此文件并检查磁盘健康状况({reason})",
-            f"error: {path}: damaged; all that can be read is exported, the rest is missing. Keep a copy of the file,"
-            f" and look at the disk's health ({reason})",
-        )
-        click.echo(note, err=True)
+    for path, missing in sorted(unread.items(), key=lambda item: item[0]):
+        click.echo(f"{common.pick('错误', 'error')}: {path}: {_told(common, missing)}", err=True)
     if unread:
         sys.exit(Exit.FINDING)
+
+
+def _told(common: Common, missing: "Missing") -> str:
+    """Why a file is not exported, or not whole, and what to do."""
+    if not missing.damaged:
+        return missing.reason
+    return common.pick(
+        f"文件损坏,读得出的已全部导出,其余缺失;请另存此文件并检查磁盘健康状况({missing.reason})",
+        "damaged; all that can be read is exported, the rest is missing. Keep a copy of the file, and look at"
+        f" the disk's health ({missing.reason})",
+    )

@@ -16,7 +16,7 @@ from drivers.sample import Cause, Quality, Sample
 from edge_agent.clock_quality import ClockQuality
 from edge_agent.errors import StoreFault
 from edge_agent.rollup import Reading, instant, microseconds
-from edge_agent.store import database, frame_codec, names, segment_codec
+from edge_agent.store import database, frame_codec, names, segment_codec, words
 from edge_agent.store.damage import Row, sound_rows
 from edge_agent.store.facts import UNKNOWN
 from edge_agent.store.frame_writer import frame_crc
@@ -150,20 +150,34 @@ class DayFile:
         return Chunk(fold, marks, samples)
 
 
-Unread = dict[Path, str]
-"""Files of which not everything could be read, and the first reason."""
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a file could not be read, or not all of it.
+
+    Attributes:
+        reason: the first; in the operator's two languages, with what to do, where it is not damage.
+        damaged: whether it is.
+    """
+
+    reason: str
+    damaged: bool
 
 
-def _note(path: Path, faults: Sequence[str], unread: Unread | None) -> None:
+Unread = dict[Path, Missing]
+"""Files of which not everything could be read."""
+
+
+def _note(path: Path, faults: Sequence[str | sqlite3.Error], unread: Unread | None) -> None:
     """Tells who asks what is missing, or the log where nobody does; once a file."""
     if not faults:
         return
+    first = faults[0]
     if unread is None:
-        LOG.error(
-            "day file damaged, what is sound is read path=%s unread=%d first reason=%s", path, len(faults), faults[0]
-        )
+        LOG.error("day file damaged, what is sound is read path=%s unread=%d first reason=%s", path, len(faults), first)
+    elif not isinstance(first, str) and words.cause(first) not in ("", "damaged"):
+        unread.setdefault(path, Missing(words.told(first), damaged=False))
     else:
-        unread.setdefault(path, faults[0])
+        unread.setdefault(path, Missing(str(first), damaged=True))
 
 
 @contextmanager
@@ -172,7 +186,7 @@ def opened(path: Path, unread: Unread | None = None) -> Iterator[DayFile | None]
     try:
         connection = database.open_read(path)
     except sqlite3.Error as error:
-        _note(path, [str(error)], unread)
+        _note(path, [error], unread)
         yield None
         return
     file: DayFile | None = None

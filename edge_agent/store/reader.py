@@ -40,14 +40,25 @@ def read_samples(
         StoreFault: there is no store here.
     """
     folder = state_dir / FRAMES_FOLDER
-    if not folder.is_dir():
-        raise StoreFault(f"{folder}: 没有记录 / no records here")
+    try:
+        if not folder.is_dir():
+            raise StoreFault(f"{folder}: 没有记录 / no records here")
+        _ = next(folder.iterdir(), None)
+    except OSError as error:
+        raise StoreFault(words.told(error)) from error
     return frame_reader.read_samples(folder, from_utc, to_utc, points=points, unread=unread)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # who asks has no leave to look into the folder
+        raise StoreFault(words.told(error)) from error
 
 
 @contextmanager
 def _state(path: Path) -> Iterator[StateReader]:
-    if not path.is_file():
+    if not _exists(path):
         raise StoreFault(f"{path}: 没有记录 / no records here")
     known = version = len(database.scripts(KIND))
     try:
@@ -82,7 +93,7 @@ def read_means(
         StoreFault: it cannot be read.
     """
     path = state_dir / STATE_FILE
-    if not path.exists():
+    if not _exists(path):
         return {}
     with _state(path) as reader:
         rollups = reader.rollups(point, period_min, microseconds(from_utc), microseconds(to_utc))

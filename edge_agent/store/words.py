@@ -36,8 +36,8 @@ _WORDS = {
         "the file or the disk is read-only: look at how it is mounted, and at the disk's health",
     ),
     "no_leave": (
-        "没有权限,请检查状态目录的属主(应为运行本服务的用户)",
-        "no leave: the state folder must belong to the user that runs the service",
+        "没有权限;请以运行本服务的用户执行(sudo -u edge-agent …),并检查状态目录的属主(应为该用户)",
+        "no leave: do it as the service's user (sudo -u edge-agent ...), to whom the state folder must belong",
     ),
     "no_folder": (
         "此处应为文件夹却是文件,请移走该文件",

@@ -1,10 +1,12 @@
 """Verbs that read the store beside the service, on damaged files: one line that names the file and the remedy."""
 
 import asyncio
+import errno
 import json
+import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -144,3 +146,45 @@ def test_a_state_of_an_older_release_says_so(site: Path) -> None:
     assert str(path) in line
     assert "启动一次服务即升级" in line
     assert asked(audit, site).exit_code == 0, "what it has is read"
+
+
+@pytest.mark.parametrize("closed", ["", "state.db", "frames"])
+def test_who_has_no_leave_is_told_whose_leave_it_takes(
+    site: Path, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service's folder is closed to everybody else; as whoever runs the tests, the refusal is the system's word."""
+    closed_path = site.parent / "state" / closed
+    state = site.parent / "state"
+    stat, iterdir = Path.stat, Path.iterdir
+
+    def refused(path: Path) -> None:
+        if path == closed_path or (not closed and closed_path in path.parents):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    def no_stat(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if not closed and self != state:
+            refused(self)
+        return stat(self, follow_symlinks=follow_symlinks)
+
+    def no_list(self: Path) -> Iterator[Path]:
+        refused(self)
+        return iterdir(self)
+
+    def no_open(path: Path) -> sqlite3.Connection:
+        refused_by_sqlite = sqlite3.OperationalError("unable to open database file")
+        refused_by_sqlite.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN
+        if path == closed_path:
+            raise refused_by_sqlite
+        return open_read(path)
+
+    open_read = database.open_read
+    monkeypatch.setattr(Path, "stat", no_stat)
+    monkeypatch.setattr(Path, "iterdir", no_list)
+    monkeypatch.setattr(database, "open_read", no_open)
+    verb = export if closed == "frames" else audit
+    done = asked(verb, site, *(SPAN if verb is export else ()))
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert str(closed_path) in line
+    assert "sudo -u edge-agent" in line
