@@ -473,7 +473,7 @@ class StorageMedia(Entry):
     quota_mb: int = Field(default=2000, ge=16)
     """Most disk space used [MB]."""
     raw_days: int = Field(default=90, ge=1)
-    """Raw frames are kept this long [d]."""
+    """Raw frames of so many days of recording are kept [d]: a day goes when it is older and so much came after it."""
 
 
 class Web(Entry):

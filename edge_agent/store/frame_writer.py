@@ -44,8 +44,6 @@ class FrameWriter:
         self._word_ids: dict[str, int] = {}
         self._newest_us = 0
         self._fold = 0
-        self.damaged: list[Path] = []
-        """Files that were set aside and wait to be salvaged."""
 
     @property
     def day(self) -> date | None:
@@ -60,11 +58,9 @@ class FrameWriter:
             StoreFault: a newer release wrote it.
         """
         self.close()
-        connection, aside = database.open_checked(
+        connection, _ = database.open_checked(
             day_path(self._folder, day), database.scripts(KIND), bytes_max=self._bytes_max
         )
-        if aside is not None:
-            self.damaged.append(aside)
         self._connection, self._day = connection, day
         self._point_ids = {}
         for number, name, unit, *known in connection.execute("SELECT id, name, unit, period_s, keep FROM point"):

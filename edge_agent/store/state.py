@@ -67,10 +67,10 @@ class StateWriter:
         """
         self._path = path
         self._bytes_max = bytes_max
-        self._connection, self.aside = database.open_checked(path, database.scripts(KIND), bytes_max=bytes_max)
+        self._connection, aside = database.open_checked(path, database.scripts(KIND), bytes_max=bytes_max)
         self._marks = StreamMarks(path.with_name(MARKS_FILE))
-        if self.aside is not None:
-            self._salvage(path, self.aside)
+        if aside is not None:
+            self._salvage(path, aside)
         self._marks.cover(self._connection)
         damaged_file.keep_head(path, self._connection)
         self._point_ids: dict[str, int] = {}

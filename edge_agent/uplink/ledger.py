@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from edge_agent.rollup import Period
+from edge_agent.rollup import Period, rfc3339
 from edge_agent.store.rows import Delivery, Fate
 
 STRENGTH = {
@@ -244,8 +244,8 @@ def point_dict(tally: PointTally) -> dict[str, object]:
 def account_dict(found: Account) -> dict[str, object]:
     """A stream's account as JSON: every missing period stands there by itself."""
     return {
-        "from": found.from_utc.isoformat().replace("+00:00", "Z"),
-        "to": found.to_utc.isoformat().replace("+00:00", "Z"),
+        "from": rfc3339(found.from_utc),
+        "to": rfc3339(found.to_utc),
         "expected": found.expected,
         "acknowledged": found.fates[Fate.ACKNOWLEDGED],
         "fetched": found.fates[Fate.FETCHED],
@@ -256,7 +256,7 @@ def account_dict(found: Account) -> dict[str, object]:
         "not_made": found.fates[NOT_MADE],
         "backfilled": found.backfilled,
         "sent_again": found.sent_again,
-        "corrected": [period.start_utc.isoformat().replace("+00:00", "Z") for period in found.corrected],
+        "corrected": [rfc3339(period.start_utc) for period in found.corrected],
         "completeness": found.ratio,
         "valid_ratio": found.good_ratio,
         "missing": [_missing_dict(entry) for entry in found.missing],
@@ -267,7 +267,7 @@ def account_dict(found: Account) -> dict[str, object]:
 
 def _missing_dict(entry: Missing) -> dict[str, object]:
     return {
-        "start": entry.period.start_utc.isoformat().replace("+00:00", "Z"),
+        "start": rfc3339(entry.period.start_utc),
         "period_min": entry.period.length_min,
         "why": entry.why,
         **({"reason": entry.reason} if entry.reason else {}),
