@@ -54,6 +54,8 @@ class Tender:
             except (sqlite3.Error, StoreFault) as error:
                 if _is_damage(error):
                     self._damaged.append((day, str(error)))
+                    self._done.add(path)
+                    return True
                 LOG.error("day file cannot be packed, it stays as it is path=%s reason=%s", path, error)  # noqa: TRY400 - the reason is enough
                 self._done.add(path)
         return False
