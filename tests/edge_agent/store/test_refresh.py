@@ -47,6 +47,7 @@ async def a_closed_quarter(store: Store) -> dict[str, Rollup]:
 
 
 async def kept(store: Store) -> dict[str, Rollup]:
+    await told(store, START + 10 * DAY, 0.0)  # the quarter is over
     while await store.tend_once():
         pass
     ((_, rollups),) = await store.rollups_of_all(15, START, START + MINUTE, limit=1)
