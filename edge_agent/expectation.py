@@ -8,6 +8,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from edge_agent.control.intent import BandOutlook
 from edge_agent.hourly_record import HOUR, Archive, HourlyRecord
 from edge_agent.image import ProcessImage
 from edge_agent.plan_case import NAMEPLATES, DemandNow, LiveState, UnitNow
+from edge_agent.present_power import PresentPower, present_power
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.market_file import MarketFeed
 from edge_agent.settings.model import Loop
@@ -43,6 +45,16 @@ SKILL_D = 14
 """Days of forecasts whose score is shown."""
 OTHER_LOAD_SMOOTHING_RATIO = 0.3
 """Weight of the newest reading of what the plan cannot move."""
+OTHER_LOAD_HELD = timedelta(hours=1)
+"""What the plan cannot move is believed for so long after it was last told; then nothing is believed. Ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class _OtherLoad:
+    """What no unit uses [kW], smoothed, and when it was told last."""
+
+    kw: float
+    seen_utc: datetime
 
 
 class Expectation:
@@ -54,7 +66,8 @@ class Expectation:
         self._site = configuration.site
         self._zone = ZoneInfo(configuration.site.site.timezone)
         self._image = image
-        self._other_load_kw: float | None = None
+        self._other: _OtherLoad | None = None
+        self._other_unknown = False
         self._warned: set[str] = set()
         self._record = HourlyRecord(store)
         file = configuration.site.forecast.weather_file
@@ -96,11 +109,26 @@ class Expectation:
                 zone=self._zone,
             )
             self._issue(name, now_utc)
-        other_load_kw = self._other_load(now_utc, units)
+        present = present_power(
+            self._site,
+            self._configuration.performance,
+            units,
+            meters_kw={
+                name: self._value(f"{device}.electric_power", now_utc)
+                for name, device in self._site.meters.units.items()
+            },
+            corrections=self.corrections,
+        )
+        other_load_kw = self._other_load(now_utc, present)
         return LiveState(
             units=units,
             storage_kwh=storage_kwh,
-            load_kw={name: forecast.load_kw.tolist() for name, forecast in self.load_forecast.items()},
+            # What units give that are not ours to plan is taken as lasting: nobody knows when the person is done, and
+            # when it ends a new plan is made.
+            load_kw={
+                name: np.maximum(0.0, forecast.load_kw - present.not_ours_heat_kw[name]).tolist()
+                for name, forecast in self.load_forecast.items()
+            },
             price_cny_per_kwh=prices.cny_per_kwh.tolist(),
             bands=prices.bands,
             corrections=self.corrections,
@@ -212,16 +240,26 @@ class Expectation:
     def _value(self, point: str, now_utc: datetime) -> float | None:
         return self._image.value(point, now_utc=now_utc, age_s_max=self._site.control.stale_s)
 
-    def _other_load(self, now_utc: datetime, units: Mapping[str, UnitNow]) -> float:
-        """Electricity behind the main meter that no unit and no unit's pump uses [kW], smoothed; never below zero."""
+    def _other_load(self, now_utc: datetime, present: PresentPower) -> float:
+        """Electricity behind the main meter that the plan cannot move [kW]; never below zero.
+
+        What no unit and no unit's pump uses, smoothed, and what units draw that run and are not ours to plan. While it
+        cannot be told, what was told last holds for a while.
+        """
         main_kw = self._value(f"{self._site.meters.electricity}.electric_power", now_utc)
-        meters = [self._value(f"{device}.electric_power", now_utc) for device in self._site.meters.units.values()]
-        if main_kw is not None and all(kw is not None for kw in meters):
-            pumps_kw = sum(self._site.units[name].pump_kw for name, unit in units.items() if unit.on)
-            seen_kw = max(0.0, main_kw - sum(kw for kw in meters if kw is not None) - pumps_kw)
-            before_kw = seen_kw if self._other_load_kw is None else self._other_load_kw
-            self._other_load_kw = before_kw + OTHER_LOAD_SMOOTHING_RATIO * (seen_kw - before_kw)
-        return self._other_load_kw or 0.0
+        if main_kw is not None and present.units_kw is not None:
+            seen_kw = max(0.0, main_kw - present.units_kw)
+            before_kw = seen_kw if self._other is None else self._other.kw
+            if self._other_unknown:
+                LOG.warning("other load is known again kw=%.0f", seen_kw)
+            self._other = _OtherLoad(before_kw + OTHER_LOAD_SMOOTHING_RATIO * (seen_kw - before_kw), now_utc)
+            self._other_unknown = False
+        elif self._other is not None and now_utc - self._other.seen_utc > OTHER_LOAD_HELD:
+            self._other = None
+        if self._other is None and not self._other_unknown:
+            LOG.warning("other load is not known: main meter silent, or a unit that runs tells neither power nor load")
+            self._other_unknown = True
+        return (0.0 if self._other is None else self._other.kw) + present.not_ours_kw
 
     async def _demand(self, now_utc: datetime, other_load_kw: float) -> DemandNow | None:
         """The demand charge in force, with the peak that the month has had or will need anyway."""

@@ -66,6 +66,10 @@ class UnitNow:
     Attributes:
         achieved: what it was learned to give: `mode/stage` -> share of the full heat, for units on stages or contacts.
         out_until_utc: until then a person has ordered it off; None: nobody has.
+        seen_on: whether it runs, whoever has asked for it; None: not known.
+        seen_mode: the mode that it shows; None: not known.
+        load_ratio: the load that it shows; None: not known.
+        electric_kw: what it draws by its own word or its meter; None: not known.
     """
 
     on: bool
@@ -75,6 +79,10 @@ class UnitNow:
     available: bool
     achieved: Mapping[str, float] = field(default_factory=dict)
     out_until_utc: datetime | None = None
+    seen_on: bool | None = None
+    seen_mode: str | None = None
+    load_ratio: float | None = None
+    electric_kw: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

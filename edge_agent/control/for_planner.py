@@ -3,12 +3,15 @@
 from datetime import datetime
 
 from edge_agent.control.memory import ASKED, ControlMemory, Phase, civil_midnight_utc
-from edge_agent.control.view import PlantView
+from edge_agent.control.view import PlantView, UnitState, UnitView
 from edge_agent.plan_case import UnitNow
 from edge_agent.settings.model import SiteFile
 
 RESTED_MIN = 24.0 * 60.0
 """What is out of service is planned as off for so long [min]: its times must not make the task impossible."""
+
+TURNING = frozenset({UnitState.RUNNING, UnitState.STOPPING})
+"""States in which a compressor may run."""
 
 
 def unit_states(
@@ -33,6 +36,7 @@ def unit_states(
         on = available and unit.phase in ASKED and unit.idle_since_utc is None
         since_utc = unit.running_since_utc if on else unit.off_since_utc
         minutes = 0.0 if since_utc is None else max(0.0, (now_utc - since_utc).total_seconds() / 60.0)
+        seen = UnitView() if view is None else view.units[name]
         states[name] = UnitNow(
             on=on,
             mode=unit.mode if on else None,
@@ -40,6 +44,10 @@ def unit_states(
             starts_today=sum(1 for start_utc in unit.starts_utc if start_utc >= midnight_utc),
             available=available,
             achieved=memory.achieved.get(name, {}),
+            seen_on=None if seen.state is None else seen.state in TURNING,
+            seen_mode=seen.mode_actual,
+            load_ratio=seen.load_ratio,
+            electric_kw=seen.electric_kw,
         )
     return states
 
