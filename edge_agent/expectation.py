@@ -22,7 +22,7 @@ from edge_agent.plan_case import NAMEPLATES, DemandNow, LiveState, UnitNow
 from edge_agent.present_power import PresentPower, present_power
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.market_file import MarketFeed
-from edge_agent.settings.model import Loop
+from edge_agent.settings.model import Loop, PerformanceMode
 from edge_agent.source_ahead import LOOK_BACK_H, drawn_at_degc
 from edge_agent.tariff_facts import facts_of, wanted
 from edge_agent.texts.catalogue import text
@@ -105,7 +105,12 @@ class Expectation:
                 await self._history(now_utc, loop),
                 grid,
                 weather=weather,
-                design=DesignLoad(loop.design_kw * self.corrections.factor("load", name), loop.design_outdoor_degc),
+                design=DesignLoad(
+                    loop.design_kw * self.corrections.factor("load", name),
+                    loop.design_outdoor_degc,
+                    limit_degc=loop.balance_outdoor_degc,
+                    medium=loop.medium,
+                ),
                 zone=self._zone,
             )
             self._issue(name, now_utc)
@@ -271,10 +276,16 @@ class Expectation:
         means = await self._record.quarters(f"{self._site.meters.electricity}.electric_power", month_utc, now_utc)
         # Without a contract figure: all units straight to the loop, which a design day needs with or without a tank.
         unavoidable_kw = self._site.limits.contract_demand_kw or other_load_kw + sum(
-            self._configuration.performance[name].modes["direct"].curve[-1][1] + unit.pump_kw
+            _full_kw(self._configuration.performance[name].modes) + unit.pump_kw
             for name, unit in self._site.units.items()
         )
         return DemandNow(price, max(unavoidable_kw, *means.values(), 0.0))
+
+
+def _full_kw(modes: Mapping[str, PerformanceMode]) -> float:
+    """Electricity of a unit at full load straight to the loop; of one that does not know that, the most it can take."""
+    straight = [modes["direct"]] if "direct" in modes else modes.values()
+    return max(figures.curve[-1][1] for figures in straight)
 
 
 def _full_hour(instant_utc: datetime) -> datetime:

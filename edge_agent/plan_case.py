@@ -3,19 +3,23 @@
 It knows how the site's words (units, tanks, curves) become the planner's words; it reads no clock, image or store.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from edge_agent.settings.model import Performance, PerformanceMode, SiteFile, Storage, Unit
-from scheduling.plant.curve import convex_hull
+from edge_agent.settings.model import Loop as LoopEntry
+from edge_agent.settings.model import Performance, SiteFile, Unit
+from edge_agent.settings.model import Source as SourceEntry
+from edge_agent.settings.model import Storage as StorageEntry
+from edge_agent.unit_figures import Curve, Figures, ModeFigures
+from scheduling.errors import RequestFault
 from scheduling.plant.identify import Estimate
 from scheduling.plant.tank import WaterTank, loss_fraction_per_h
-from scheduling.plant.unit import MapPoint, Operating, PerformanceMap
 from scheduling.request import (
     Assumption,
     Demand,
@@ -56,7 +60,9 @@ TANK_PUMP_KW_PER_KW = 0.01
 
 COMMANDABLE_MIN = 0.05
 """A stage that was learned to give less than this counts as this: the planner knows no unit that runs for nothing."""
-Curve = tuple[tuple[float, float], ...]
+Default = TypeVar("Default", float, None)
+Entry = TypeVar("Entry")
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,7 @@ class LiveState:
     held_until_utc: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def tank_of(storage: Storage) -> WaterTank:
+def tank_of(storage: StorageEntry) -> WaterTank:
     """A water tank of the site between its two temperatures."""
     if storage.kind == "chilled_water":
         return WaterTank(storage.volume_m3, empty_degc=storage.degc_max, full_degc=storage.degc_min)
@@ -180,10 +186,29 @@ def build_request(
         RequestFault: a figure is not a number, has the wrong sign, or contradicts another; its path names it. What the
             site file alone can contradict is refused when it is read.
     """
-    try:
+    with _inside(""):
         return _request(site, performance, grid=grid, live=live)
+
+
+@contextmanager
+def _inside(place: str) -> Iterator[None]:
+    """Names the place of a part in the request before the path of its fault."""
+    try:
+        yield
     except ValidationError as error:
-        raise fault_of(error) from error
+        fault = fault_of(error)
+        raise RequestFault(f"${place}{fault.path[1:]}", fault.message) from error
+    except RequestFault as fault:
+        raise RequestFault(f"${place}{fault.path[1:]}", fault.message) from fault.__cause__
+
+
+def _each(name: str, entries: Iterable[Entry], make: Callable[[Entry], Part]) -> tuple[Part, ...]:
+    """The parts of a list; a fault names which one of them it is in."""
+    parts = []
+    for number, entry in enumerate(entries):
+        with _inside(f".{name}[{number}]"):
+            parts.append(make(entry))
+    return tuple(parts)
 
 
 def _request(site: SiteFile, performance: Mapping[str, Performance], *, grid: TimeGrid, live: LiveState) -> PlanRequest:
@@ -202,29 +227,17 @@ def _request(site: SiteFile, performance: Mapping[str, Performance], *, grid: Ti
         other_load_kw=live.other_load_kw,
         demand=_demand(live, grid),
         grid_caps=_caps(site, live, grid),
-        loops=tuple(
-            Loop(
-                name=name,
-                medium=loop.medium,
-                load_kw=tuple(live.load_kw[name]),
-                unmet_cny_per_kwh=UNMET_CNY_PER_KWH,
-                dump_cny_per_kwh=DUMP_CNY_PER_KWH,
-            )
-            for name, loop in site.loops.items()
+        loops=_each("loops", site.loops.items(), lambda loop: _loop(*loop, live=live)),
+        storages=_each(
+            "storages",
+            site.storages,
+            lambda name: _storage(site, performance, name=name, live=live, start_utc=grid.start_utc),
         ),
-        storages=tuple(
-            _storage(site, performance, name=name, storage=storage, live=live, start_utc=grid.start_utc)
-            for name, storage in site.storages.items()
-        ),
-        sources=tuple(
-            Source(
-                name=name, kind=source.kind, limit_kw=source.heat_kw_max, balance_cny_per_kwh=source.balance_cny_per_kwh
-            )
-            for name, source in site.sources.items()
-        ),
-        groups=tuple(
-            _group(site, performance, names=names, live=live, grid=grid)
-            for names in identical_groups(site.units).values()
+        sources=_each("sources", site.sources.items(), lambda source: _source(*source)),
+        groups=_each(
+            "groups",
+            identical_groups(site.units).values(),
+            lambda names: _group(site, performance, names=names, live=live, grid=grid),
         ),
         assumptions=tuple(assumptions(live.corrections, site)),
     )
@@ -288,44 +301,63 @@ def identical_groups(units: Mapping[str, Unit]) -> dict[str, list[str]]:
 def _demand(live: LiveState, grid: TimeGrid) -> tuple[Demand, ...]:
     if live.demand is None:
         return ()
-    return (
-        Demand(
-            from_step=0,
-            to_step=grid.count,
-            cny_per_kw_month=live.demand.cny_per_kw_month,
-            peak_so_far_kw=live.demand.peak_so_far_kw,
-        ),
-    )
+    with _inside(".demand[0]"):
+        return (
+            Demand(
+                from_step=0,
+                to_step=grid.count,
+                cny_per_kw_month=live.demand.cny_per_kw_month,
+                peak_so_far_kw=live.demand.peak_so_far_kw,
+            ),
+        )
 
 
 def _caps(site: SiteFile, live: LiveState, grid: TimeGrid) -> tuple[GridCap, ...]:
     limit_kw = site.limits.grid_kw_max
-    called = tuple(
-        GridCap(name=reason, from_step=start, to_step=end, cap_kw=cap_kw, penalty_cny_per_kwh=CALL_EXCESS_CNY_PER_KWH)
-        for start, end, cap_kw, reason in live.caps
+    standing = [] if limit_kw is None else [(0, grid.count, limit_kw, "grid", GRID_EXCESS_CNY_PER_KWH)]
+    called = [(*cap, CALL_EXCESS_CNY_PER_KWH) for cap in live.caps]
+    return _each("grid_caps", [*standing, *called], lambda cap: _cap(*cap))
+
+
+def _cap(from_step: int, to_step: int, cap_kw: float, name: str, penalty_cny_per_kwh: float) -> GridCap:
+    return GridCap(
+        name=name, from_step=from_step, to_step=to_step, cap_kw=cap_kw, penalty_cny_per_kwh=penalty_cny_per_kwh
     )
-    if limit_kw is None:
-        return called
-    standing = GridCap(
-        name="grid", from_step=0, to_step=grid.count, cap_kw=limit_kw, penalty_cny_per_kwh=GRID_EXCESS_CNY_PER_KWH
+
+
+def _loop(name: str, loop: LoopEntry, *, live: LiveState) -> Loop:
+    return Loop(
+        name=name,
+        medium=loop.medium,
+        load_kw=tuple(live.load_kw[name]),
+        unmet_cny_per_kwh=UNMET_CNY_PER_KWH,
+        dump_cny_per_kwh=DUMP_CNY_PER_KWH,
     )
-    return (standing, *called)
+
+
+def _source(name: str, source: SourceEntry) -> Source:
+    return Source(
+        name=name, kind=source.kind, limit_kw=source.heat_kw_max, balance_cny_per_kwh=source.balance_cny_per_kwh
+    )
 
 
 def _storage(
-    site: SiteFile,
-    performance: Mapping[str, Performance],
-    *,
-    name: str,
-    storage: Storage,
-    live: LiveState,
-    start_utc: datetime,
+    site: SiteFile, performance: Mapping[str, Performance], *, name: str, live: LiveState, start_utc: datetime
 ) -> StorageTask:
+    storage = site.storages[name]
     tank = tank_of(storage)
     capacity_kwh = tank.capacity_kwh
-    users = [unit for unit in site.units if site.units[unit].storage == name]
-    cop_charge = max((_cop(performance[unit], "charge") for unit in users), default=1.0)
-    cop_direct = max((_cop(performance[unit], "direct") for unit in users), default=1.0)
+    cop_charge, cop_direct = (
+        _best_cop(site, performance, storage=name, mode=mode, live=live) for mode in ("charge", "direct")
+    )
+    # A missing kWh will be made in ordinary hours; a spare one saves a valley kWh of charging, less its losses. Where
+    # prices fall below zero heat left over is worth nothing: more can be made then and paid for as well.
+    with _inside(".terminal"):
+        terminal = Terminal(
+            target_kwh=TERMINAL_TARGET_RATIO * capacity_kwh,
+            short_cny_per_kwh=_not_below_zero(1.2 * live.flat_cny_per_kwh / cop_direct),
+            surplus_cny_per_kwh=_not_below_zero(0.9 * live.valley_cny_per_kwh / cop_charge),
+        )
     return StorageTask(
         name=name,
         kind=storage.kind,
@@ -337,13 +369,35 @@ def _storage(
         discharge_limit_kw=tank.discharge_limit_kw(storage.discharge_kw_max),
         limits=_held(live.held_until_utc.get(name), start_utc),
         pump_kw_per_kw=TANK_PUMP_KW_PER_KW,
-        # A missing kWh will be made in ordinary hours; a spare one saves a valley kWh of charging, less its losses.
-        terminal=Terminal(
-            target_kwh=TERMINAL_TARGET_RATIO * capacity_kwh,
-            short_cny_per_kwh=1.2 * live.flat_cny_per_kwh / cop_direct,
-            surplus_cny_per_kwh=0.9 * live.valley_cny_per_kwh / cop_charge,
-        ),
+        terminal=terminal,
     )
+
+
+def _best_cop(
+    site: SiteFile, performance: Mapping[str, Performance], *, storage: str, mode: str, live: LiveState
+) -> float:
+    """Most heat for electricity of the units of a storage in a mode, at the temperatures that are expected.
+
+    Of a unit that does not know the mode, its best one counts; 1 where nobody can fill the storage.
+    """
+    groups = identical_groups(site.units)
+    cops: list[float] = []
+    for first, names in groups.items():
+        unit = site.units[first]
+        if not any(site.units[name].storage == storage for name in names):
+            continue
+        cop_ratio = live.corrections.factor("cop", first)
+        known = [mode] if mode in unit.modes else unit.modes
+        cops += [
+            _conditioned(site, unit, performance[first], mode=one, live=live, cop_ratio=cop_ratio).cop_ratio
+            for one in known
+        ]
+    return max(cops, default=1.0)
+
+
+def _not_below_zero(cny_per_kwh: float) -> float:
+    """Zero for less; what is no number stays none, so that the request refuses it."""
+    return max(cny_per_kwh, 0.0)
 
 
 def _held(until_utc: datetime | None, start_utc: datetime) -> tuple[StorageLimit, ...]:
@@ -359,23 +413,13 @@ def _group(
     unit = site.units[names[0]]
     cop_ratio = live.corrections.factor("cop", names[0])
     figures = {
-        mode: _conditioned(site, unit, performance[names[0]].modes[mode], mode=mode, live=live, cop_ratio=cop_ratio)
+        mode: _conditioned(site, unit, performance[names[0]], mode=mode, live=live, cop_ratio=cop_ratio)
         for mode in unit.modes
     }
     capacity, cop = _factors(unit, [figures[mode] for mode in unit.modes], live=live)
     return Group(
         name="+".join(names),
-        units=tuple(
-            UnitState(
-                name=name,
-                on=live.units[name].on,
-                mode=live.units[name].mode,
-                minutes_in_state=live.units[name].minutes_in_state,
-                starts_today=live.units[name].starts_today,
-                available=_available(live.units[name], grid),
-            )
-            for name in names
-        ),
+        units=_each("units", names, lambda name: _unit(name, live.units[name], grid=grid)),
         pump_kw=unit.pump_kw,
         min_up_minutes=unit.min_on_s / SECONDS_PER_MINUTE,
         min_down_minutes=unit.min_off_s / SECONDS_PER_MINUTE,
@@ -383,10 +427,22 @@ def _group(
         start_cost_cny=unit.start_cost_cny,
         capacity_factor=capacity,
         cop_factor=cop,
-        modes=tuple(
-            _mode(unit, figures[mode], mode, achieved=[live.units[name].achieved for name in names])
-            for mode in unit.modes
+        modes=_each(
+            "modes",
+            unit.modes,
+            lambda mode: _mode(unit, figures[mode], mode, achieved=[live.units[name].achieved for name in names]),
         ),
+    )
+
+
+def _unit(name: str, unit: UnitNow, *, grid: TimeGrid) -> UnitState:
+    return UnitState(
+        name=name,
+        on=unit.on,
+        mode=unit.mode,
+        minutes_in_state=unit.minutes_in_state,
+        starts_today=unit.starts_today,
+        available=_available(unit, grid),
     )
 
 
@@ -397,47 +453,22 @@ def _available(unit: UnitNow, grid: TimeGrid) -> bool | tuple[bool, ...]:
     return tuple(start_utc >= unit.out_until_utc for start_utc in grid.starts_utc())
 
 
-@dataclass(frozen=True, slots=True)
-class _Figures:
-    """A mode at the temperatures of the coming days.
-
-    Attributes:
-        heat_kw: at full load.
-        curve: electricity over load, convex.
-        map: its map and the temperatures that the figures stand for; None: it has none.
-    """
-
-    heat_kw: float
-    curve: Curve
-    map: tuple[PerformanceMap, Operating, float] | None = None
-
-
 def _conditioned(
-    site: SiteFile, unit: Unit, figures: PerformanceMode, *, mode: str, live: LiveState, cop_ratio: float
-) -> _Figures:
+    site: SiteFile, unit: Unit, performance: Performance, *, mode: str, live: LiveState, cop_ratio: float
+) -> Figures:
     """A mode's figures, moved along its map from their usual temperatures to the mean of those that are expected.
 
     Where nothing is expected, and where a mode has no map, the usual figures stand; electricity as history corrects it.
     """
-    curve = tuple((load, kw / cop_ratio) for load, kw in convex_hull(figures.curve).points)
-    if not figures.full_load or figures.source_degc is None or figures.load_degc is None:
-        return _Figures(figures.heat_kw, curve)
-    unit_map = PerformanceMap([MapPoint(*row) for row in figures.full_load])
-    source_degc = _mean(live.source_degc.get(unit.source, ()), default=figures.source_degc)
-    load_degc = _mean(live.supply_degc.get(unit.loop, ()), default=figures.load_degc)
+    usual = ModeFigures(performance.modes[mode], cop_ratio=cop_ratio)
+    load_degc = _mean(live.supply_degc.get(unit.loop, ()), default=None)
     if mode == "charge" and unit.storage is not None:
         load_degc = site.storages[unit.storage].charge_setpoint_degc
-    usual, here = unit_map.at(figures.source_degc, figures.load_degc), unit_map.at(source_degc, load_degc)
-    electric_ratio = here.electric_kw / usual.electric_kw
-    return _Figures(
-        figures.heat_kw * here.output_kw / usual.output_kw,
-        tuple((load, kw * electric_ratio) for load, kw in curve),
-        (unit_map, here, load_degc),
-    )
+    return usual.at(_mean(live.source_degc.get(unit.source, ()), default=None), load_degc)
 
 
 def _factors(
-    unit: Unit, figures: Sequence[_Figures], *, live: LiveState
+    unit: Unit, figures: Sequence[Figures], *, live: LiveState
 ) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
     """Capacity and COP of each step against the mean, as the source's temperature moves; its modes' mean counts."""
     sources = live.source_degc.get(unit.source, ())
@@ -454,7 +485,7 @@ def _factors(
     return capacity, cop
 
 
-def _mode(unit: Unit, figures: _Figures, mode: str, *, achieved: Sequence[Mapping[str, float]]) -> Mode:
+def _mode(unit: Unit, figures: Figures, mode: str, *, achieved: Sequence[Mapping[str, float]]) -> Mode:
     return Mode(
         name=mode,
         loop=unit.loop,
@@ -494,7 +525,7 @@ def commandable_curve(unit: Unit, curve: Curve, *, mode: str, achieved: Sequence
     return tuple((share, _electric_kw(curve, share)) for share in rising)
 
 
-def _mean(values: Sequence[float], *, default: float) -> float:
+def _mean(values: Sequence[float], *, default: Default) -> float | Default:
     return sum(values) / len(values) if values else default
 
 
@@ -505,9 +536,3 @@ def _electric_kw(curve: Curve, load_ratio: float) -> float:
         return curve[0][1] * load_ratio / curve[0][0]
     (low, low_kw), (high, high_kw) = next((pair for pair in pairs if load_ratio <= pair[1][0]), pairs[-1])
     return max(0.0, low_kw + (high_kw - low_kw) * (load_ratio - low) / (high - low))
-
-
-def _cop(performance: Performance, mode: str) -> float:
-    """Heat for electricity at full load, without pumps; of mode `direct` when the unit does not know the other."""
-    figures = performance.modes.get(mode) or performance.modes["direct"]
-    return figures.heat_kw / figures.curve[-1][1]

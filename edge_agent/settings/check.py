@@ -25,7 +25,7 @@ from edge_agent.settings.check_uplink import check_uplink
 from edge_agent.settings.dialect import Dialect
 from edge_agent.settings.finding import Finding
 from edge_agent.settings.form import nearest
-from edge_agent.settings.model import Performance
+from edge_agent.settings.model import Loop, Performance
 from edge_agent.settings.yaml_file import Document, Path_
 from scheduling.plant.curve import HULL_RATIO_MAX, SMOOTH_RATIO, convex_hull
 
@@ -413,6 +413,7 @@ def _loops(site: Document) -> Iterator[Finding]:
         if low is not None and high is not None and low >= high:
             at = ("loops", name, "supply_degc_max")
             yield site.finding("min_above_max", at, low=f"{low:g}", high=f"{high:g}", low_key="supply_degc_min")
+        yield from _outdoor(site, name, loop)
         at = ("loops", name, "supply_setpoint_degc")
         curve = _pairs(loop.get("supply_setpoint_degc"))
         if curve is None:
@@ -427,6 +428,20 @@ def _loops(site: Document) -> Iterator[Finding]:
                 yield site.finding(
                     "curve_outside", (*at, index, 1), given=f"{supply:g}", low=f"{low:g}", high=f"{high:g}"
                 )
+
+
+def _outdoor(site: Document, name: str, loop: Mapping[str, Any]) -> Iterator[Finding]:
+    """The design day of a heat loop is colder than where its load ends, that of a cold loop warmer."""
+    design, balance = (
+        Loop.model_fields[key].default if key not in loop else _number(loop, key)
+        for key in ("design_outdoor_degc", "balance_outdoor_degc")
+    )
+    if design is None or balance is None or loop.get("medium") not in {"heat", "cold"}:
+        return
+    if (design >= balance) if loop["medium"] == "heat" else (design <= balance):
+        key = next((key for key in ("design_outdoor_degc", "balance_outdoor_degc") if key in loop), "medium")
+        at = ("loops", name, key)
+        yield site.finding(f"no_design_{loop['medium']}", at, design=f"{design:g}", balance=f"{balance:g}")
 
 
 def _storages(site: Document) -> Iterator[Finding]:

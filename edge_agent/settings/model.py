@@ -91,7 +91,7 @@ class Loop(Entry):
     design_outdoor_degc: float = -12.0
     """Outdoor temperature [degC] of the design load."""
     balance_outdoor_degc: float = 17.0
-    """Outdoor temperature [degC] above which there is no load."""
+    """Outdoor temperature [degC] above which no heat is needed; of a cold loop, below which no cold is."""
 
 
 class Source(Entry):

@@ -357,6 +357,18 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "改曲线或改限值",
             "change the curve or the limits",
         ),
+        "no_design_heat": Text(
+            "设计室外温度 {design} °C 不低于停止供热的温度 {balance} °C",
+            "the design temperature {design} degC is not below {balance} degC, above which no heat is needed",
+            "核对 design_outdoor_degc 和 balance_outdoor_degc",
+            "compare design_outdoor_degc and balance_outdoor_degc",
+        ),
+        "no_design_cold": Text(
+            "设计室外温度 {design} °C 不高于开始供冷的温度 {balance} °C",
+            "the design temperature {design} degC is not above {balance} degC, below which no cold is needed",
+            "供冷环路要写夏季的 design_outdoor_degc 和 balance_outdoor_degc",
+            "a cold loop needs its summer's design_outdoor_degc and balance_outdoor_degc",
+        ),
         "charge_too_cold": Text(
             "充热温度 {given} 低于蓄满温度 {high}",
             "charging at {given} degC never fills a tank to {high} degC",

@@ -5,7 +5,7 @@ will be; the mean of like days; the design curve scaled to the last measured hou
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 from types import MappingProxyType
 from typing import Literal
@@ -25,10 +25,6 @@ from scheduling.forecast.hourly import (
 from scheduling.forecast.ridge import DayAhead, forecast_day
 from scheduling.timegrid import TimeGrid
 
-HEATING_LIMIT_DEGC = 17.0
-"""Outdoor temperature above which a building needs no heating."""
-COOLING_LIMIT_DEGC = 18.0
-"""Outdoor temperature below which a building needs no cooling. Assumption."""
 SCALE_BOUNDS_RATIO = (0.4, 2.5)
 """A scaled load stays within these factors of what was measured: beyond them the measurement is the likelier fault."""
 RECENT_H = 6
@@ -60,21 +56,26 @@ class DesignLoad:
 
     Attributes:
         load_kw: load at the design temperature [kW].
-        outdoor_degc: design temperature [degC]; above the limit it is a building to be cooled.
+        outdoor_degc: design temperature [degC]; below the limit for heat, above it for cold.
+        limit_degc: outdoor temperature [degC] at which the load ends, or begins.
+        medium: heat; or cold, whose load grows with the temperature.
     """
 
     load_kw: float
     outdoor_degc: float
+    limit_degc: float
+    medium: Literal["heat", "cold"] = "heat"
+
+    def __post_init__(self) -> None:
+        if self.cooling != (self.outdoor_degc > self.limit_degc) or self.outdoor_degc == self.limit_degc:
+            raise ValueError(
+                f"no {self.medium} load lies between design {self.outdoor_degc} and limit {self.limit_degc} degC"
+            )
 
     @property
     def cooling(self) -> bool:
         """Whether the load grows with the temperature."""
-        return self.outdoor_degc > HEATING_LIMIT_DEGC
-
-    @property
-    def limit_degc(self) -> float:
-        """Outdoor temperature at which the load ends, or begins."""
-        return COOLING_LIMIT_DEGC if self.cooling else HEATING_LIMIT_DEGC
+        return self.medium == "cold"
 
     def degrees_k(self, outdoor_degc: Floats) -> Floats:
         """Kelvin that call for heat, or for cold; never negative."""
@@ -136,6 +137,18 @@ def forecast_load(
         design: the building as designed.
         zone: the site's zone.
     """
+    found = _best_known(history, grid, weather=weather, design=design, zone=zone)
+    # A meter that shows a little below zero at standstill, and any rule that takes its word, end here.
+    return replace(
+        found,
+        load_kw=np.asarray(np.maximum(0.0, found.load_kw), float),
+        hourly_kw=np.asarray(np.maximum(0.0, found.hourly_kw), float),
+    )
+
+
+def _best_known(
+    history: HourlyHistory | None, grid: TimeGrid, *, weather: HourlyWeather, design: DesignLoad, zone: ZoneInfo
+) -> LoadForecast:
     if history is None or not history.count or not np.isfinite(np.asarray(history.load_kw, float)).any():
         hourly_kw = design.at(weather.outdoor_degc)
         return LoadForecast(

@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 SET = "loads/bavaria_heatplant_hourly_2020_01_2021_06.csv"
 ZONE = ZoneInfo("Europe/Berlin")
 FIRST_D = 60
-DESIGN = DesignLoad(load_kw=1500.0, outdoor_degc=-14.0)
+DESIGN = DesignLoad(load_kw=1500.0, outdoor_degc=-14.0, limit_degc=17.0)
 NOISE_K = np.linspace(0.7, 1.6, 24)
 NOISE_HELD = 0.95
 SEEDS = range(5)

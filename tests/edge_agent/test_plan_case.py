@@ -11,6 +11,7 @@ from edge_agent.plan_case import (
     CALL_EXCESS_CNY_PER_KWH,
     GRID_EXCESS_CNY_PER_KWH,
     UNMET_CNY_PER_KWH,
+    Corrections,
     DemandNow,
     LiveState,
     UnitNow,
@@ -18,9 +19,10 @@ from edge_agent.plan_case import (
 )
 from edge_agent.settings.files import shipped_config
 from edge_agent.settings.load import Configuration, load_configuration
-from edge_agent.settings.model import Performance
+from edge_agent.settings.model import Performance, SiteFile
 from scheduling.errors import RequestFault
 from scheduling.plan import check
+from scheduling.plant.identify import Estimate
 from scheduling.rule import plan_by_rule
 from scheduling.timegrid import staged_grid
 
@@ -115,13 +117,20 @@ def test_who_is_not_available_stays_so_and_others_are_left_alone() -> None:
     assert told["hp2"] == silent
 
 
-NUMBERS = [
-    "storage_kwh", "load_kw", "price_cny_per_kwh", "valley_cny_per_kwh", "flat_cny_per_kwh", "other_load_kw", "peak",
-    "minutes", "cap",
-]  # fmt: skip
+PATHS = {
+    "storage_kwh": "$.storages[0].soc_kwh",
+    "load_kw": "$.loops[0].load_kw[1]",
+    "price_cny_per_kwh": "$.price_cny_per_kwh[{last}]",
+    "valley_cny_per_kwh": "$.storages[0].terminal.surplus_cny_per_kwh",
+    "flat_cny_per_kwh": "$.storages[0].terminal.short_cny_per_kwh",
+    "other_load_kw": "$.other_load_kw",
+    "peak": "$.demand[0].peak_so_far_kw",
+    "minutes": "$.groups[0].units[0].minutes_in_state",
+    "cap": "$.grid_caps[1].cap_kw",
+}
 
 
-@pytest.mark.parametrize("what", NUMBERS)
+@pytest.mark.parametrize("what", PATHS)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_no_number_never_enters_a_request(office: Configuration, what: str, value: float) -> None:
     site = office.site
@@ -148,7 +157,7 @@ def test_what_is_no_number_never_enters_a_request(office: Configuration, what: s
         return
     with pytest.raises(RequestFault) as refused:
         build_request(site, office.performance, grid=grid, live=live)
-    assert refused.value.path.startswith("$.")
+    assert refused.value.path == PATHS[what].format(last=count - 1)
 
 
 def test_heat_comes_before_the_demand_charge_and_the_connection_before_heat(office: Configuration) -> None:
@@ -247,3 +256,66 @@ def test_a_source_that_moves_becomes_factors_of_each_step(office: Configuration)
         electric_kw = direct.curve[-1][1] * group.capacity_factor[step] / group.cop_factor[step]
         assert electric_kw == pytest.approx(136.4)
     assert check(request, plan_by_rule(request)) == []
+
+
+def charge_only(office: Configuration, name: str) -> tuple[SiteFile, dict[str, Performance]]:
+    """The example with one unit that can only charge, as its site file and its map say."""
+    unit = office.site.units[name].model_copy(update={"modes": ("charge",), "identical_to": None})
+    site = office.site.model_copy(update={"units": {**office.site.units, name: unit}})
+    map_ = office.performance[name]
+    only = map_.model_copy(update={"modes": {"charge": map_.modes["charge"]}})
+    return site, {**office.performance, name: only}
+
+
+def test_a_unit_that_can_only_charge_is_planned(office: Configuration) -> None:
+    site, maps = charge_only(office, "hp4")
+    grid = staged_grid(NOW, horizon_h=24)
+    request = build_request(site, maps, grid=grid, live=live_at(office, grid.count))
+    assert [mode.name for mode in request.groups[-1].modes] == ["charge"]
+    assert check(request, plan_by_rule(request)) == []
+
+
+def test_where_all_units_only_charge_missing_heat_is_made_by_charging(office: Configuration) -> None:
+    site, maps = office.site, dict(office.performance)
+    for name in office.site.units:
+        one, known = charge_only(replace(office, site=site, performance=maps), name)
+        site, maps = one, known
+    grid = staged_grid(NOW, horizon_h=24)
+    terminal = build_request(site, maps, grid=grid, live=live_at(office, grid.count)).storages[0].terminal
+    cop = maps["hp1"].modes["charge"].heat_kw / maps["hp1"].modes["charge"].curve[-1][1]
+    assert terminal.short_cny_per_kwh == pytest.approx(1.2 * 0.6 / cop)
+
+
+def test_a_price_below_zero_makes_left_over_heat_worth_nothing_and_is_planned(office: Configuration) -> None:
+    grid = staged_grid(NOW, horizon_h=24)
+    prices = [-0.05, *[0.4] * (grid.count - 1)]
+    live = live_at(office, grid.count, price_cny_per_kwh=prices, valley_cny_per_kwh=-0.05, flat_cny_per_kwh=0.4)
+    request = build_request(office.site, office.performance, grid=grid, live=live)
+    assert request.storages[0].terminal.surplus_cny_per_kwh == 0.0
+    assert request.storages[0].terminal.short_cny_per_kwh > 0.0
+    assert check(request, plan_by_rule(request)) == []
+    free = build_request(
+        office.site, office.performance, grid=grid, live=replace(live, flat_cny_per_kwh=-0.01)
+    )  # prices below zero for most of the time
+    assert free.storages[0].terminal.short_cny_per_kwh == 0.0
+
+
+def test_heat_in_the_tank_is_worth_what_it_takes_to_make_at_the_temperatures_that_come(office: Configuration) -> None:
+    """A cold source, a hot loop, fouled units: the tank is not sold at the price of the nameplate."""
+    grid = staged_grid(NOW, horizon_h=24)
+    plain = live_at(office, grid.count)
+    hard = replace(
+        plain,
+        source_degc={"ground": [4.0] * grid.count},
+        supply_degc={"heating": [50.0] * grid.count},
+        corrections=Corrections(
+            cop={name: Estimate(0.9, 0.88, 0.92, 400, "learned") for name in ("hp1", "hp3")},
+        ),
+    )
+    usual, now = (
+        build_request(office.site, office.performance, grid=grid, live=live).storages[0].terminal
+        for live in (plain, hard)
+    )
+    # By the rows of the map: 45 degC from 10 and 50 from 4; 55 degC from 10 and from 4.
+    assert now.short_cny_per_kwh / usual.short_cny_per_kwh == pytest.approx((600 / 136.4) / (482 / 143.5) / 0.9)
+    assert now.surplus_cny_per_kwh / usual.surplus_cny_per_kwh == pytest.approx((558 / 159.4) / (464 / 154.7) / 0.9)

@@ -104,6 +104,7 @@ ACROSS = [
     ("site.yaml", HP2, HP2.replace("identical_to: hp1", "identical_to: ⟦hp7"), "unknown_name_near", "hp"),
     ("site.yaml", CURVE, "[[-10, 48], ⟦[-15, 44], [15, 41]]", "curve_not_rising", "由小到大"),
     ("site.yaml", CURVE, "[[-10, ⟦58], [5, 44], [15, 41]]", "curve_outside", "限值"),
+    ("site.yaml", "design_outdoor_degc: -12", "design_outdoor_degc: ⟦20", "no_design_heat", "balance_outdoor_degc"),
     ("site.yaml", "    degc_max: 55 ", "    degc_max: ⟦40 ", "min_above_max", "核对"),
     ("site.yaml", "charge_setpoint_degc: 55", "charge_setpoint_degc: ⟦50", "charge_too_cold", "degc_max"),
     ("site.yaml", "timezone: Asia/Shanghai", "timezone: ⟦Asia/Shanghi", "unknown_zone", "Asia/Shanghai"),

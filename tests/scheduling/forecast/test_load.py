@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,7 +18,7 @@ from scheduling.timegrid import TimeGrid, staged_grid
 Floats = npt.NDArray[np.float64]
 NOW = datetime(2026, 1, 13, 16, 0, tzinfo=UTC)
 GRID = TimeGrid(NOW, 3600.0, 24)
-DESIGN = DesignLoad(load_kw=2600.0, outdoor_degc=-9.0)
+DESIGN = DesignLoad(load_kw=2600.0, outdoor_degc=-9.0, limit_degc=17.0)
 ZONE = ZoneInfo("Asia/Shanghai")
 
 
@@ -46,7 +47,7 @@ def test_without_history_the_design_curve_holds() -> None:
 
 
 def test_a_building_to_be_cooled_has_its_own_curve() -> None:
-    design = DesignLoad(load_kw=1000.0, outdoor_degc=34.0)
+    design = DesignLoad(load_kw=1000.0, outdoor_degc=34.0, limit_degc=18.0, medium="cold")
     found = forecast_load(None, GRID, weather=weather([34.0] * 12 + [10.0] * 12), design=design, zone=ZONE)
     assert found.load_kw.tolist() == [1000.0] * 12 + [0.0] * 12
 
@@ -146,3 +147,28 @@ def test_whatever_was_measured_the_forecast_is_finite_and_not_negative(
         assert np.isfinite(values).all()
         assert (values >= 0.0).all()
     assert (low_kw <= high_kw).all()
+
+
+def test_a_meter_that_shows_a_little_below_zero_at_standstill_stops_no_plan() -> None:
+    loads = [-0.4] * (5 * 24)
+    loads[-3] = math.nan  # yesterday is not whole: like days are meant
+    history = HourlyHistory(NOW - timedelta(days=5), loads, [12.0] * len(loads))
+    found = forecast_load(history, GRID, weather=weather([12.0] * 24), design=DESIGN, zone=ZONE)
+    assert found.method == "like_days"
+    assert float(found.load_kw.min()) == 0.0
+    assert float(found.hourly_kw.min()) == 0.0
+
+
+def test_the_load_ends_at_the_building_s_own_limit() -> None:
+    """A house that needs no heat above 12 degC, at 10 and at 0: 1/12 and half of what it needs at -12."""
+    design = DesignLoad(load_kw=2000.0, outdoor_degc=-12.0, limit_degc=12.0)
+    found = forecast_load(None, GRID, weather=weather([10.0] * 12 + [0.0] * 12), design=design, zone=ZONE)
+    assert found.load_kw == pytest.approx([2000.0 / 12.0] * 12 + [1000.0] * 12)
+
+
+@pytest.mark.parametrize(("outdoor_degc", "medium"), [(-12.0, "cold"), (34.0, "heat"), (17.0, "heat"), (17.0, "cold")])
+def test_a_design_on_the_wrong_side_of_the_limit_is_refused(
+    outdoor_degc: float, medium: Literal["heat", "cold"]
+) -> None:
+    with pytest.raises(ValueError, match="between design"):
+        DesignLoad(load_kw=1000.0, outdoor_degc=outdoor_degc, limit_degc=17.0, medium=medium)
