@@ -83,7 +83,7 @@ PLAN_RETRY_S = 60.0
 """While the plant is not known well enough to plan, try again after this time [s, site]."""
 PLAN_AGE_MAX = timedelta(hours=2)
 """A plan of the run before is taken up again when it is not older than this."""
-DISPENSABLE = ("uplink ", "learn", "tend store", "alarm feed", "daily ledger")
+DISPENSABLE = ("plan", "uplink ", "learn", "tend store", "alarm feed", "daily ledger")
 """Tasks that control does not need: they are tried for ever, and never end the service."""
 STUCK_S = 20.0
 """A part without progress for its own period and this time more keeps the watchdog from being fed [s]."""
@@ -512,7 +512,7 @@ class Service:
 
     def _bands(self, now_utc: datetime) -> BandOutlook:
         bands = bands_at(self.expectation.tariff, now_utc, zone=self.zone, facts=self.expectation.facts)
-        return replace(bands, demand_kw=self.planner.demand_kw())
+        return replace(bands, demand_kw=self.planner.demand_kw(now_utc))
 
     def _plan_without_lost_units(self, now_utc: datetime) -> None:
         """Asks for a new plan when a unit or a tank has been lost, ordered off or held, or has come back."""

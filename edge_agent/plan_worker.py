@@ -27,6 +27,9 @@ from scheduling.standing import LIMIT_S, beside
 
 NICENESS = 5
 """The solver yields to polling and control, which have deadlines of seconds."""
+WEIGHING_RATIO = 0.2
+"""Part of the limit that is kept for weighing the standing plan: without it a plan that takes all its time is followed
+whatever it gains."""
 DATA_BYTES_MAX = 1 << 30
 """Most memory for data; a solver that wants more ends here instead of taking the machine along. 5 times the most that
 was measured."""
@@ -46,11 +49,12 @@ def answer(task_line: str, *, write: Callable[[dict[str, object]], None]) -> boo
             write({"plan": json.loads(plan.to_json())})
 
         begin_s = elapsed_s()
-        found = plan_in_time(request, limit_s=limit_s, gap_ratio=gap_ratio, hint=standing, offer=offer)
+        solve_s = limit_s if standing is None else limit_s - min(LIMIT_S, WEIGHING_RATIO * limit_s)
+        found = plan_in_time(request, limit_s=solve_s, gap_ratio=gap_ratio, hint=standing, offer=offer)
         late = found.late
         weighed = None
         if standing is not None:
-            left_s = 0.0 if late else min(LIMIT_S, begin_s + limit_s - elapsed_s())
+            left_s = min(LIMIT_S, begin_s + limit_s - elapsed_s())
             weighed = beside(
                 request, standing=standing, new=found.plan, gap_ratio=gap_ratio, elapsed_s=elapsed_s, limit_s=left_s
             )

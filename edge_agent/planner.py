@@ -1,4 +1,4 @@
-"""When to plan, and by rule when the solver fails.
+"""When to plan, and without the solver when it fails; no failure in here ever ends the service.
 
 What the task says is built in `plan_case.py`; who solves it is `solver_process.py`, and how is the business of
 `scheduling`.
@@ -14,6 +14,7 @@ from typing import Protocol
 from edge_agent.clock import Clock, sleep_until
 from edge_agent.errors import StoreFault
 from edge_agent.replacing import Solved, replacing
+from scheduling.carried import carried
 from scheduling.errors import SchedulingError, SolverFault
 from scheduling.explain import with_reasons
 from scheduling.plan import Change, Plan, check
@@ -26,6 +27,8 @@ SOLVE_SECONDS_KEPT = 1000
 """Solve times kept for the median."""
 STANDING_AGE_MAX = timedelta(hours=12)
 """An older plan is no longer held against a new one: its steps for these hours were made coarse."""
+AHEAD_MAX = timedelta(minutes=5)
+"""A plan that was made later than now was made under another clock; so much is a clock being set right."""
 AFTER_EDGE_S = 20.0
 """A plan is made this long after the edge of a quarter of an hour [s, site], so that the quarter's readings are in."""
 
@@ -75,16 +78,31 @@ class Planner:
         self.change_count: Counter[str] = Counter()
         self.solve_seconds: list[float] = []
         self._solver_failing = False
+        self._failing: str | None = None
+        self.failure_count = 0
+        """Plannings that ended in an error that nobody foresaw."""
 
     def ask_again(self) -> None:
         """Wants a new plan now: a unit was lost, a price changed."""
         self._again.set()
 
-    def demand_kw(self) -> float | None:
-        """Highest demand that the last plan makes or that is paid for anyway [kW]; None where demand is not charged."""
-        if self.plan is None or self.request is None or not self.request.demand:
+    def demand_kw(self, now_utc: datetime) -> float | None:
+        """Highest demand that the last plan makes in the charging period that holds now, or that is paid anyway [kW].
+
+        None where demand is not charged, and after the plan's end.
+        """
+        if self.plan is None or self.request is None:
             return None
-        return max(*self.plan.grid_kw, *(period.peak_so_far_kw for period in self.request.demand))
+        grid = self.request.grid.time_grid
+        step = grid.step_at(max(now_utc, grid.start_utc))
+        return max(
+            (
+                max(*self.plan.grid_kw[period.from_step : period.to_step], period.peak_so_far_kw)
+                for period in self.request.demand
+                if step is not None and period.from_step <= step < period.to_step
+            ),
+            default=None,
+        )
 
     async def make(self, now_utc: datetime) -> Plan | None:
         """Makes, stores and returns a plan; None when the plant is not known well enough yet.
@@ -95,10 +113,9 @@ class Planner:
         request = await self._build(now_utc)
         if request is None:
             return None
+        standing = self._standing(now_utc)
         try:
-            solved = await self._solver.solve(
-                request, limit_s=self._limit_s, gap_ratio=self._gap_ratio, hint=self._standing(now_utc)
-            )
+            solved = await self._solver.solve(request, limit_s=self._limit_s, gap_ratio=self._gap_ratio, hint=standing)
             plan = replacing(solved if self._damped else Solved(solved.plan), gap_ratio=self._gap_ratio)
             self.solve_seconds.append(solved.plan.solve_seconds)
             if self._solver_failing:
@@ -106,11 +123,10 @@ class Planner:
             self._solver_failing = False
         except SolverFault as fault:
             if not self._solver_failing:
-                LOG.error("solver failed, planning by rule: %s", fault)  # noqa: TRY400 - said once, no trace
+                LOG.error("solver failed, planning without it: %s", fault)  # noqa: TRY400 - said once, no trace
             self._solver_failing = True
-            plan = await asyncio.to_thread(_plan_by_rule, request)
+            plan = await asyncio.to_thread(_without_solver, request, standing)
         change = plan.change or Change(code="no_solver")
-        plan = plan.model_copy(update={"change": change})
         self.plan, self.request = plan, request
         self.method_count[plan.method] += 1
         self.change_count[change.code] += 1
@@ -133,7 +149,7 @@ class Planner:
 
     def _standing(self, now_utc: datetime) -> Plan | None:
         """The plan in force, if it is young enough to say anything of the next hours."""
-        if self.plan is None or now_utc - self.plan.made_utc > STANDING_AGE_MAX:
+        if self.plan is None or not -AHEAD_MAX <= now_utc - self.plan.made_utc <= STANDING_AGE_MAX:
             return None
         return self.plan
 
@@ -152,11 +168,25 @@ class Planner:
             plan: Plan | None = None
             try:
                 plan = await self.make(now_utc)
-            except (SchedulingError, StoreFault, ValueError) as error:
+            except (SchedulingError, StoreFault) as error:
                 LOG.error("no plan, the last one stays: %s", error)  # noqa: TRY400 - the reason is the message
+            except Exception as error:  # noqa: BLE001 - whatever it is, heat must go on: control has its own rule
+                self._fails(error)
+            else:
+                self._failing = None
             progress()
             next_utc = _next_edge_utc(now_utc, replan_min) if plan is not None else now_utc + timedelta(seconds=retry_s)
             await self._wait(clock, next_utc)
+
+    def _fails(self, error: Exception) -> None:
+        """Says what nobody foresaw, with its trace the first time."""
+        what = f"{type(error).__name__}: {error}"
+        self.failure_count += 1
+        if what == self._failing:
+            LOG.error("no plan, the last one stays: %s, as before failures=%d", what, self.failure_count)
+        else:
+            LOG.error("no plan, the last one stays: %s", what, exc_info=error)
+        self._failing = what
 
     async def _wait(self, clock: Clock, instant_utc: datetime) -> None:
         """Until the instant or until somebody asks for a plan."""
@@ -168,19 +198,26 @@ class Planner:
             asked.cancel()
 
 
-def _plan_by_rule(request: PlanRequest) -> Plan:
-    """The rule plan with its reasons; takes a good part of a second, so never on the event loop.
+def _without_solver(request: PlanRequest, standing: Plan | None) -> Plan:
+    """The cheaper of the plan before, carried on, and the rule plan; takes part of a second: never on the event loop.
 
-    It is the last rung: where the plant is in a state that no plan can mend, it is used and says which rule it breaks;
-    the guard refuses what must not be commanded.
+    The rule is the last rung: where the plant is in a state that no plan can mend, it is used and says which rule it
+    breaks; the guard refuses what must not be commanded.
     """
     plan = plan_by_rule(request)
     broken = check(request, plan)
+    before = None if standing is None else carried(request, standing)
+    if before is not None and not check(request, before) and (broken or before.objective_cny <= plan.objective_cny):
+        gain_cny = None if broken else round(before.objective_cny - plan.objective_cny, 2)
+        before = before.model_copy(
+            update={"change": Change(code="carried", gain_cny=gain_cny), "note": "the plan before, without a solver"}
+        )
+        return with_reasons(request, before)
     if broken:
         note = f"{len(broken)} broken rules, first {broken[0].rule} {broken[0].name} step {broken[0].step}"
         LOG.error("the rule plan breaks rules: %s", note)
         plan = plan.model_copy(update={"note": note})
-    return with_reasons(request, plan)
+    return with_reasons(request, plan.model_copy(update={"change": Change(code="no_solver")}))
 
 
 def _next_edge_utc(now_utc: datetime, replan_min: int) -> datetime:

@@ -76,7 +76,8 @@ class SolverProcess:
             why = f"the solver process failed: {type(error).__name__} {error}"
             if so_far:
                 with suppress(ValueError, KeyError, TypeError, SchedulingError):
-                    return Solved(await asyncio.to_thread(_rescued, request, so_far[-1], why=why))
+                    rescued = await asyncio.to_thread(_rescued, request, so_far[-1], why=why)
+                    return Solved(rescued, None if hint is None else "unknown")
             raise SolverFault(why) from error
         except asyncio.CancelledError:
             await self.stop()  # the answer of this task must not be taken for that of the next

@@ -144,12 +144,13 @@ class Change(Document):
     Attributes:
         code: first: there was none; same: the same units run in the next hours; kept: others would gain too little;
             cheaper: others gain enough; broken: the one before can no longer be run; unknown: there was no time to
-            weigh them; no_solver: the rule stands in.
+            weigh them; carried: the solver failed, and the units of the one before are kept; no_solver: the rule stands
+            in.
         gain_cny: what the new plan's next hours save against those of the one before; None: not comparable.
         least_cny: what they must save to be taken.
     """
 
-    code: Literal["first", "same", "kept", "cheaper", "broken", "unknown", "no_solver"]
+    code: Literal["first", "same", "kept", "cheaper", "broken", "unknown", "carried", "no_solver"]
     gain_cny: Number | None = None
     least_cny: NotNegative | None = None
 

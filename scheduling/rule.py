@@ -153,11 +153,24 @@ def wish_of(request: PlanRequest, store: Storage) -> StoreWish:
     return StoreWish(np.clip(fill, *bounds), np.clip(keep, *bounds), cheap.tolist())
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What is decided already: the mode of each unit, and the charging and discharging that each store is to do.
+
+    Every series has one value a step. Stores do less where they must, and give more where units lack.
+    """
+
+    modes: Mapping[str, Sequence[str | None]]
+    charge_kw: Mapping[str, Sequence[float]]
+    discharge_kw: Mapping[str, Sequence[float]]
+
+
 class _Operator:
     """Walks through the steps once and decides each with what is known then."""
 
-    def __init__(self, request: PlanRequest) -> None:
+    def __init__(self, request: PlanRequest, given: Given | None = None) -> None:
         self.request = request
+        self.given = given
         self.hours = request.grid.hours
         self.minutes = request.grid.minutes
         self.members = [self._member(group, at) for group in request.groups for at in range(len(group.units))]
@@ -191,7 +204,7 @@ class _Operator:
     def run(self) -> Draft:
         """Every step in turn."""
         for step in range(self.request.grid.steps):
-            plan = self._decide(step)
+            plan = self._decide(step) if self.given is None else self._follow(step, self.given)
             self.steps.append(plan)
             self._commit(step, plan)
         steps = self.steps
@@ -258,6 +271,22 @@ class _Operator:
                     high = middle
             break
         return best
+
+    def _follow(self, step: int, given: Given) -> _StepPlan:
+        """The step with the units that are given; their loads and the stores serve the load."""
+        plan = _StepPlan()
+        for name, modes in given.modes.items():
+            mode = modes[step]
+            if mode is not None:
+                plan.mode[name] = mode
+        charge = {s.name: given.charge_kw[s.name][step] for s in self.request.storages}
+        discharge = {
+            s.name: min(given.discharge_kw[s.name][step], self._discharge_most_kw(s, step))
+            for s in self.request.storages
+        }
+        for loop in self.request.loops:
+            self._load(step, plan, loop.name, want_charge=charge, want_discharge=discharge, load_ratio=1.0)
+        return plan
 
     def _excess_cny(self, step: int, plan: _StepPlan) -> float:
         """What a step costs beyond its energy: demand peak, caps, unmet load."""
@@ -567,3 +596,8 @@ class _Operator:
 def plan_by_rule(request: PlanRequest) -> Plan:
     """The plan of a good operator."""
     return finish(request, _Operator(request).run(), Verdict("rule"))
+
+
+def draft_by_rule(request: PlanRequest, given: Given) -> Draft:
+    """The decisions of a good operator who has been told which units run."""
+    return _Operator(request, given).run()

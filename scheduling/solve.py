@@ -5,16 +5,14 @@ better is found, and no MILP plan that costs more is ever used. Which rung a pla
 it were left, stands in the plan.
 """
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable
 from functools import partial
-from itertools import accumulate
 from typing import Literal
 
+from scheduling.carried import shifted
 from scheduling.errors import NoPlan, SolverFault
-from scheduling.milp.search import Fallback, Found, Hint, relaxed, search
-from scheduling.plan import Draft, Plan, UnitTrack, Verdict, bounded, check, clear_minutes, finish
+from scheduling.milp.search import Fallback, Found, relaxed, search
+from scheduling.plan import Draft, Plan, Verdict, bounded, check, finish
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
 
@@ -32,7 +30,6 @@ PRICING_TOL_RATIO = 2e-4
 """How far a finished plan may cost more than its model said (rounding, mode changes in large groups) and still count
 as optimal."""
 VIOLATIONS_SAID = 3
-DAY = timedelta(days=1)
 
 
 def solve(
@@ -146,54 +143,3 @@ class _Ladder:
 
 def _finished(request: PlanRequest, found: Found, *, method: Literal["milp", "relaxed"]) -> Plan:
     return finish(request, found.draft, Verdict(method, optimal=found.optimal, bound_cny=found.bound_cny))
-
-
-def shifted(request: PlanRequest, plan: Plan) -> Hint:
-    """Modes and running auxiliaries of another plan, on this request's steps and within what each unit may do now.
-
-    Beyond the end of the other plan its last day is repeated.
-    """
-    edges = list(accumulate(plan.step_minutes, initial=0.0))
-    grid = request.grid.time_grid
-    steps: list[int] = []
-    for start in grid.starts_utc():
-        at = start
-        while (at - plan.grid_start_utc) >= timedelta(minutes=edges[-1]) and (at - DAY) >= plan.grid_start_utc:
-            at -= DAY
-        offset_min = (at - plan.grid_start_utc).total_seconds() / 60.0
-        steps.append(min(max(bisect_right(edges, offset_min) - 1, 0), len(plan.step_minutes) - 1))
-    modes: dict[str, Sequence[str | None]] = {}
-    for group in request.groups:
-        known = {mode.name for mode in group.modes}
-        for unit in group.units:
-            said = plan.units.get(unit.name)
-            wish = [None if said is None else said.mode[step] for step in steps]
-            modes[unit.name] = _settled(
-                request, UnitTrack(group, unit), [mode if mode in known else None for mode in wish]
-            )
-    aux: dict[str, Sequence[bool]] = {}
-    for source in request.aux:
-        output = plan.aux.get(source.name)
-        aux[source.name] = [output is not None and output.output_kw[step] > 0 for step in steps]
-    return modes, aux
-
-
-def _settled(request: PlanRequest, track: UnitTrack, wish: Sequence[str | None]) -> list[str | None]:
-    """A unit's wished modes, bent to minimum times, starts and outages."""
-    available = request.available(track.unit)
-    clear_min = clear_minutes(request.grid.minutes, available)
-    out: list[str | None] = []
-    for step, wanted in enumerate(wish):
-        day = int(request.days[step])
-        mode = wanted
-        if not available[step]:
-            mode = None
-        elif track.on and mode is None and not track.may_switch():
-            mode = track.mode
-        elif not track.on and mode is not None:
-            lasts = clear_min[step] >= track.group.min_up_minutes
-            if not (track.may_switch() and track.starts_left(day) > 0 and lasts):
-                mode = None
-        out.append(mode)
-        track.advance(mode, step_min=float(request.grid.minutes[step]), day=day)
-    return out

@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scheduling.carried import met, shifted
 from scheduling.errors import SolverFault
 from scheduling.milp.assign import draft_of, integers_of
 from scheduling.milp.door import solve_arrays
 from scheduling.milp.model import build, clusters_of
 from scheduling.milp.narrow import holding
 from scheduling.milp.search import is_plain
-from scheduling.plan import Plan, Stands, UnitPlan, Verdict, bounded, check, finish
-from scheduling.request import PlanRequest, UnitState
-from scheduling.solve import shifted
+from scheduling.plan import Plan, Stands, Verdict, bounded, check, finish
+from scheduling.request import PlanRequest
 
 HOLD_H = 6.0
 """The standing plan's units are weighed for so long [h]: a start or stop further off binds nobody yet."""
@@ -39,7 +39,8 @@ class Beside(NamedTuple):
     Attributes:
         stands: same: both run the same units in the next hours; differs: they do not; broken: the standing one cannot
             be run any more; unknown: there was no time to tell.
-        plan: the standing plan's next hours with the new plan's later ones; only where they differ.
+        plan: the standing plan's next hours with the later ones planned anew; only where they differ. Where that is
+            not known to the end, the best that was found: it may cost less than it says, never more.
     """
 
     stands: Stands
@@ -70,7 +71,7 @@ def beside(
     begin_s = elapsed_s()
     starts = request.grid.time_grid.starts_utc()
     near = sum(1 for start in starts if (start - starts[0]).total_seconds() < hold_h * 3600.0)
-    wishes = shifted(request, _met(request, standing))[0]
+    wishes = shifted(request, met(request, standing))[0]
     theirs: Modes = {name: unit.mode for name, unit in new.units.items()}
     if _same(request, wishes, theirs, steps=near):
         return Beside("same")
@@ -80,25 +81,30 @@ def beside(
     columns, values = integers_of(model, wishes, {name: [False] * request.grid.steps for name in model.aux_on})
     units = np.concatenate([np.concatenate([block.on, *block.k]) for block in model.cluster_columns])
     held = np.isin(columns, units) & (model.step_of[columns] < near)
-    hint = integers_of(model, *shifted(request, new))
+    hinted, hint_values = integers_of(model, *shifted(request, new))
+    # What is held is hinted as it is held: HiGHS refuses a model whose hint lies outside its bounds.
+    fixed = dict(zip(columns[held].tolist(), values[held].tolist(), strict=True))
+    hint_values = np.array(
+        [fixed.get(column, value) for column, value in zip(hinted.tolist(), hint_values.tolist(), strict=True)]
+    )
     try:
         found = solve_arrays(
             holding(model.arrays, columns[held], values[held]),
             "scip" if is_plain(model) else "highs",
             limit_s=limit_s,
             gap_ratio=gap_ratio,
-            hint=hint,
+            hint=(hinted, hint_values),
         )
-        if not found.optimal:
-            return Beside("unknown")
         draft = draft_of(model, found.values)
     except SolverFault as error:
         # Any other word of the solver means that it was not given the time to tell.
         return Beside("broken" if INFEASIBLE in str(error) else "unknown")
     plan = finish(request, draft, Verdict("milp", bound_cny=new.bound_cny, solve_seconds=elapsed_s() - begin_s))
     if check(request, plan):
-        return Beside("broken")
-    return Beside("differs", plan.model_copy(update=bounded(plan.objective_cny, new.bound_cny)))
+        return Beside("broken" if found.optimal else "unknown")
+    # Out of time, what was found is still a way to keep on: at its cost or less.
+    stands: Stands = "differs" if found.optimal else "unknown"
+    return Beside(stands, plan.model_copy(update=bounded(plan.objective_cny, new.bound_cny)))
 
 
 def _same(request: PlanRequest, ours: Modes, theirs: Modes, *, steps: int) -> bool:
@@ -109,33 +115,3 @@ def _same(request: PlanRequest, ours: Modes, theirs: Modes, *, steps: int) -> bo
         for group in request.groups
         for step in range(steps)
     )
-
-
-def _met(request: PlanRequest, plan: Plan) -> Plan:
-    """The plan with identical units changed about so that those that run now are those that it has running now."""
-    now = _step_now(request, plan)
-    units = dict(plan.units)
-    for group in request.groups:
-        tracks = [plan.units[unit.name] for unit in group.units if unit.name in plan.units]
-        if len(tracks) < len(group.units):
-            continue
-        for unit in sorted(group.units, key=lambda unit: not unit.on):
-            best = min(range(len(tracks)), key=lambda at: _mismatch(unit, tracks[at], now))
-            units[unit.name] = tracks.pop(best)
-    return plan.model_copy(update={"units": units})
-
-
-def _mismatch(unit: UnitState, track: UnitPlan, step: int) -> int:
-    planned = track.mode[step]
-    if unit.on is not (planned is not None):
-        return 2
-    return 0 if planned == unit.mode or not unit.on else 1
-
-
-def _step_now(request: PlanRequest, plan: Plan) -> int:
-    gone_min = (request.grid.start_utc - plan.grid_start_utc).total_seconds() / 60.0
-    for step, minutes in enumerate(plan.step_minutes):
-        gone_min -= minutes
-        if gone_min < 0.0:
-            return step
-    return len(plan.step_minutes) - 1

@@ -9,6 +9,8 @@ from scheduling.plan import Plan
 
 PLAN_AGE_MAX = timedelta(hours=2)
 """An older plan is not followed: prices, weather and states have moved on. Ours."""
+PLAN_AHEAD_MAX = timedelta(minutes=5)
+"""A plan that was made so much later than now was made under another clock: its steps are not those of today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,9 @@ class Intent:
 
 def plan_usable(plan: Plan | None, now_utc: datetime) -> bool:
     """Whether a plan may still be followed."""
-    return plan is not None and now_utc - plan.made_utc <= PLAN_AGE_MAX and plan_step(plan, now_utc) is not None
+    if plan is None or not -PLAN_AHEAD_MAX <= now_utc - plan.made_utc <= PLAN_AGE_MAX:
+        return False
+    return plan_step(plan, now_utc) is not None
 
 
 def plan_step(plan: Plan, instant_utc: datetime) -> int | None:

@@ -49,6 +49,10 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "来不及与上一个计划比较,按新计划",
             "there was no time to weigh it against the plan before: the new one is followed",
         ),
+        "plan_change_carried": Text(
+            "求解器失败,机组按上一个计划继续,负荷按现在的",
+            "the solver failed: the plan before is carried on, with the load of now",
+        ),
         "plan_change_no_solver": Text("求解器失败,暂按规则", "the solver failed: planned by rule meanwhile"),
         # why a mode or an order is not taken
         "needs_name_and_reason": Text(

@@ -250,7 +250,9 @@ class Season(Lockstep):
                 self._begin_day()
         if second % BANDS_S == 0 and self.options.strategy != "no-storage":
             bands = bands_at(self.expectation.tariff, self.now_utc, zone=ZONE, facts=self.expectation.facts)
-            self.bands = replace(bands, demand_kw=None if self.planner is None else self.planner.demand_kw())
+            self.bands = replace(
+                bands, demand_kw=None if self.planner is None else self.planner.demand_kw(self.now_utc)
+            )
         if self.planner is None:
             return
         if self._asked or second >= self._next_plan_s:

@@ -52,10 +52,15 @@ def test_the_demand_that_is_planned_or_paid_anyway(paid_kw: float) -> None:
         pass
 
     planner = Planner(solver=SolverProcess(), build=build, keep=keep, limit_s=1.0, gap_ratio=0.01)
-    assert planner.demand_kw() is None
     request = read_request(TINY.read_bytes())
+    start_utc = request.grid.start_utc
+    assert planner.demand_kw(start_utc) is None
     planner.plan, planner.request = plan_by_rule(request), request.model_copy(update={"demand": ()})
-    assert planner.demand_kw() is None, "demand is not charged"
-    demand = Demand(from_step=0, to_step=1, cny_per_kw_month=50.0, peak_so_far_kw=paid_kw)
-    planner.request = request.model_copy(update={"demand": (demand,)})
-    assert planner.demand_kw() == max(paid_kw, *planner.plan.grid_kw)
+    this_month = Demand(from_step=0, to_step=3, cny_per_kw_month=50.0, peak_so_far_kw=paid_kw)
+    next_month = Demand(from_step=3, to_step=6, cny_per_kw_month=50.0, peak_so_far_kw=9000.0)
+    planner.request = request.model_copy(update={"demand": (this_month, next_month)})
+    grid = request.grid.time_grid
+    for now_utc in (start_utc - timedelta(seconds=30), start_utc, grid.start_of(2)):
+        assert planner.demand_kw(now_utc) == max(paid_kw, *planner.plan.grid_kw[:3])
+    assert planner.demand_kw(grid.start_of(3)) == 9000.0, "another month, another peak"
+    assert planner.demand_kw(grid.end_utc) is None

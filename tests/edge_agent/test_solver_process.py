@@ -74,6 +74,17 @@ async def test_a_fault_in_a_solve_costs_neither_the_plan_nor_the_service(
     assert solver.process_id is None, "the faulty process is gone"
 
 
+async def test_a_plan_that_was_saved_from_a_crash_is_not_told_as_the_first(
+    request_now: PlanRequest, tmp_path: Path
+) -> None:
+    code = PLANTED.format(fault="os.kill(os.getpid(), signal.SIGKILL)", flag=str(tmp_path / "planted"))
+    standing = plan_by_rule(request_now)
+    solver = SolverProcess((sys.executable, "-c", code))
+    saved = await solver.solve(request_now, limit_s=5.0, gap_ratio=0.001, hint=standing)
+    assert "failed" in saved.plan.note
+    assert saved.stands == "unknown"
+
+
 async def test_the_task_after_a_kill_in_a_solve_finds_a_new_process(request_now: PlanRequest, tmp_path: Path) -> None:
     code = PLANTED.format(fault="os.kill(os.getpid(), signal.SIGKILL)", flag=str(tmp_path / "planted"))
     solver = SolverProcess((sys.executable, "-c", code))

@@ -45,6 +45,12 @@ class TestPlan:
         assert not plan_usable(kit.plan(kit.now_utc - timedelta(minutes=15), ALL_DIRECT), kit.now_utc)
         assert not plan_usable(None, kit.now_utc)
 
+    def test_a_plan_of_another_clock_is_not_followed(self, kit: SimpleNamespace) -> None:
+        for ahead_min, usable in ((4, True), (6, False), (14_400, False)):
+            ahead = kit.now_utc + timedelta(minutes=ahead_min)
+            plan = kit.plan(kit.now_utc if usable else ahead, ALL_DIRECT, made_utc=ahead)
+            assert plan_usable(plan, kit.now_utc) is usable
+
     def test_steps_and_heat_passed_through_the_tank(self, kit: SimpleNamespace) -> None:
         plan = kit.plan(kit.now_utc, NOTHING, ({"hp1": ("charge", 558.0)}, 400.0, 0.0))
         assert plan_step(plan, kit.now_utc + timedelta(minutes=15)) == 1
