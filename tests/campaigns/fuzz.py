@@ -238,7 +238,7 @@ def exchange_of(coroutine: Coroutine[Any, Any, Any], line: Any) -> Any:
         taken.append(exchange)
         raise NoAnswer("taken")
 
-    line.transact = transact
+    line.transact = line.answered = transact
     try:
         coroutine.send(None)
     except NoAnswer:

@@ -225,11 +225,10 @@ def test_any_bytes_of_a_peer_give_an_error_or_the_value(babble: bytes, head: str
     sent: list[bytes] = []
 
     def reply(number: int, request: bytes) -> list[bytes]:
-        if number:
-            return [frame(request, registers(5))]
         body = bytes((function,)) + babble
-        sent.append({"none": babble, "mbap": frame(request, body), "length": request[:4] + babble}[head])
-        return sent
+        told = {"none": babble, "mbap": frame(request, body), "length": request[:4] + babble}[head]
+        sent.append(frame(request, registers(5)) if number else told)  # a lost connection may have been asked again
+        return sent[-1:]
 
     async def scenario() -> None:
         async with peer(reply) as (port, _), bus_to(port, timeout_s=2.0) as bus:
@@ -239,7 +238,7 @@ def test_any_bytes_of_a_peer_give_an_error_or_the_value(babble: bytes, head: str
             except DriverError:
                 pass
             else:
-                assert registers(*values) in sent[0]
+                assert any(registers(*values) in frame_ for frame_ in sent)
             for _ in range(3):
                 try:
                     assert await bus.read(ONE, unit=1) == (5,)
