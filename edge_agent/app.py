@@ -138,7 +138,7 @@ class Service:
             mode=lambda: self.operation.mode.mode,  # as asked: what a step down has taken may come back at any time
             memory=lambda: self.controller.memory,
         )
-        self.buses = build_buses(configuration)
+        self.buses = build_buses(configuration, stopwatch=clock.reading_s)
         self.shares = line_shares(configuration, self.buses)
         self.devices = build_devices(
             configuration,

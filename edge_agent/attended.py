@@ -54,7 +54,8 @@ async def prove(
 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(store.close)  # no audit, no proof: the store is opened first
-        buses = build_buses(configuration)
+        clock = build_clock(configuration)
+        buses = build_buses(configuration, stopwatch=clock.reading_s)
         for bus in buses.values():
             stack.push_async_callback(bus.close)
         await open_buses(buses)
@@ -62,7 +63,6 @@ async def prove(
         for name in configuration.devices.devices:
             key = f"{DEVICE_KEY}{name}"
             memories[name] = DeviceMemory(name, kept=await store.get_state(key), keep=partial(store.put_state, key))
-        clock = build_clock(configuration)
         devices = build_devices(
             configuration,
             buses=buses,

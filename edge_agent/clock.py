@@ -18,16 +18,19 @@ import mmap
 import os
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edge_agent.clock_quality import ClockQuality, StepWatch, judge
 from edge_agent.errors import ConfigurationFault
 
 CLOCK_MARK = b"HILCLK01"
 CLOCK_LAYOUT = struct.Struct("<8sQddddd")
+ANCHORS_KEPT = 256
+"""Changes of a simulated clock that are remembered: it renews its lease a few times a second."""
 LONGEST_NAP_S = 0.2
 """Wall time after which a sleeper looks at the clock again: a change of speed is followed within this time."""
 SET_BACK_S = 2.0
@@ -67,6 +70,10 @@ class Clock(Protocol):
 
     def speed_ratio(self) -> float:
         """Site seconds per wall second; 1 on a real site."""
+        ...
+
+    def reading_s(self) -> float:
+        """Reading of the stop-watch [s] that `at_utc` is asked about later; any thread may take one."""
         ...
 
     def at_utc(self, reading_s: float) -> datetime:
@@ -122,6 +129,10 @@ class RealClock:
         """Always 1."""
         return 1.0
 
+    def reading_s(self) -> float:
+        """Reading of the machine's monotonic clock."""
+        return elapsed_s()
+
     def at_utc(self, reading_s: float) -> datetime:
         """As much before the present instant as has passed since that reading."""
         _, steady_s, now_utc = self.steady()
@@ -141,6 +152,20 @@ class RealClock:
         return _boot_id(), (before_s + after_s) / 2, now_utc
 
 
+class _Anchor(NamedTuple):
+    """What the simulator has said: from an instant on time runs at a speed, for as long as a lease."""
+
+    anchor_s: float
+    simulated_s: float
+    speed_ratio: float
+    lease_s: float
+    wrong_s: float
+
+    def plant_s(self, reading_s: float) -> float:
+        """The plant's instant [s since 1970] at a reading of the stop-watch."""
+        return self.simulated_s + min(reading_s - self.anchor_s, self.lease_s) * self.speed_ratio
+
+
 class SimulatedClock:
     """Reads the clock that the simulator keeps in a shared file."""
 
@@ -154,21 +179,25 @@ class SimulatedClock:
             ) from error
         if self._view[: len(CLOCK_MARK)] != CLOCK_MARK:
             raise ConfigurationFault(f"{path}: 不是仿真时钟文件 / not a simulated clock file")
+        self._anchors: deque[_Anchor] = deque(maxlen=ANCHORS_KEPT)
 
-    def _read(self, reading_s: float | None = None) -> tuple[float, float, float]:
-        """The plant's instant [s since 1970], the speed, the clock's error [s]: one undisturbed look at the file.
-
-        The instant is the present one, or that of a reading of the stop-watch [s].
-        """
+    def _look(self) -> tuple[float, "_Anchor"]:
+        """Reading of the stop-watch and what holds then: one undisturbed look at the file, which is remembered."""
         while True:
-            _, before, anchor_s, simulated_s, speed_ratio, lease_s, wrong_s = CLOCK_LAYOUT.unpack(
-                self._view[: CLOCK_LAYOUT.size]
-            )
-            now_s = time.monotonic() if reading_s is None else reading_s
+            _, before, *state = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
+            now_s = elapsed_s()
             _, after, *_ = CLOCK_LAYOUT.unpack(self._view[: CLOCK_LAYOUT.size])
             # The simulator takes its anchor while the sequence is odd: a reading between two equal even ones fits it.
             if before == after and before % 2 == 0:
-                return simulated_s + min(now_s - anchor_s, lease_s) * speed_ratio, speed_ratio, wrong_s
+                anchor = _Anchor(*state)
+                if not self._anchors or self._anchors[-1].anchor_s < anchor.anchor_s:
+                    self._anchors.append(anchor)
+                return now_s, anchor
+
+    def _read(self) -> tuple[float, float, float]:
+        """The plant's present instant [s since 1970], the speed, the clock's error [s]."""
+        now_s, anchor = self._look()
+        return anchor.plant_s(now_s), anchor.speed_ratio, anchor.wrong_s
 
     def now_utc(self) -> datetime:
         """The present simulated instant, as the site's clock shows it."""
@@ -179,10 +208,15 @@ class SimulatedClock:
         """Simulated seconds per wall second; 0 while the simulator holds the clock."""
         return self._read()[1]
 
+    def reading_s(self) -> float:
+        """Reading of the stop-watch; what held then is remembered."""
+        return self._look()[0]
+
     def at_utc(self, reading_s: float) -> datetime:
-        """By the anchor and the speed of now: right while the speed has not changed since."""
-        instant_s, _, wrong_s = self._read(reading_s)
-        return datetime.fromtimestamp(instant_s + wrong_s, UTC)
+        """By what held at that reading: the speed may have changed since, or time have stood still."""
+        _, now = self._look()
+        held = next((anchor for anchor in reversed(tuple(self._anchors)) if anchor.anchor_s <= reading_s), now)
+        return datetime.fromtimestamp(held.plant_s(reading_s) + now.wrong_s, UTC)
 
     def synchronised(self) -> bool:
         """The simulated time service: it knows when the clock is wrong."""

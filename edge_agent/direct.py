@@ -37,7 +37,7 @@ class DirectReader:
         self._members: dict[str, list[Device]] = {}
 
     async def __aenter__(self) -> Self:
-        buses = build_buses(self._configuration)
+        buses = build_buses(self._configuration, stopwatch=self._clock.reading_s)
         built = build_devices(self._configuration, buses=buses, clock=self._clock)
         for name, device in built.items():
             self._members.setdefault(self._configuration.devices.devices[name].bus, []).append(device)

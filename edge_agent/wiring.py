@@ -43,13 +43,18 @@ def build_clock(configuration: Configuration) -> SiteClock:
     return SimulatedClock(site.simulated_clock)
 
 
-def build_buses(configuration: Configuration) -> dict[str, Bus]:
-    """One wire for each entry of devices.yaml; nothing is opened yet."""
+def build_buses(configuration: Configuration, *, stopwatch: Callable[[], float] = elapsed_s) -> dict[str, Bus]:
+    """One wire for each entry of devices.yaml; nothing is opened yet.
+
+    Args:
+        configuration: all files, checked.
+        stopwatch: of the machine [s]; that of a site's clock lets it say when an answer was complete.
+    """
     buses: dict[str, Bus] = {}
     for name, entry in configuration.devices.buses.items():
         if entry.serial is not None:
             buses[name] = ModbusRtuBus(
-                name, port=entry.serial, baud=entry.baud, framing=entry.framing, elapsed_s=elapsed_s
+                name, port=entry.serial, baud=entry.baud, framing=entry.framing, elapsed_s=stopwatch
             )
         elif entry.tcp is not None:
             host, _, port = entry.tcp.rpartition(":")
@@ -57,7 +62,7 @@ def build_buses(configuration: Configuration) -> dict[str, Bus]:
                 name,
                 host=host,
                 port=int(port),
-                elapsed_s=elapsed_s,
+                elapsed_s=stopwatch,
                 depth=entry.depth,
                 lenient_ids=entry.lenient_ids,
                 connect_delay_s=entry.connect_delay_s,
@@ -65,7 +70,7 @@ def build_buses(configuration: Configuration) -> dict[str, Bus]:
         elif entry.rtu_over_tcp is not None:
             host, _, port = entry.rtu_over_tcp.rpartition(":")
             buses[name] = rtu_over_tcp(
-                name, host=host, port=int(port), baud=entry.baud, framing=entry.framing, elapsed_s=elapsed_s
+                name, host=host, port=int(port), baud=entry.baud, framing=entry.framing, elapsed_s=stopwatch
             )
     return buses
 

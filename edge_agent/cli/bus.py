@@ -127,6 +127,10 @@ class _LeapingClock:
         """It stands still while a cycle runs."""
         return 1.0
 
+    def reading_s(self) -> float:
+        """Nothing here happens later than it is asked about."""
+        return 0.0
+
     def at_utc(self, reading_s: float) -> datetime:  # noqa: ARG002 - it stands still
         """The present instant."""
         return self.instant_utc

@@ -53,6 +53,9 @@ class Shelf:
     def expect(self, facts: Mapping[str, PointFacts]) -> None:
         """It keeps no samples."""
 
+    def correct_with(self, corrections: object) -> None:
+        """It makes nothing anew."""
+
 
 async def test_a_hundred_wires_that_hang_take_one_deadline_not_a_hundred(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "CONNECT_S_MAX", 0.2)

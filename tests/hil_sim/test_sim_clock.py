@@ -166,3 +166,21 @@ def test_the_sites_clock_can_be_wrong_while_its_steady_clock_goes_on(tmp_path: P
     assert before_utc - site.now_utc() <= timedelta(hours=1), "a change of speed keeps the error"
     clock.set_wrong(0.0)
     assert site.now_utc() >= before_utc
+
+
+def test_a_reading_stays_the_instant_that_it_was_whatever_the_clock_did_since(tmp_path: Path) -> None:
+    """A line's thread takes a reading; before the event loop asks what it was, time has stood still and run anew."""
+    clock = SimClock(tmp_path / "clock", start_s=START_S, wall_s=elapsed_s)
+    reader = SimulatedClock(tmp_path / "clock")
+    readings = []
+    for speed_ratio in (480.0, 0.0, 240.0, 0.0, 480.0):
+        clock.set_speed(speed_ratio)
+        until_s = elapsed_s() + 0.02
+        while elapsed_s() < until_s:
+            pass
+        before_s, reading_s, after_s = clock.now_s(), reader.reading_s(), clock.now_s()
+        readings.append((before_s, reading_s, after_s))
+    for before_s, reading_s, after_s in readings:
+        instant_s = reader.at_utc(reading_s).timestamp()
+        assert before_s - TICK_TOLERANCE_S <= instant_s <= after_s + TICK_TOLERANCE_S
+    clock.close()
