@@ -4,6 +4,7 @@ What the history shows is gathered here; how a factor follows from it is in `sch
 it in a plan, in `plan_case`.
 """
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -22,7 +23,8 @@ from edge_agent.errors import StoreFault
 from edge_agent.hourly_record import Archive, HourlyRecord
 from edge_agent.plan_case import NAMEPLATES, Corrections, identical_groups, tank_of
 from edge_agent.settings.load import Configuration
-from edge_agent.settings.model import Loop, Storage
+from edge_agent.settings.model import Loop, Storage, Unit
+from edge_agent.unit_figures import ModeFigures, supply_curve
 from scheduling.plant.identify import Estimate, Limits, identify, output_of
 
 LOG = logging.getLogger(__name__)
@@ -180,9 +182,6 @@ class Correcting:
         for loop_name, loop in self._site.loops.items():
             units = {name: unit for name, unit in self._site.units.items() if unit.loop == loop_name}
             groups = identical_groups(units)
-            # A map that follows temperatures explains part of what a factor would; the two must not be counted twice.
-            if any(mode.full_load for name in groups for mode in self._configuration.performance[name].modes.values()):
-                continue
             expected = {
                 first: _sum([await self._expected_kw(name, end_utc) for name in names])
                 for first, names in groups.items()
@@ -195,24 +194,54 @@ class Correcting:
         return out
 
     async def _expected_kw(self, name: str, end_utc: datetime) -> list[float]:
-        """Heat that a unit should have given for what it took, hour by hour; NaN where that cannot be said."""
+        """Heat that a unit should have given for what it took, hour by hour; NaN where that cannot be said.
+
+        By its map at the temperatures of the hour: what is left for a factor is what the map does not explain.
+        """
         unit = self._site.units[name]
-        performance = self._configuration.performance[name]
+        figures = {mode: ModeFigures(known) for mode, known in self._configuration.performance[name].modes.items()}
         meter = self._site.meters.units.get(name)
-        point = unit.point("electric_power") if meter is None else f"{meter}.electric_power"
-        electric = await self._hours(point, end_utc)
-        modes = await self._hours(unit.point("mode_actual"), end_utc)
-        out = []
-        for kw, word in zip(electric, modes, strict=True):
-            mode = next((mode for value, mode in MODES.items() if abs(word - value) <= MODE_TOL), None)
-            if math.isfinite(kw) and kw < IDLE_RATIO * performance.modes[unit.modes[0]].curve[-1][1]:
-                out.append(0.0)
-            elif mode is None or mode not in performance.modes:
-                out.append(math.nan)  # it changed within the hour, or says nothing of its mode
-            else:
-                figures = performance.modes[mode]
-                out.append(output_of(kw, figures.curve, output_kw=figures.heat_kw))
-        return out
+        electric = await self._hours(
+            unit.point("electric_power") if meter is None else f"{meter}.electric_power", end_utc
+        )
+        words = await self._hours(unit.point("mode_actual"), end_utc)
+        unknown: list[float | None] = [None] * LOOK_BACK_H
+        source, leaving = unknown, dict.fromkeys(figures, unknown)
+        if any(mode.follows for mode in figures.values()):
+            source = await self._source_degc(unit, end_utc)
+            leaving = {mode: await self._leaving_degc(unit, mode, end_utc) for mode in figures}
+
+        def expected() -> list[float]:
+            idle_kw = IDLE_RATIO * figures[unit.modes[0]].at(None, None).curve[-1][1]
+            out = []
+            for hour, (kw, word) in enumerate(zip(electric, words, strict=True)):
+                mode = next((mode for value, mode in MODES.items() if abs(word - value) <= MODE_TOL), None)
+                if math.isfinite(kw) and kw < idle_kw:
+                    out.append(0.0)
+                elif mode is None or mode not in figures or not math.isfinite(kw):
+                    out.append(math.nan)  # it changed within the hour, or says nothing of its mode or its power
+                else:
+                    out.append(_heat_kw(kw, figures[mode], source_degc=source[hour], leaving_degc=leaving[mode][hour]))
+            return out
+
+        return await asyncio.to_thread(expected)  # thousands of places on maps: control must not wait for them
+
+    async def _source_degc(self, unit: Unit, end_utc: datetime) -> list[float | None]:
+        """Temperature of a unit's source, hour by hour: of air outdoors, of water where it is metered, else seen."""
+        source = self._site.sources[unit.source]
+        if source.kind == "air":
+            return _first_known(await self._hours(self._site.meters.weather, end_utc))
+        metered = await self._hours(source.meter and f"{source.meter}.supply_temperature", end_utc)
+        return _first_known(metered, await self._hours(unit.point("source_inlet_temperature"), end_utc))
+
+    async def _leaving_degc(self, unit: Unit, mode: str, end_utc: datetime) -> list[float | None]:
+        """Leaving temperature of a unit in a mode, hour by hour: its own, else what the plan would reckon with."""
+        own = await self._hours(unit.point("user_supply_temperature"), end_utc)
+        if mode == "charge" and unit.storage is not None:
+            return _first_known(own, [self._site.storages[unit.storage].charge_setpoint_degc] * LOOK_BACK_H)
+        loop = self._site.loops[unit.loop]
+        outdoor = await self._hours(self._site.meters.weather, end_utc)
+        return _first_known(own, await self._hours(loop.supply_point, end_utc), supply_curve(loop, outdoor))
 
     # ------------------------------------------------------------------------------------------------------- tanks
 
@@ -276,6 +305,25 @@ def _papers(configuration: Configuration) -> dict[str, str]:
     return {
         kind: hashlib.sha256(json.dumps(paper, sort_keys=True).encode()).hexdigest() for kind, paper in papers.items()
     }
+
+
+def _heat_kw(electric_kw: float, mode: ModeFigures, *, source_degc: float | None, leaving_degc: float | None) -> float:
+    """Heat for electricity at the temperatures of an hour; NaN where one of them was not known in just that hour."""
+    if any(degc is not None and math.isnan(degc) for degc in (source_degc, leaving_degc)) and mode.follows:
+        return math.nan
+    figures = mode.at(source_degc, leaving_degc)
+    full_kw = figures.curve[-1][1]
+    if electric_kw > full_kw:  # a unit that takes more than it should at full load is just what is looked for
+        return figures.heat_kw * electric_kw / full_kw
+    return output_of(electric_kw, figures.curve, output_kw=figures.heat_kw)
+
+
+def _first_known(*series: Sequence[float]) -> list[float | None]:
+    """Hour by hour the first value that is known, else NaN; None everywhere where nobody ever measures it."""
+    best = [next((value for value in hour if math.isfinite(value)), math.nan) for hour in zip(*series, strict=True)]
+    if all(map(math.isnan, best)):
+        return [None] * len(best)
+    return [*best]
 
 
 def _sum(series: Sequence[Sequence[float]]) -> list[float]:

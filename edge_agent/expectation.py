@@ -7,7 +7,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -26,6 +26,7 @@ from edge_agent.settings.model import Loop, PerformanceMode
 from edge_agent.source_ahead import LOOK_BACK_H, drawn_at_degc
 from edge_agent.tariff_facts import facts_of, wanted
 from edge_agent.texts.catalogue import text
+from edge_agent.unit_figures import supply_curve
 from edge_agent.weather_feed import WeatherFeed
 from scheduling.forecast.hourly import HourlyHistory, HourlyWeather, hours_needed
 from scheduling.forecast.load import DesignLoad, LoadForecast, forecast_load
@@ -298,12 +299,6 @@ def outdoor(weather: HourlyWeather, grid: TimeGrid) -> list[float]:
     last = len(weather.outdoor_degc) - 1
     hours = [int((start - weather.start_utc) / HOUR) for start in grid.starts_utc()]
     return [float(weather.outdoor_degc[min(max(hour, 0), last)]) for hour in hours]
-
-
-def supply_curve(loop: Loop, outdoor_degc: Sequence[float]) -> list[float]:
-    """Supply temperature of a loop by its heating curve [degC]."""
-    pairs = loop.supply_setpoint_degc
-    return np.interp(outdoor_degc, [cold for cold, _ in pairs], [supply for _, supply in pairs]).tolist()
 
 
 DEAR_BANDS = frozenset({"peak", "sharp"})

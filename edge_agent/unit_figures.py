@@ -1,11 +1,14 @@
-"""What a mode of a unit gives and takes at two temperatures, by its performance file. Pure.
+"""What a mode of a unit gives and takes at two temperatures, and which one a heating curve asks of it. Pure.
 
 Which temperatures are expected is the plan's business (`plan_case`), which ones there were, history's (`correcting`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_agent.settings.model import PerformanceMode
+import numpy as np
+
+from edge_agent.settings.model import Loop, PerformanceMode
 from scheduling.plant.curve import convex_hull
 from scheduling.plant.unit import MapPoint, Operating, PerformanceMap
 
@@ -69,3 +72,9 @@ class ModeFigures:
             tuple((share, kw * electric_ratio) for share, kw in self._usual.curve),
             (self._map, here, load),
         )
+
+
+def supply_curve(loop: Loop, outdoor_degc: Sequence[float]) -> list[float]:
+    """Supply temperature of a loop by its heating curve [degC]."""
+    pairs = loop.supply_setpoint_degc
+    return np.interp(outdoor_degc, [cold for cold, _ in pairs], [supply for _, supply in pairs]).tolist()

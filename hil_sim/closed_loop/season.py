@@ -428,7 +428,13 @@ def _looked_back_on(site: SiteFile) -> set[str]:
         *(f"{meter}.electric_power" for meter in meters if meter),
         *(f"{meter}.heat_power" for meter in heat if meter),
         *(f"{source.meter}.supply_temperature" for source in site.sources.values() if source.meter),
-        *(point for unit in site.units.values() if (point := unit.point("mode_actual"))),
+        *(
+            point
+            for unit in site.units.values()
+            for role in ("mode_actual", "user_supply_temperature", "source_inlet_temperature")
+            if (point := unit.point(role))
+        ),
+        *(loop.supply_point for loop in site.loops.values()),
         *(point for storage in site.storages.values() for point in storage.layers),
         *([site.meters.weather] if site.meters.weather else []),
     }
