@@ -25,7 +25,7 @@ from edge_agent.solver_process import SolverProcess
 from hil_sim.closed_loop.archive import MemoryArchive, MemoryTexts
 from hil_sim.closed_loop.building_ahead import known_load_kw, record_begins, recorded
 from hil_sim.closed_loop.lockstep import CYCLE_S, Lockstep, Machines
-from hil_sim.closed_loop.strategies import Strategy, Tasks, planner_of
+from hil_sim.closed_loop.strategies import Known, Strategy, Tasks, planner_of
 from hil_sim.closed_loop.weather_file import read_weather
 from hil_sim.plant.checker import SiteLimits
 from hil_sim.plant.office import GroundOffice
@@ -200,7 +200,7 @@ class Season(Lockstep):
             configuration,
             expectation=self.expectation,
             controller=lambda: self.controller,
-            known_load=self._known_load if options.forecast == "perfect" else None,
+            known=self._known if options.forecast == "perfect" else None,
         )
         self._gap_ratio = site.control.solve_gap_ratio if options.gap_ratio is None else options.gap_ratio
         self.planner = planner_of(
@@ -232,8 +232,15 @@ class Season(Lockstep):
         self._sum()
         self._end_day()
 
-    def _known_load(self, grid: TimeGrid) -> list[float]:
-        return known_load_kw(self.plant.building, self.plant.weather, grid, now_s=self.plant.instant_s)
+    def _known(self, grid: TimeGrid) -> Known:
+        middles_s = [
+            start_utc.timestamp() + length_s / 2.0
+            for start_utc, length_s in zip(grid.starts_utc(), grid.lengths_s, strict=True)
+        ]
+        return Known(
+            load_kw=known_load_kw(self.plant.building, self.plant.weather, grid, now_s=self.plant.instant_s),
+            outdoor_degc=[self.plant.weather.outdoor_degc(instant_s) for instant_s in middles_s],
+        )
 
     @override
     def _poll(self, device: str) -> None:

@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -21,6 +21,7 @@ from edge_agent.plan_case import LiveState, build_request
 from edge_agent.planner import Planner, Solver
 from edge_agent.replacing import Solved
 from edge_agent.settings.load import Configuration
+from edge_agent.unit_figures import supply_curve
 from scheduling.plan import Plan
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
@@ -28,7 +29,19 @@ from scheduling.timegrid import TimeGrid, staged_grid
 
 Strategy = Literal["optimal", "rule", "no-plan", "no-storage"]
 STRATEGIES: Final[tuple[Strategy, ...]] = ("optimal", "rule", "no-plan", "no-storage")
-KnownLoad = Callable[[TimeGrid], list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What really comes, one value a step of a grid.
+
+    Attributes:
+        load_kw: of the building.
+        outdoor_degc: air.
+    """
+
+    load_kw: list[float]
+    outdoor_degc: list[float]
 
 
 class RuleSolver:
@@ -47,7 +60,7 @@ class Tasks:
         configuration: of the site.
         expectation: load, prices and weather ahead.
         controller: states of units and tanks.
-        known_load: the load that will really come, for the perfect forecast; None: the service's own.
+        known: load and weather that will really come, for the perfect forecast; None: the service's own.
     """
 
     def __init__(
@@ -56,12 +69,12 @@ class Tasks:
         *,
         expectation: Expectation,
         controller: Callable[[], Controller],
-        known_load: KnownLoad | None,
+        known: Callable[[TimeGrid], Known] | None,
     ) -> None:
         self._configuration = configuration
         self._expectation = expectation
         self._controller = controller
-        self._known_load = known_load
+        self._known = known
         self.report: CycleReport | None = None
 
     async def build(self, now_utc: datetime) -> PlanRequest | None:
@@ -78,10 +91,19 @@ class Tasks:
         return build_request(site, self._configuration.performance, grid=grid, live=self._knowing(live, grid))
 
     def _knowing(self, live: LiveState, grid: TimeGrid) -> LiveState:
-        if self._known_load is None:
+        """Load, air and the heating curve's word as they will be; water of the ground depends on what is drawn."""
+        if self._known is None:
             return live
-        load_kw = self._known_load(grid)
-        return replace(live, load_kw=dict.fromkeys(live.load_kw, load_kw))
+        known, site = self._known(grid), self._configuration.site
+        return replace(
+            live,
+            load_kw=dict.fromkeys(live.load_kw, known.load_kw),
+            supply_degc={name: supply_curve(loop, known.outdoor_degc) for name, loop in site.loops.items()},
+            source_degc={
+                name: known.outdoor_degc if site.sources[name].kind == "air" else degc
+                for name, degc in live.source_degc.items()
+            },
+        )
 
 
 async def keep_nothing(_plan: Plan) -> None:
