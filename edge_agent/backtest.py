@@ -25,7 +25,7 @@ from scheduling.plan import Plan, commitment_cost_cny
 from scheduling.request import PlanRequest, Storage
 from scheduling.rule import plan_by_rule
 from scheduling.solve import solve
-from scheduling.tariff.price import price_per_step, version_of
+from scheduling.tariff.price import charges_of, price_per_step
 from scheduling.timegrid import TimeGrid
 from scheduling.why.compare import without_storage
 
@@ -267,7 +267,7 @@ class Backtest:
     def _request(self, stored: _Day, account: Account) -> PlanRequest:
         bands = price_per_step(self._configuration.tariff, stored.grid, zone=self._zone)
         prices = bands.cny_per_kwh.tolist()
-        demand = version_of(self._configuration.tariff, stored.day).demand_cny_per_kw_month
+        demand = charges_of(self._configuration.tariff, stored.day).demand_cny_per_kw_month
         request = build_request(
             self._site,
             self._configuration.performance,
@@ -281,7 +281,7 @@ class Backtest:
                 valley_cny_per_kwh=self._valley_cny,
                 flat_cny_per_kwh=self._flat_cny,
                 other_load_kw=stored.other_kw,
-                demand=None if demand is None else DemandNow(demand, account.peak_kw),
+                demand=() if demand is None else (DemandNow(demand, account.peak_kw),),
             ),
         )
         # A span of days pays its part of the month's demand: whole, a first day's peak would be kept down at any price.

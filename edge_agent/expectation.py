@@ -9,7 +9,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from statistics import median
 from zoneinfo import ZoneInfo
 
@@ -18,11 +18,20 @@ import numpy as np
 from edge_agent.control.intent import BandOutlook
 from edge_agent.hourly_record import HOUR, Archive, HourlyRecord
 from edge_agent.image import ProcessImage
+from edge_agent.month_peak import (
+    USUAL_D,
+    electric_kw,
+    heat_needed_kw,
+    metered_peak_kw,
+    months_of,
+    worst_days_kw,
+    worst_degc,
+)
 from edge_agent.plan_case import NAMEPLATES, DemandNow, LiveState, UnitNow
 from edge_agent.present_power import PresentPower, present_power
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.market_file import MarketFeed
-from edge_agent.settings.model import Loop, PerformanceMode
+from edge_agent.settings.model import Loop
 from edge_agent.source_ahead import LOOK_BACK_H, drawn_at_degc
 from edge_agent.tariff_facts import facts_of, wanted
 from edge_agent.texts.catalogue import text
@@ -36,7 +45,7 @@ from scheduling.forecast.skill import Issued, Skill, skill
 from scheduling.tariff.calendar import band_at, edges_utc
 from scheduling.tariff.facts import NO_FACTS, Facts
 from scheduling.tariff.model import Tariff
-from scheduling.tariff.price import caps_of, price_per_step, version_of
+from scheduling.tariff.price import caps_of, charges_of, price_per_step
 from scheduling.timegrid import TimeGrid
 
 LOG = logging.getLogger(__name__)
@@ -106,12 +115,7 @@ class Expectation:
                 await self._history(now_utc, loop),
                 grid,
                 weather=weather,
-                design=DesignLoad(
-                    loop.design_kw * self.corrections.factor("load", name),
-                    loop.design_outdoor_degc,
-                    limit_degc=loop.balance_outdoor_degc,
-                    medium=loop.medium,
-                ),
+                design=self._design(name, loop),
                 zone=self._zone,
             )
             self._issue(name, now_utc)
@@ -143,7 +147,7 @@ class Expectation:
             valley_cny_per_kwh=float(prices.cny_per_kwh.min()),
             flat_cny_per_kwh=median(prices.cny_per_kwh.tolist()),
             other_load_kw=other_load_kw,
-            demand=await self._demand(now_utc, other_load_kw),
+            demand=await self._demand(now_utc, grid, other_load_kw),
             caps=[
                 (cap.from_step, cap.to_step, cap.cap_kw, cap.name)
                 for cap in caps_of(tariff.events, grid, zone=self._zone)
@@ -267,26 +271,55 @@ class Expectation:
             self._other_unknown = True
         return (0.0 if self._other is None else self._other.kw) + present.not_ours_kw
 
-    async def _demand(self, now_utc: datetime, other_load_kw: float) -> DemandNow | None:
-        """The demand charge in force, with the peak that the month has had or will need anyway."""
+    async def _demand(self, now_utc: datetime, grid: TimeGrid, other_load_kw: float) -> list[DemandNow]:
+        """The demand charge of each month that the plan touches, with what will be paid whatever the plan does."""
         local = now_utc.astimezone(self._zone)
-        price = version_of(self._configuration.tariff, local.date()).demand_cny_per_kw_month
-        if price is None:
-            return None
-        month_utc = local.replace(day=1, hour=0, minute=0, second=0, microsecond=0).astimezone(now_utc.tzinfo)
-        means = await self._record.quarters(f"{self._site.meters.electricity}.electric_power", month_utc, now_utc)
-        # Without a contract figure: all units straight to the loop, which a design day needs with or without a tank.
-        unavoidable_kw = self._site.limits.contract_demand_kw or other_load_kw + sum(
-            _full_kw(self._configuration.performance[name].modes) + unit.pump_kw
-            for name, unit in self._site.units.items()
+        limit_kw = self._site.limits.contract_demand_kw
+        found: list[DemandNow] = []
+        for month in months_of(grid, self._zone):
+            price = charges_of(self.tariff, month.last).demand_cny_per_kw_month
+            if price is None:
+                continue
+            measured_kw = 0.0
+            if month.first == local.date().replace(day=1):
+                month_utc = datetime.combine(month.first, time(), self._zone).astimezone(UTC)
+                point = f"{self._site.meters.electricity}.electric_power"
+                means = await self._record.quarters(point, month_utc, now_utc)
+                measured_kw = metered_peak_kw(means, self._site.limits.demand_window_min)
+            expected_kw = other_load_kw + await self._worst_day_kw(now_utc)
+            if limit_kw is not None:
+                expected_kw = min(expected_kw, limit_kw)  # control lets no more be drawn
+            found.append(DemandNow(price, measured_kw, expected_kw, month.from_step, month.to_step))
+        return found
+
+    async def _worst_day_kw(self, now_utc: datetime) -> float:
+        """Electricity that the worst day expected of a month needs at least, all loops together."""
+        assert self.weather is not None, "the load is expected first"
+        ahead_degc = self.weather.outdoor_degc.tolist()
+        usual_degc = await self._record.hours(self._site.meters.weather, _full_hour(now_utc), count=USUAL_D * DAY_H)
+        sum_kw = 0.0
+        for name, loop in self._site.loops.items():
+            design = self._design(name, loop)
+            worst = worst_degc(usual_degc, ahead_degc, design=design)
+            days = worst_days_kw(self.load_forecast[name].hourly_kw.tolist(), ahead_degc, day_degc=worst, design=design)
+            sum_kw += electric_kw(
+                self._site,
+                self._configuration.performance,
+                loop=name,
+                heat_kw=heat_needed_kw(self._site, name, days),
+                outdoor_degc=worst,
+                corrections=self.corrections,
+            )
+        return sum_kw
+
+    def _design(self, name: str, loop: Loop) -> DesignLoad:
+        """A loop as designed, as history corrects it."""
+        return DesignLoad(
+            loop.design_kw * self.corrections.factor("load", name),
+            loop.design_outdoor_degc,
+            limit_degc=loop.balance_outdoor_degc,
+            medium=loop.medium,
         )
-        return DemandNow(price, max(unavoidable_kw, *means.values(), 0.0))
-
-
-def _full_kw(modes: Mapping[str, PerformanceMode]) -> float:
-    """Electricity of a unit at full load straight to the loop; of one that does not know that, the most it can take."""
-    straight = [modes["direct"]] if "direct" in modes else modes.values()
-    return max(figures.curve[-1][1] for figures in straight)
 
 
 def _full_hour(instant_utc: datetime) -> datetime:

@@ -93,15 +93,25 @@ class UnitNow:
 
 @dataclass(frozen=True, slots=True)
 class DemandNow:
-    """A demand charge in force.
+    """A demand charge in force over some steps of a plan: those of one month.
 
     Attributes:
         cny_per_kw_month: price.
-        peak_so_far_kw: greatest window mean of the month, or what the month will need anyway, whichever is more.
+        measured_kw: greatest window mean of the month that has been metered.
+        expected_kw: what the month will need anyway.
+        from_step, to_step: [from, to); None: to the end.
     """
 
     cny_per_kw_month: float
-    peak_so_far_kw: float
+    measured_kw: float
+    expected_kw: float = 0.0
+    from_step: int = 0
+    to_step: int | None = None
+
+    @property
+    def peak_so_far_kw(self) -> float:
+        """What is paid whatever the plan does: the greater of the two."""
+        return max(self.expected_kw, self.measured_kw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,7 @@ class LiveState:
         valley_cny_per_kwh: cheapest price of the grid's day, for the value of heat left over.
         flat_cny_per_kwh: usual price, for the cost of heat missing at the end.
         other_load_kw: electricity behind the meter that the plan cannot move.
-        demand: the demand charge, or None.
+        demand: the demand charge of each month in which there is one.
         caps: (from step, to step, kW, reason) of called limits.
         bands: name of the tariff's band, one a step; empty: not known.
         source_degc: temperature of each source, one value a step; without an entry a unit's usual one is taken.
@@ -155,7 +165,7 @@ class LiveState:
     valley_cny_per_kwh: float
     flat_cny_per_kwh: float
     other_load_kw: float
-    demand: DemandNow | None = None
+    demand: Sequence[DemandNow] = ()
     caps: Sequence[tuple[int, int, float, str]] = ()
     bands: Sequence[str] = ()
     source_degc: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -299,17 +309,18 @@ def identical_groups(units: Mapping[str, Unit]) -> dict[str, list[str]]:
 
 
 def _demand(live: LiveState, grid: TimeGrid) -> tuple[Demand, ...]:
-    if live.demand is None:
-        return ()
-    with _inside(".demand[0]"):
-        return (
-            Demand(
-                from_step=0,
-                to_step=grid.count,
-                cny_per_kw_month=live.demand.cny_per_kw_month,
-                peak_so_far_kw=live.demand.peak_so_far_kw,
-            ),
-        )
+    found = []
+    for number, demand in enumerate(live.demand):
+        with _inside(f".demand[{number}]"):
+            period = Demand(
+                from_step=demand.from_step,
+                to_step=grid.count if demand.to_step is None else demand.to_step,
+                cny_per_kw_month=demand.cny_per_kw_month,
+                measured_kw=demand.measured_kw,
+                peak_so_far_kw=demand.peak_so_far_kw,
+            )
+        found.append(period)
+    return tuple(found)
 
 
 def _caps(site: SiteFile, live: LiveState, grid: TimeGrid) -> tuple[GridCap, ...]:

@@ -134,7 +134,10 @@ class Demand(Document):
     from_step: Annotated[int, Field(ge=0)]
     to_step: Annotated[int, Field(ge=1)]
     cny_per_kw_month: NotNegative
+    measured_kw: NotNegative | None = None
+    """What of it has been metered [kW]; the rest is what the month is expected to need anyway. None: not told apart."""
     peak_so_far_kw: NotNegative
+    """Power that is paid whatever the plan does [kW]."""
     month_share: Share = 1.0
 
 

@@ -16,7 +16,7 @@ from scheduling.tariff.bill import bill as bill_of
 from scheduling.tariff.calendar import bands_of
 from scheduling.tariff.form import DAY_MIN
 from scheduling.tariff.model import Tariff
-from scheduling.tariff.price import Price, price_at, price_if_hot, price_per_step, version_of
+from scheduling.tariff.price import Price, charges_of, price_at, price_if_hot, price_per_step, version_of
 
 NAME_CELLS = 22
 COMPONENT_ZH = {
@@ -83,7 +83,7 @@ def show(common: Common, day: str | None, *, file: str | None) -> None:
     except TariffFault as fault:
         use.refuse(common, Exit.FINDING, common.pick(fault.zh, fault.en))
     warnings = dict.fromkeys(warning for *_, price in found for warning in price.warnings)
-    version = version_of(tariff, chosen)
+    version, charges = version_of(tariff, chosen), charges_of(tariff, chosen)
     if common.as_json:
         lines = [
             {"from": begin, "to": end, "band": price.band, "cny_per_kwh": round(price.cny_per_kwh, 8)}
@@ -97,8 +97,8 @@ def show(common: Common, day: str | None, *, file: str | None) -> None:
                 "bands": lines,
                 "calendar": {"source": found[0][2].calendar_source},
                 "prices": {"valid_from": version.valid_from.isoformat(), "source": version.source},
-                "demand_cny_per_kw_month": version.demand_cny_per_kw_month,
-                "capacity_cny_per_kva_month": version.capacity_cny_per_kva_month,
+                "demand_cny_per_kw_month": charges.demand_cny_per_kw_month,
+                "capacity_cny_per_kva_month": charges.capacity_cny_per_kva_month,
                 "unverified": tariff.unverified,
                 "warnings": list(warnings),
             },
@@ -112,14 +112,14 @@ def show(common: Common, day: str | None, *, file: str | None) -> None:
             f"  {begin}-{end}  {use.padded(BAND_ZH[price.band], 6)}{price.cny_per_kwh:9.5f} 元/kWh",
             f"  {begin}-{end}  {use.padded(price.band, 12)}{price.cny_per_kwh:9.5f} CNY/kWh",
         )
-    if version.demand_cny_per_kw_month is not None:
-        cny = f"{version.demand_cny_per_kw_month:g}"
+    if charges.demand_cny_per_kw_month is not None:
+        cny = f"{charges.demand_cny_per_kw_month:g}"
         common.say(f"  需量电价  {cny} 元/kW·月", f"  demand  {cny} CNY/kW per month")
-    if version.capacity_cny_per_kva_month is not None:
-        cny = f"{version.capacity_cny_per_kva_month:g}"
+    if charges.capacity_cny_per_kva_month is not None:
+        cny = f"{charges.capacity_cny_per_kva_month:g}"
         common.say(
-            f"  容量电价  {cny} 元/kVA·月,{version.capacity_kva:g} kVA",
-            f"  capacity  {cny} CNY/kVA per month, {version.capacity_kva:g} kVA",
+            f"  容量电价  {cny} 元/kVA·月,{charges.capacity_kva:g} kVA",
+            f"  capacity  {cny} CNY/kVA per month, {charges.capacity_kva:g} kVA",
         )
     common.say(f"  时段依据  {found[0][2].calendar_source}", f"  bands from   {found[0][2].calendar_source}")
     common.say(

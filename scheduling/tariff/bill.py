@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from scheduling.tariff.facts import NO_FACTS, Facts
 from scheduling.tariff.ladder import period_of, split, used_at
 from scheduling.tariff.model import Tariff
-from scheduling.tariff.price import TIER, TIER_UNKNOWN, Pricer, pieces, version_of
+from scheduling.tariff.price import TIER, TIER_UNKNOWN, Pricer, charges_of, pieces
 from scheduling.timegrid import TimeGrid
 
 METERING_WINDOW_MIN = 15
@@ -96,13 +96,13 @@ def bill(
     out.warnings.update(ladder.warnings)
     for start, power_kw in zip(grid.starts_utc(), electric_kw, strict=True):
         local = start.astimezone(zone)
-        version = version_of(tariff, local.date())
+        charges = charges_of(tariff, local.date())
         month = out.by_month.setdefault(f"{local:%Y-%m}", MonthLine())
         month.peak_kw = max(month.peak_kw, power_kw)
-        month.cny_per_kw = version.demand_cny_per_kw_month
+        month.cny_per_kw = charges.demand_cny_per_kw_month
         month.demand_cny = month.peak_kw * (month.cny_per_kw or 0.0)
-        month.cny_per_kva = version.capacity_cny_per_kva_month or 0.0
-        month.capacity_kva = version.capacity_kva if month.cny_per_kva else None
+        month.cny_per_kva = charges.capacity_cny_per_kva_month or 0.0
+        month.capacity_kva = charges.capacity_kva if month.cny_per_kva else None
         month.capacity_cny = month.cny_per_kva * (month.capacity_kva or 0.0)
     return out
 

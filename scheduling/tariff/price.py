@@ -66,6 +66,36 @@ def version_of(tariff: Tariff, day: date) -> PriceVersion:
     return valid[-1] if valid else tariff.prices[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """What is charged by the month beside energy; None: it is not."""
+
+    demand_cny_per_kw_month: float | None = None
+    capacity_cny_per_kva_month: float | None = None
+    capacity_kva: float | None = None
+
+
+def charges_of(tariff: Tariff, day: date) -> Charges:
+    """The demand or capacity charge of a date.
+
+    An entry for some dates of the year only, which names neither, changes the price of energy alone: the charge is that
+    of the entry below it.
+    """
+    below = [
+        version
+        for version in tariff.prices
+        if version.valid_from <= day
+        and (version.dates is None or any(span.holds(day) for span in version.dates))
+        and not (version.dates is not None and _names_no_charge(version))
+    ]
+    version = below[-1] if below else tariff.prices[0]
+    return Charges(version.demand_cny_per_kw_month, version.capacity_cny_per_kva_month, version.capacity_kva)
+
+
+def _names_no_charge(version: PriceVersion) -> bool:
+    return not version.model_fields_set & {"demand_cny_per_kw_month", "capacity_cny_per_kva_month"}
+
+
 def _version_warnings(version: PriceVersion, day: date) -> tuple[str, ...]:
     """`price_month_missing:2026-09` when no prices of that month are in the file: prices are published monthly.
 

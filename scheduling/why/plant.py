@@ -26,22 +26,31 @@ def demand_reasons(request: PlanRequest, plan: Plan) -> Iterator[Reason]:
         held = blocks(window >= peak_kw * (1.0 - AT_PEAK_RATIO))
         if not held:
             continue
+        metered_kw = period.peak_so_far_kw if period.measured_kw is None else period.measured_kw
+        metered = metered_kw >= period.peak_so_far_kw - POWER_TOL_KW
         if peak_kw - period.peak_so_far_kw > POWER_TOL_KW:
+            above_zh = "" if metered else f",本月迟早要用到 {period.peak_so_far_kw:.0f} kW"
+            above_en = "" if metered else f" ({period.peak_so_far_kw:.0f} kW will be needed this month anyway)"
             zh = (
-                f"需量由 {period.peak_so_far_kw:.0f} 升到 {peak_kw:.0f} kW,本月多付 {money(rise_cny)} 元:"
+                f"需量由 {metered_kw:.0f} 升到 {peak_kw:.0f} kW{above_zh},本月多付 {money(rise_cny)} 元:"
                 "负荷、蓄能和机组的限制之下,再压低更贵"
             )
             en = (
-                f"demand rises from {period.peak_so_far_kw:.0f} to {peak_kw:.0f} kW, {money(rise_cny)} CNY this "
+                f"demand rises from {metered_kw:.0f} to {peak_kw:.0f} kW{above_en}, {money(rise_cny)} CNY this "
                 "month: with these loads, stores and units less would cost more"
             )
             code_saves = None
         else:
-            zh = f"电网功率压在本月已有需量 {peak_kw:.0f} kW 以内:每多 1 kW 多付 {price:.1f} 元"
-            en = (
-                f"grid power is held at the demand of {peak_kw:.0f} kW that is paid already: "
-                f"each kW more costs {price:.1f} CNY"
-            )
+            zh = f"电网功率压在本月已有需量 {peak_kw:.0f} kW 以内"
+            en = f"grid power is held at the demand of {peak_kw:.0f} kW that is paid already"
+            if not metered:
+                zh = f"电网功率压在 {peak_kw:.0f} kW 以内,本月迟早要用到这么多(已计量 {metered_kw:.0f} kW)"
+                en = (
+                    f"grid power is held at the demand of {peak_kw:.0f} kW that this month is expected to need anyway "
+                    f"({metered_kw:.0f} kW metered)"
+                )
+            zh += f":每多 1 kW 多付 {price:.1f} 元"
+            en += f": each kW more costs {price:.1f} CNY"
             code_saves = price
         # One line says it, however often power comes near: from the first such step to the last.
         yield Reason(

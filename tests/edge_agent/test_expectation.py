@@ -148,3 +148,118 @@ def test_other_load_is_smoothed_and_never_below_zero(office: Configuration) -> N
         seen.append(plant.other_kw(NOW + timedelta(minutes=minutes), three_on(office)))
     assert seen[0] < seen[1] < seen[0] + 100.0
     assert seen[1] > seen[2] > seen[3] >= 0.0
+
+
+# ------------------------------------------------------------------------------------------------------------ demand
+
+
+def charged(office: Configuration, *prices: dict[str, object], **limits: object) -> Configuration:
+    """The example with demand charged, by entries of prices."""
+    bands = {"sharp": 1.0, "peak": 0.9, "flat": 0.6, "valley": 0.4}
+    entries = [{"source": "a test", "bands_cny_per_kwh": bands, **price} for price in prices]
+    tariff = type(office.tariff).model_validate(
+        {
+            "name": "a test",
+            "prices": entries,
+            "calendars": [
+                {
+                    "valid_from": "2025-01-01",
+                    "source": "a test",
+                    "days": [{"dates": "all", "flat": ["07:00-23:00"], "valley": ["23:00-07:00"]}],
+                }
+            ],
+        }
+    )
+    site = office.site.model_copy(update={"limits": office.site.limits.model_copy(update=limits)})
+    return replace(office, site=site, tariff=tariff)
+
+
+def history(
+    office: Configuration, end_utc: datetime, *, outdoor_degc: float, load_kw: float, days: int = 20
+) -> Archive:
+    """Steady weeks before an instant: outdoor temperature, load, and 300 kW at the main meter with a peak of 500."""
+    site = office.site
+    starts = [end_utc - timedelta(minutes=15 * (n + 1)) for n in range(days * 96)]
+    means = {
+        site.meters.weather: dict.fromkeys(starts, outdoor_degc),
+        f"{site.loops['heating'].meter}.heat_power": dict.fromkeys(starts, load_kw),
+        f"{site.meters.electricity}.electric_power": dict.fromkeys(starts, 300.0),
+    }
+    means[f"{site.meters.electricity}.electric_power"][starts[40]] = 500.0
+    return Archive(means)
+
+
+FLAT_PRICE = {"valid_from": "2026-01-01", "demand_cny_per_kw_month": 50.0}
+
+
+def test_the_floor_is_the_worst_day_of_the_month_and_not_all_units_at_full_load(office: Configuration) -> None:
+    """A mild first: the month will need more than today, and far less than the plant has."""
+    first = datetime(2026, 11, 30, 16, 0, tzinfo=UTC)
+    full_kw = sum(
+        office.performance[name].modes["direct"].curve[-1][1] + unit.pump_kw for name, unit in office.site.units.items()
+    )
+    seen = []
+    for outdoor_degc, load_kw in ((6.0, 500.0), (-2.0, 900.0)):
+        archive = history(office, first, outdoor_degc=outdoor_degc, load_kw=load_kw)
+        plant = Plant(charged(office, FLAT_PRICE), archive)
+        (demand,) = plant.live(first, three_on(office)).demand
+        assert demand.measured_kw == 0.0, "the peak of the month before is over"
+        assert load_kw / 5.0 < demand.expected_kw < 0.8 * full_kw
+        assert demand.peak_so_far_kw == demand.expected_kw
+        seen.append(demand.expected_kw)
+    assert seen[0] < seen[1]
+
+
+def test_what_was_metered_is_told_apart_and_counts_by_the_meters_window(office: Configuration) -> None:
+    now = datetime(2026, 12, 10, 16, 0, tzinfo=UTC)
+    archive = history(office, now, outdoor_degc=6.0, load_kw=500.0, days=8)
+    for window_min, metered_kw in ((15, 500.0), (30, 400.0), (60, 350.0)):
+        plant = Plant(charged(office, FLAT_PRICE, demand_window_min=window_min), archive)
+        (demand,) = plant.live(now, three_on(office)).demand
+        assert demand.measured_kw == pytest.approx(metered_kw)
+        assert 0.0 < demand.expected_kw < metered_kw
+        assert demand.peak_so_far_kw == demand.measured_kw
+
+
+def test_no_more_is_expected_than_the_contract_lets_be_drawn(office: Configuration) -> None:
+    now = datetime(2026, 12, 10, 16, 0, tzinfo=UTC)
+    archive = history(office, now, outdoor_degc=-8.0, load_kw=1200.0, days=8)
+    (demand,) = Plant(charged(office, FLAT_PRICE, contract_demand_kw=200.0), archive).live(now, three_on(office)).demand
+    assert (demand.measured_kw, demand.expected_kw) == (500.0, 200.0)
+
+
+def test_a_plan_over_the_end_of_a_month_has_two_demand_periods(office: Configuration) -> None:
+    """Each with its own price; what January has had is not February's."""
+    now = datetime(2027, 1, 31, 14, 0, tzinfo=UTC)
+    prices = FLAT_PRICE, {"valid_from": "2027-02-01", "demand_cny_per_kw_month": 40.0}
+    plant = Plant(charged(office, *prices), history(office, now, outdoor_degc=6.0, load_kw=500.0))
+    january, february = plant.live(now, three_on(office)).demand
+    assert (january.cny_per_kw_month, february.cny_per_kw_month) == (50.0, 40.0)
+    assert (january.from_step, january.to_step, february.from_step) == (0, 8, 8)
+    assert (january.measured_kw, february.measured_kw) == (500.0, 0.0)
+    assert february.peak_so_far_kw == february.expected_kw == january.expected_kw
+
+
+@pytest.mark.parametrize(("old", "new"), [(None, 40.0), (50.0, None)])
+def test_a_charge_that_begins_or_ends_with_the_month(
+    office: Configuration, old: float | None, new: float | None
+) -> None:
+    now = datetime(2027, 1, 31, 14, 0, tzinfo=UTC)
+    prices = (
+        {"valid_from": "2026-01-01", "demand_cny_per_kw_month": old},
+        {"valid_from": "2027-02-01", "demand_cny_per_kw_month": new},
+    )
+    live = Plant(charged(office, *prices)).live(now, three_on(office))
+    (demand,) = live.demand
+    assert demand.cny_per_kw_month == (old or new)
+    assert (demand.from_step == 0) is (new is None)
+    assert Plant(charged(office, {"valid_from": "2026-01-01"})).live(now, three_on(office)).demand == []
+
+
+def test_a_price_of_the_season_alone_leaves_the_demand_charged(office: Configuration) -> None:
+    season = {"valid_from": "2026-01-01", "dates": ["11-15..03-15"]}
+    now = datetime(2026, 12, 10, 16, 0, tzinfo=UTC)
+    (demand,) = Plant(charged(office, FLAT_PRICE, season)).live(now, three_on(office)).demand
+    assert demand.cny_per_kw_month == 50.0
+    none = charged(office, FLAT_PRICE, {**season, "demand_cny_per_kw_month": None})
+    assert Plant(none).live(now, three_on(office)).demand == []

@@ -124,7 +124,8 @@ PATHS = {
     "valley_cny_per_kwh": "$.storages[0].terminal.surplus_cny_per_kwh",
     "flat_cny_per_kwh": "$.storages[0].terminal.short_cny_per_kwh",
     "other_load_kw": "$.other_load_kw",
-    "peak": "$.demand[0].peak_so_far_kw",
+    "peak": "$.demand[0].measured_kw",
+    "expected": "$.demand[0].peak_so_far_kw",
     "minutes": "$.groups[0].units[0].minutes_in_state",
     "cap": "$.grid_caps[1].cap_kw",
 }
@@ -149,7 +150,7 @@ def test_what_is_no_number_never_enters_a_request(office: Configuration, what: s
         valley_cny_per_kwh=pick("valley_cny_per_kwh", 0.3),
         flat_cny_per_kwh=pick("flat_cny_per_kwh", 0.6),
         other_load_kw=pick("other_load_kw", 30.0),
-        demand=DemandNow(48.0, pick("peak", 600.0)),
+        demand=(DemandNow(48.0, pick("peak", 600.0), pick("expected", 500.0)),),
         caps=[(0, 2, pick("cap", 300.0), "call")],
     )
     if what == "storage_kwh" and value == float("inf"):

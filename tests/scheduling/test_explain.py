@@ -14,6 +14,7 @@ from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
 from scheduling.solve import solve
 from scheduling.why.compare import without_storage
+from scheduling.why.plant import demand_reasons
 
 Case = Callable[[str], PlanRequest]
 
@@ -191,3 +192,18 @@ def test_a_loop_that_only_its_store_serves_compares_no_prices(three: dict[str, t
     codes = {reason.code for reason in plan.reasons if reason.name == "dhw_tank"}
     assert codes <= {"serve_load", "terminal"}
     assert any("只由它供热" in reason.zh for reason in plan.reasons if reason.name == "dhw_tank")
+
+
+def test_a_demand_that_is_only_expected_is_not_said_to_be_paid(document: dict[str, Any]) -> None:
+    _, plan = explained(document)
+    most_kw = max(plan.grid_kw)
+    for share, measured_kw, zh, en in (
+        (1.0, None, "压在本月已有需量", "that is paid already"),
+        (1.0, most_kw, "压在本月已有需量", "that is paid already"),
+        (1.0, 45.0, "本月迟早要用到这么多(已计量 45 kW)", "that this month is expected to need anyway (45 kW metered)"),
+        (0.3, 20.0, "需量由 20 升到", "kW will be needed this month anyway)"),
+    ):
+        document["demand"][0].update(peak_so_far_kw=share * most_kw, measured_kw=measured_kw)
+        (said,) = demand_reasons(PlanRequest.model_validate_json(json.dumps(document)), plan)
+        assert zh in said.zh
+        assert en in said.en
