@@ -32,6 +32,7 @@ PLAIN = """
 # Keys that the configuration and command-line contracts spell without a unit.
 CONTRACT = """
     speed speed_max sharp peak flat valley deep_valley minutes_in_state cny_per_kw_month energy_residual_relative
+    demand_cny_per_kw_month capacity_cny_per_kva_month
 """.split()
 
 
