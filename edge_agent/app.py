@@ -75,7 +75,7 @@ from edge_agent.wiring import (
 from scheduling.errors import SchedulingError
 from scheduling.plan import Plan, read_plan
 from scheduling.request import PlanRequest
-from scheduling.timegrid import staged_grid
+from scheduling.tariff.steps import live_grid
 
 LOG = logging.getLogger(__name__)
 
@@ -309,7 +309,13 @@ class Service:
             return None
         orders = self.operation.standing(now_utc)
         units = planned_around(self.controller.unit_states(now_utc), orders)
-        grid = staged_grid(now_utc.replace(second=0, microsecond=0), horizon_h=self.site.control.horizon_h)
+        grid = live_grid(
+            self.expectation.tariff,
+            now_utc.replace(second=0, microsecond=0),
+            horizon_h=self.site.control.horizon_h,
+            zone=self.zone,
+            facts=self.expectation.facts,
+        )
         self.expectation.corrections = self.correcting.current
         live = await self.expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
         live = replace(live, held_until_utc=held_until_utc(self.site.storages, orders))
@@ -454,6 +460,10 @@ class Service:
                 retry_s=PLAN_RETRY_S,
                 progress=partial(progress.mark, "plan"),
             ),
+        )
+        yield (
+            "plan on new prices",
+            partial(self.planner.follow_prices, clock=self.clock, changed=self.expectation.prices_changed),
         )
         yield "learn", partial(self.correcting.run, clock=self.clock)
         for name, sender in self.senders.items():

@@ -154,6 +154,10 @@ class Expectation:
             ],
         )
 
+    async def prices_changed(self) -> bool:
+        """Whether the market's prices have changed since the last plan was built on them."""
+        return await asyncio.to_thread(self._market.changed)
+
     async def _sources(
         self, now_utc: datetime, units: Mapping[str, UnitNow], *, outdoor_degc: list[float]
     ) -> dict[str, list[float]]:

@@ -32,6 +32,9 @@ AHEAD_MAX = timedelta(minutes=5)
 AFTER_EDGE_S = 20.0
 """A plan is made this long after the edge of a quarter of an hour [s, site], so that the quarter's readings are in."""
 
+PRICES_S = 60.0
+"""Prices are looked at so often [s, site]."""
+
 
 class Solver(Protocol):
     """Who solves a task: the worker process, or what stands in its place."""
@@ -177,6 +180,19 @@ class Planner:
             progress()
             next_utc = _next_edge_utc(now_utc, replan_min) if plan is not None else now_utc + timedelta(seconds=retry_s)
             await self._wait(clock, next_utc)
+
+    async def follow_prices(self, *, clock: Clock, changed: Callable[[], Awaitable[bool]]) -> None:
+        """Asks for a new plan, for ever, soon after prices have changed that the last plan was made by.
+
+        Args:
+            clock: the site's clock.
+            changed: whether they have, since a plan was built on them.
+        """
+        while True:
+            await sleep_until(clock, clock.now_utc() + timedelta(seconds=PRICES_S))
+            if self.plan is not None and await changed():
+                LOG.info("market prices changed, planning again")
+                self.ask_again()
 
     def _fails(self, error: Exception) -> None:
         """Says what nobody foresaw, with its trace the first time."""

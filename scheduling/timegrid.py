@@ -5,9 +5,10 @@ later steps fall on metering windows.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -18,6 +19,9 @@ SECONDS_PER_MINUTE = 60.0
 STAGES_H_MIN = ((12.0, 15), (24.0, 30), (48.0, 60))
 """(until hour, step in minutes) of a live plan: fine where commands are taken from it, coarse where only its shape
 counts."""
+
+SHORTEST_S = 60.0
+"""No step is made shorter by splitting [s]: tariffs and calls are written in minutes, and a plan starts on one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,18 @@ class TimeGrid:
 
 
 def staged_grid(
-    start_utc: datetime, *, horizon_h: float, stages_h_min: Sequence[tuple[float, int]] = STAGES_H_MIN
+    start_utc: datetime,
+    *,
+    horizon_h: float,
+    stages_h_min: Sequence[tuple[float, int]] = STAGES_H_MIN,
+    edges_utc: Iterable[datetime] = (),
 ) -> TimeGrid:
     """Grid for a live plan: first a step up to the next clock edge, then steps on clock edges that grow with distance.
 
     A stage's steps begin on multiples of their own length in UTC, so that price edges and metering windows on full
     and half hours fall on step edges for zones whose offset is a whole number of hours. A remainder shorter than the
-    stage's step fills up with steps of the finer stage before it.
+    stage's step fills up with steps of the finer stage before it. A step is split where one of `edges_utc` lies within
+    it, and nowhere else: each edge costs one step at most.
     """
     fine_min = stages_h_min[0][1]
     minute = start_utc.replace(second=0, microsecond=0)
@@ -115,4 +124,13 @@ def staged_grid(
         length_s = step_s - clock_s % step_s
         lengths.append(min(length_s, end_s - offset_s))
         offset_s += lengths[-1]
-    return TimeGrid(start_utc, tuple(lengths), len(lengths))
+    ends_s = list(accumulate(lengths))
+    wished_s = {(edge_utc - start_utc).total_seconds() for edge_utc in edges_utc}
+    ends_s += [
+        edge_s
+        for edge_s in wished_s
+        if 0.0 < edge_s < ends_s[-1] and min(abs(edge_s - end_s) for end_s in (0.0, *ends_s)) >= SHORTEST_S
+    ]
+    ends_s.sort()
+    split = tuple(end_s - begin_s for begin_s, end_s in pairwise((0.0, *ends_s)))
+    return TimeGrid(start_utc, split, len(split))

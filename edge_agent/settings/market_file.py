@@ -88,6 +88,11 @@ class MarketFeed:
             return None
         return about.st_mtime_ns, about.st_size
 
+    def changed(self) -> bool:
+        """Whether the file has changed since it was read."""
+        signature = self._signature()
+        return signature is not None and signature != self._seen
+
     def current(self) -> Tariff:
         """The tariff to price with; a file that has become bad keeps the last good prices, and a log entry says so."""
         signature = self._signature()

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 from edge_agent.control.controller import Controller
 from edge_agent.control.memory import Phase
@@ -25,7 +26,8 @@ from edge_agent.unit_figures import supply_curve
 from scheduling.plan import Plan
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
-from scheduling.timegrid import TimeGrid, staged_grid
+from scheduling.tariff.steps import live_grid
+from scheduling.timegrid import TimeGrid
 
 Strategy = Literal["optimal", "rule", "no-plan", "no-storage"]
 STRATEGIES: Final[tuple[Strategy, ...]] = ("optimal", "rule", "no-plan", "no-storage")
@@ -85,7 +87,13 @@ class Tasks:
             return None
         if any(unit.phase is Phase.UNKNOWN for unit in self.report.units.values()):
             return None
-        grid = staged_grid(now_utc.replace(second=0, microsecond=0), horizon_h=site.control.horizon_h)
+        grid = live_grid(
+            self._expectation.tariff,
+            now_utc.replace(second=0, microsecond=0),
+            horizon_h=site.control.horizon_h,
+            zone=ZoneInfo(site.site.timezone),
+            facts=self._expectation.facts,
+        )
         units = controller.unit_states(now_utc)
         live = await self._expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
         return build_request(site, self._configuration.performance, grid=grid, live=self._knowing(live, grid))

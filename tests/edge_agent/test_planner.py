@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_agent import planner as planning
 from edge_agent.planner import AHEAD_MAX, STANDING_AGE_MAX, Planner, Solver
 from edge_agent.replacing import Solved
 from edge_agent.solver_process import SolverProcess
@@ -200,3 +201,25 @@ async def test_no_failure_of_planning_ends_its_task(
     assert len(progress) == 7
     told = [record for record in caplog.records if "no plan" in record.message]
     assert [bool(record.exc_info) for record in told] == [True, False, True, True], "a trace, once"
+
+
+async def test_new_prices_ask_for_a_new_plan_once(request_now: PlanRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    part, clock = planner(Echo(), request_now, []), Steady()
+    looks = iter([True, False, True, False])
+    asked: list[int] = []
+
+    async def due(_clock: object, _instant_utc: datetime) -> None:
+        clock.waits += 1
+        if clock.waits == 2:
+            await part.make(NOW)
+        if clock.waits > 5:
+            raise asyncio.CancelledError
+
+    async def changed() -> bool:
+        return next(looks)
+
+    monkeypatch.setattr(planning, "sleep_until", due)
+    monkeypatch.setattr(part, "ask_again", lambda: asked.append(clock.waits))
+    with pytest.raises(asyncio.CancelledError):
+        await part.follow_prices(clock=clock, changed=changed)  # type: ignore[arg-type]
+    assert asked == [2, 4], "without a plan there is none to renew"

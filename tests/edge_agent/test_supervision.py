@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from edge_agent.app import DISPENSABLE
 from edge_agent.supervision import CALM_S, FAILURES_MAX, PAUSE_MAX_S, supervise
 
 
@@ -86,3 +87,9 @@ async def test_cancelling_goes_through() -> None:
         await asyncio.sleep(0)
         task.cancel()
     assert clock.slept_s == []
+
+
+def test_heat_does_not_depend_on_planning() -> None:
+    assert "plan".startswith(DISPENSABLE)
+    assert "plan on new prices".startswith(DISPENSABLE)
+    assert not any(name.startswith(DISPENSABLE) for name in ("control", "record", "poll line", "watchdog"))

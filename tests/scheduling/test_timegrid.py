@@ -46,3 +46,17 @@ def test_a_staged_grid_fills_the_horizon_and_keeps_clock_edges(minute: int, hori
             assert length_min in {15.0, 30.0, 60.0}
             assert (begin.hour * 60 + begin.minute) % length_min == 0
     assert max(grid.lengths_s[:4]) <= 900.0
+
+
+@given(
+    st.integers(0, 24 * 60 - 1),
+    st.lists(st.integers(-100, 49 * 60), max_size=8),
+)
+def test_every_edge_within_the_horizon_falls_on_a_step_and_costs_one_at_most(minute: int, edges_min: list[int]) -> None:
+    start = START.replace(hour=0, minute=0) + timedelta(minutes=minute)
+    edges = [start + timedelta(minutes=edge_min) for edge_min in edges_min]
+    grid, plain = (staged_grid(start, horizon_h=48.0, edges_utc=wished) for wished in (edges, ()))
+    assert grid.end_utc == plain.end_utc
+    starts, within = set(grid.starts_utc()), {edge for edge in edges if start <= edge < grid.end_utc}
+    assert starts == set(plain.starts_utc()) | within
+    assert min(grid.lengths_s) >= 60.0

@@ -78,7 +78,9 @@ def test_a_new_file_is_taken_over_and_a_bad_one_is_not(plant, caplog) -> None:
     ):
         file.write_text(HEAD + content, encoding="utf-8")
         os.utime(file, ns=(number, number))  # another time of change, whatever the clock's grain
+        assert feed.changed()
         assert price() == (wanted, False)
+        assert not feed.changed(), "read, good or bad"
     assert caplog.text.count("market prices: not taken over file=prices.csv line=3") == 1
     file.unlink()
     assert price() == (0.31, False)
