@@ -7,13 +7,14 @@ whatever made it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from scheduling.request import (
+    STEPS_MAX,
     Assumption,
     Document,
     Floats,
@@ -28,7 +29,9 @@ from scheduling.request import (
     Series,
     Storage,
     UnitState,
+    check_span,
     fault_of,
+    shape_fault,
 )
 
 POWER_TOL_KW = 0.5
@@ -169,7 +172,7 @@ class Plan(Document):
     gap: Number | None = None
     solve_seconds: NotNegative = 0.0
     grid_start_utc: Instant
-    step_minutes: Annotated[tuple[Positive, ...], Field(strict=False)]
+    step_minutes: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1, max_length=STEPS_MAX)]
     units: dict[Name, UnitPlan]
     storages: dict[Name, StoragePlan]
     aux: dict[Name, AuxPlan] = Field(default_factory=dict)
@@ -187,6 +190,29 @@ class Plan(Document):
     """Set by who decides whether a plan is followed; None: nobody has."""
     note: str = ""
     """What the ladder tried before this plan and why it was left; empty when nothing failed."""
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        check_span(self.grid_start_utc, self.step_minutes, start="grid_start_utc")
+        steps = len(self.step_minutes)
+        parts: list[tuple[str, Mapping[str, Document]]] = [
+            ("units", self.units),
+            ("storages", self.storages),
+            ("aux", self.aux),
+            ("loops", self.loops),
+        ]
+        series = [
+            (f"{kind}.{name}.{key}", values)
+            for kind, members in parts
+            for name, member in members.items()
+            for key, values in member
+        ]
+        series += [("grid_kw", self.grid_kw)]
+        series += [(key, values) for key in ("price_cny_per_kwh", "bands") if (values := getattr(self, key))]
+        for path, values in series:
+            if isinstance(values, tuple) and len(values) != steps:
+                raise shape_fault(path, f"need {steps} values, one a step, got {len(values)}")
+        return self
 
     def to_json(self) -> str:
         """The document."""

@@ -5,8 +5,8 @@ wrong length, NaN, a wrong sign, a curve that is not convex, a limit that is not
 the fault.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -22,8 +22,15 @@ from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-STEPS_MAX = 20_000
-"""Most steps of a request: a month of one-minute steps is no plan, and the solver would not return."""
+STEPS_MAX = 3_000
+"""Most steps of a request: a month of quarter hours. More is no plan, and would take the machine's memory."""
+HORIZON_H_MAX = 24.0 * 400
+"""Longest plan [h]: a year and a month."""
+START_UTC_MIN, START_UTC_MAX = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""A plan starts in a year that calendars can be reckoned in, before and after it."""
+MINUTES_PER_HOUR = 60.0
+NUMBER_MAX = 1e9
+"""Greatest size of any number in a request: above any power, energy or price of a plant; products of two stay exact."""
 EDGE_TOL_S = 1e-3
 """An edge this near counts as the same instant [s]: step lengths are floats."""
 STORAGE_LIMITS_MAX = 100
@@ -75,7 +82,7 @@ Point = Annotated[tuple[NotNegative, NotNegative], Field(strict=False)]
 Points = Annotated[tuple[Point, ...], Field(strict=False, min_length=1)]
 
 
-def _fault(path: str, message: str) -> PydanticCustomError:
+def shape_fault(path: str, message: str) -> PydanticCustomError:
     """A fault that one model finds in its own members; `path` is relative to that model."""
     return PydanticCustomError("shape", "{path}\x1f{message}", {"path": path, "message": message})
 
@@ -95,6 +102,32 @@ def _rising(points: Iterable[tuple[float, float]]) -> bool:
     return all(a < b for a, b in pairwise(xs))
 
 
+def check_span(start_utc: datetime, lengths_min: Iterable[float], *, start: str) -> None:
+    """Refuses steps that no calendar can be laid over; `start` is the key of their beginning.
+
+    Raises:
+        PydanticCustomError: for the model that holds them.
+    """
+    if not START_UTC_MIN <= start_utc <= START_UTC_MAX:
+        raise shape_fault(start, f"needs a year from {START_UTC_MIN.year} to {START_UTC_MAX.year}")
+    hours = sum(lengths_min) / MINUTES_PER_HOUR
+    if hours > HORIZON_H_MAX:
+        raise shape_fault("step_minutes", f"{hours:.4g} h in all, more than {HORIZON_H_MAX:g} h")
+
+
+def _oversized(value: object, path: str) -> Iterator[str]:
+    """Paths of the numbers within a value that are too great to reckon with."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if abs(value) > NUMBER_MAX:
+            yield path
+    elif isinstance(value, tuple):
+        for at, member in enumerate(value):
+            yield from _oversized(member, f"{path}[{at}]")
+    elif isinstance(value, Document):
+        for key, member in value:
+            yield from _oversized(member, f"{path}.{key}" if path else key)
+
+
 class Grid(Document):
     """Steps of the plan."""
 
@@ -108,7 +141,9 @@ class Grid(Document):
     @model_validator(mode="after")
     def _lengths(self) -> Self:
         if isinstance(self.step_minutes, tuple) and len(self.step_minutes) != self.steps:
-            raise _fault("step_minutes", f"need {self.steps} lengths, got {len(self.step_minutes)}")
+            raise shape_fault("step_minutes", f"need {self.steps} lengths, got {len(self.step_minutes)}")
+        lengths = self.step_minutes if isinstance(self.step_minutes, tuple) else (self.step_minutes,) * self.steps
+        check_span(self.start_utc, lengths, start="start_utc")
         return self
 
     @cached_property
@@ -184,9 +219,9 @@ class StorageLimit(Document):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.to_utc <= self.from_utc:
-            raise _fault("to", "needs an instant after that of from")
+            raise shape_fault("to", "needs an instant after that of from")
         if self.charge_kw_max is None and self.discharge_kw_max is None:
-            raise _fault("charge_kw_max", "needs charge_kw_max, discharge_kw_max or both")
+            raise shape_fault("charge_kw_max", "needs charge_kw_max, discharge_kw_max or both")
         return self
 
 
@@ -210,15 +245,15 @@ class Storage(Document):
     @model_validator(mode="after")
     def _shape(self) -> Self:
         if self.min_kwh > self.capacity_kwh:
-            raise _fault("min_kwh", f"{self.min_kwh} kWh is above the capacity of {self.capacity_kwh} kWh")
+            raise shape_fault("min_kwh", f"{self.min_kwh} kWh is above the capacity of {self.capacity_kwh} kWh")
         if not self.min_kwh <= self.soc_kwh <= self.capacity_kwh:
-            raise _fault("soc_kwh", f"{self.soc_kwh} kWh is outside {self.min_kwh} to {self.capacity_kwh} kWh")
+            raise shape_fault("soc_kwh", f"{self.soc_kwh} kWh is outside {self.min_kwh} to {self.capacity_kwh} kWh")
         for key in ("charge_limit_kw", "discharge_limit_kw"):
             points = getattr(self, key)
             if not _rising(points):
-                raise _fault(key, "energies must rise")
+                raise shape_fault(key, "energies must rise")
             if _bent_ratio(self.spanned(points), sign=-1.0) > CURVE_TOL_RATIO:
-                raise _fault(
+                raise shape_fault(
                     key, "not concave between the lowest energy and the capacity; the planner would overrate it"
                 )
         return self
@@ -261,7 +296,9 @@ class Aux(Document):
     def _limits(self) -> Self:
         most_kw = max(self.max_kw) if isinstance(self.max_kw, tuple) else self.max_kw
         if self.max_kw != () and 0.0 < most_kw < self.min_kw:  # all zero: out of service
-            raise _fault("min_kw", f"{self.min_kw} kW is above the highest output of {most_kw} kW: it could never run")
+            raise shape_fault(
+                "min_kw", f"{self.min_kw} kW is above the highest output of {most_kw} kW: it could never run"
+            )
         return self
 
 
@@ -290,11 +327,11 @@ class Mode(Document):
     @model_validator(mode="after")
     def _shape(self) -> Self:
         if not _rising(self.curve):
-            raise _fault("curve", "load fractions must rise")
+            raise shape_fault("curve", "load fractions must rise")
         if self.curve[0][0] <= 0 or self.curve[-1][0] > 1.0 + CURVE_TOL_RATIO:
-            raise _fault("curve", "load fractions lie above 0 and up to 1")
+            raise shape_fault("curve", "load fractions lie above 0 and up to 1")
         if _bent_ratio(self.curve, sign=1.0) > CURVE_TOL_RATIO:
-            raise _fault("curve", "not convex (a slope falls); the planner would underrate its electricity")
+            raise shape_fault("curve", "not convex (a slope falls); the planner would underrate its electricity")
         return self
 
 
@@ -316,14 +353,14 @@ class Group(Document):
     def _states(self) -> Self:
         names = {mode.name for mode in self.modes}
         if len(names) != len(self.modes):
-            raise _fault("modes", "two modes carry the same name")
+            raise shape_fault("modes", "two modes carry the same name")
         for at, unit in enumerate(self.units):
             if unit.on and unit.mode not in names:
-                raise _fault(
+                raise shape_fault(
                     f"units[{at}].mode", f"a running unit needs one of the modes {sorted(names)}, not {unit.mode!r}"
                 )
             if not unit.on and unit.mode is not None:
-                raise _fault(f"units[{at}].mode", "null when the unit is off")
+                raise shape_fault(f"units[{at}].mode", "null when the unit is off")
         return self
 
 
@@ -366,6 +403,8 @@ class PlanRequest(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        for path in _oversized(self, ""):
+            raise shape_fault(path, f"larger than {NUMBER_MAX:g}: no plant has that")
         for check in (self._check_lengths, self._check_windows, self._check_names, self._check_links):
             check()
         return self
@@ -386,14 +425,14 @@ class PlanRequest(Document):
             series.append(("bands", self.bands))
         for path, value in series:
             if isinstance(value, tuple) and len(value) != self.grid.steps:
-                raise _fault(path, f"need {self.grid.steps} values, one a step, got {len(value)}")
+                raise shape_fault(path, f"need {self.grid.steps} values, one a step, got {len(value)}")
 
     def _check_windows(self) -> None:
         named: list[tuple[str, Sequence[Demand | GridCap]]] = [("demand", self.demand), ("grid_caps", self.grid_caps)]
         for key, windows in named:
             for i, window in enumerate(windows):
                 if not window.from_step < window.to_step <= self.grid.steps:
-                    raise _fault(f"{key}[{i}].to_step", f"need from_step < to_step <= {self.grid.steps}")
+                    raise shape_fault(f"{key}[{i}].to_step", f"need from_step < to_step <= {self.grid.steps}")
 
     def _check_names(self) -> None:
         named: list[tuple[str, Sequence[Any]]] = [
@@ -407,13 +446,13 @@ class PlanRequest(Document):
             seen: set[str] = set()
             for i, member in enumerate(members):
                 if member.name in seen:
-                    raise _fault(f"{key}[{i}].name", f"{member.name!r} is used twice")
+                    raise shape_fault(f"{key}[{i}].name", f"{member.name!r} is used twice")
                 seen.add(member.name)
         units: set[str] = set()
         for i, group in enumerate(self.groups):
             for j, unit in enumerate(group.units):
                 if unit.name in units:
-                    raise _fault(f"groups[{i}].units[{j}].name", f"{unit.name!r} is used twice")
+                    raise shape_fault(f"groups[{i}].units[{j}].name", f"{unit.name!r} is used twice")
                 units.add(unit.name)
 
     def _check_links(self) -> None:
@@ -424,21 +463,21 @@ class PlanRequest(Document):
         for key, members in named:
             for i, member in enumerate(members):
                 if member.loop not in loops:
-                    raise _fault(f"{key}[{i}].loop", f"no loop {member.loop!r}")
+                    raise shape_fault(f"{key}[{i}].loop", f"no loop {member.loop!r}")
         for i, group in enumerate(self.groups):
             for j, mode in enumerate(group.modes):
                 path = f"groups[{i}].modes[{j}]"
                 if mode.loop not in loops:
-                    raise _fault(f"{path}.loop", f"no loop {mode.loop!r}")
+                    raise shape_fault(f"{path}.loop", f"no loop {mode.loop!r}")
                 if mode.storage is not None and mode.storage not in stores:
-                    raise _fault(f"{path}.storage", f"no storage {mode.storage!r}")
+                    raise shape_fault(f"{path}.storage", f"no storage {mode.storage!r}")
                 if mode.storage is not None and stores[mode.storage] != mode.loop:
-                    raise _fault(
+                    raise shape_fault(
                         f"{path}.storage",
                         f"{mode.storage!r} discharges into {stores[mode.storage]!r}, not {mode.loop!r}",
                     )
                 if mode.source is not None and mode.source not in sources:
-                    raise _fault(f"{path}.source", f"no source {mode.source!r}")
+                    raise shape_fault(f"{path}.source", f"no source {mode.source!r}")
 
     @cached_property
     def days(self) -> npt.NDArray[np.int64]:

@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -155,15 +157,43 @@ def _read(common: Common, name: str) -> bytes:
 def _read_json(common: Common, name: str) -> bytes:
     """A document that is JSON at least; the caller judges what it says."""
     content = _read(common, name)
+    doubled = None
     try:
-        json.loads(content)
+        doubled = next(_doubled(json.loads(content, object_pairs_hook=_Object)), None)
     except UnicodeDecodeError:
         _refuse(common, Exit.USAGE, f"{name}: {common.pick('不是 UTF-8', 'not UTF-8')}", path="$")
     except json.JSONDecodeError as error:
         line, column = error.lineno, error.colno
         words = common.pick(f"不是 JSON:第 {line} 行第 {column} 列", f"not JSON: line {line}, column {column}")
         _refuse(common, Exit.USAGE, f"{name}: {words}", path="$")
+    except (RecursionError, ValueError):  # ValueError: a whole number of thousands of digits
+        words = common.pick("嵌套过深或数字过长", "nested too deep, or a number too long")
+        _refuse(common, Exit.USAGE, f"{name}: {words}", path="$")
+    if doubled is not None:
+        words = common.pick("这个键写了两次", "this key stands there twice")
+        _refuse(common, Exit.USAGE, f"{name}: {doubled}: {words}", path=doubled)
     return content
+
+
+class _Object(dict[str, object]):
+    """A JSON object that remembers which key came twice, where a plain one would keep the last."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        keys = Counter(key for key, _ in pairs)
+        self.twice = [key for key, count in keys.items() if count > 1]
+
+
+def _doubled(value: object, path: str = "$") -> Iterator[str]:
+    """JSON paths of keys that stand twice in their object."""
+    if isinstance(value, _Object):
+        for key in value.twice:
+            yield f"{path}.{key}"
+        for key, member in value.items():
+            yield from _doubled(member, f"{path}.{key}")
+    elif isinstance(value, list):
+        for at, member in enumerate(value):
+            yield from _doubled(member, f"{path}[{at}]")
 
 
 def _instant(common: Common, text: str) -> datetime:

@@ -36,6 +36,16 @@ def test_the_published_plan_is_clean_and_priced_alike(tiny: dict[str, Any], case
     assert sum(price(request, plan).values()) == pytest.approx(276.72, abs=0.01)
 
 
+def shorten(member: object) -> None:
+    """Takes the last step off every series of a plan: it is a plan still, but of another request."""
+    if isinstance(member, dict):
+        for key, value in member.items():
+            if isinstance(value, list) and key != "reasons":
+                value.pop()
+            else:
+                shorten(value)
+
+
 BREAKS: list[tuple[str, str, Callable[[dict[str, Any]], object]]] = [
     ("min_up", "min_up", lambda p: p["units"]["HP1"]["mode"].__setitem__(1, None)),
     ("above_capacity", "above_capacity", lambda p: p["units"]["HP2"]["load_kw"].__setitem__(2, 310.0)),
@@ -54,7 +64,7 @@ BREAKS: list[tuple[str, str, Callable[[dict[str, Any]], object]]] = [
     ("aux below_minimum", "below_minimum", lambda p: p["aux"]["boiler"]["output_kw"].__setitem__(3, 20.0)),
     ("grid_kw_differs", "grid_kw_differs", lambda p: p["grid_kw"].__setitem__(0, 90.0)),
     ("objective_differs", "objective_differs", lambda p: p.update(objective_cny=200.0)),
-    ("shape: wrong length", "shape", lambda p: p["grid_kw"].pop()),
+    ("shape: wrong length", "shape", lambda p: shorten(p)),
     ("shape: missing unit", "shape", lambda p: p["units"].pop("HP2")),
 ]
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from edge_agent.cli.plan import command
 from edge_agent.cli.plan_show import WIDTH_MAX, cells, method_words, wrapped
+from scheduling.carried import shifted
 from scheduling.plan import check, read_plan
 from scheduling.request import read_request
+from scheduling.rule import plan_by_rule
 
 CASES = Path(__file__).parents[2] / "golden" / "cases"
 TINY = CASES / "tiny_request.json"
@@ -59,6 +62,68 @@ def test_a_faulty_document_ends_with_2_and_its_path(text: str) -> None:
     done = run("--request", "-", "--json", text=text)
     assert done.exit_code == 2
     assert json.loads(done.stdout)["path"].startswith("$")
+
+
+def changed(path: list[str | int], value: object) -> str:
+    """The tiny request with one value changed."""
+    document = json.loads(TINY.read_text(encoding="utf-8"))
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (changed(["grid", "start_utc"], "9999-12-31T23:00:00Z"), "$.grid.start_utc"),
+        (changed(["grid", "start_utc"], "0001-01-01T00:00:00Z"), "$.grid.start_utc"),
+        (changed(["grid", "step_minutes"], 1e12), "$.grid.step_minutes"),
+        (changed(["grid", "step_minutes"], [1e308] * 6), "$.grid.step_minutes"),
+        (changed(["grid", "steps"], 3001), "$.grid.steps"),
+        (changed(["price_cny_per_kwh"], [0.5, 1e308, 0.5, 0.5, 0.5, 0.5]), "$.price_cny_per_kwh[1]"),
+        (changed(["loops", 0, "load_kw"], [1e200] * 6), "$.loops[0].load_kw[0]"),
+        (changed(["other_load_kw"], -1e12), "$.other_load_kw"),
+        (changed(["groups", 0, "modes", 0, "capacity_kw"], 2e9), "$.groups[0].modes[0].capacity_kw"),
+        (TINY.read_text(encoding="utf-8").rstrip()[:-1] + ', "name": "other"}', "$.name"),
+        (changed(["loops"], 0).replace('"loops": 0', '"loops": [{"name": "a", "name": "b"}]'), "$.loops[0].name"),
+        ("[" * 100_000, "$"),
+        ("9" * 5000, "$"),
+    ],
+)
+def test_what_no_plant_has_is_refused_with_its_path_and_no_traceback(text: str, path: str) -> None:
+    done = run("--request", "-", "--json", "--limit", "1", text=text)
+    assert done.exit_code == 2, done.output[-500:]
+    assert json.loads(done.stdout)["path"] == path
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "path"),
+    [
+        ("mode", ["direct", "direct"], "$.units.HP1.mode"),
+        ("load_kw", [1.0] * 7, "$.units.HP1.load_kw"),
+        ("step_minutes", [], "$.step_minutes"),
+        ("step_minutes", [1e12] * 6, "$.step_minutes"),
+        ("grid_start_utc", "9999-12-31T23:00:00Z", "$.grid_start_utc"),
+        ("grid_start_utc", "0001-01-01T00:00:00Z", "$.grid_start_utc"),
+    ],
+)
+def test_a_hint_that_is_no_plan_is_refused_with_its_path(tmp_path: Path, key: str, value: object, path: str) -> None:
+    hint = json.loads(plan_by_rule(read_request(TINY.read_bytes())).to_json())
+    (hint["units"]["HP1"] if key in ("mode", "load_kw") else hint)[key] = value
+    file = tmp_path / "hint.json"
+    file.write_text(json.dumps(hint), encoding="utf-8")
+    done = run("--request", str(TINY), "--json", "--limit", "1", "--hint", str(file))
+    assert done.exit_code == 2, done.output[-500:]
+    assert json.loads(done.stdout)["path"] == path
+
+
+def test_a_hint_of_long_ago_takes_no_time() -> None:
+    request = read_request(TINY.read_bytes())
+    plan = plan_by_rule(request)
+    old = plan.model_copy(update={"grid_start_utc": datetime(1970, 1, 1, 21, 30, tzinfo=UTC)})
+    assert shifted(request, old)[0].keys() == plan.units.keys()
 
 
 def test_what_is_no_json_is_said_in_words() -> None:
