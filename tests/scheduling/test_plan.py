@@ -64,7 +64,7 @@ BREAKS: list[tuple[str, str, Callable[[dict[str, Any]], object]]] = [
     ("aux below_minimum", "below_minimum", lambda p: p["aux"]["boiler"]["output_kw"].__setitem__(3, 20.0)),
     ("grid_kw_differs", "grid_kw_differs", lambda p: p["grid_kw"].__setitem__(0, 90.0)),
     ("objective_differs", "objective_differs", lambda p: p.update(objective_cny=200.0)),
-    ("shape: wrong length", "shape", lambda p: shorten(p)),
+    ("shape: wrong length", "shape", shorten),
     ("shape: missing unit", "shape", lambda p: p["units"].pop("HP2")),
 ]
 
