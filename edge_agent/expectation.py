@@ -145,7 +145,7 @@ class Expectation:
             source_degc=await self._sources(now_utc, units, outdoor_degc=outdoor(weather, grid)),
             supply_degc={name: supply_curve(loop, outdoor(weather, grid)) for name, loop in self._site.loops.items()},
             valley_cny_per_kwh=float(prices.cny_per_kwh.min()),
-            flat_cny_per_kwh=median(prices.cny_per_kwh.tolist()),
+            flat_cny_per_kwh=prices.usual_cny_per_kwh(grid),
             other_load_kw=other_load_kw,
             demand=await self._demand(now_utc, grid, other_load_kw),
             caps=[

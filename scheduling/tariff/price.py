@@ -17,6 +17,8 @@ from scheduling.tariff.model import Event, Tariff
 from scheduling.timegrid import SECONDS_PER_HOUR, TimeGrid
 
 MINUTES_PER_HOUR = 60
+HALF_TOL_H = 1e-9
+"""Sums of hours differ by rounding."""
 TIER = "tier"
 """Name of what the ladder adds, among the components."""
 TIER_UNKNOWN = "tier_unknown"
@@ -43,6 +45,13 @@ class StepPrices:
     bands: tuple[str, ...]
     cny_per_kwh: npt.NDArray[np.float64]
     warnings: tuple[str, ...]
+
+    def usual_cny_per_kwh(self, grid: TimeGrid) -> float:
+        """The price that half of the time is not above: steps count as long as they last, so the hour does not."""
+        order = np.argsort(self.cny_per_kwh, kind="stable")
+        passed_h = np.cumsum(grid.hours[order])
+        half = int(np.searchsorted(passed_h, passed_h[-1] / 2.0 - HALF_TOL_H))
+        return float(self.cny_per_kwh[order][half])
 
 
 @dataclass(frozen=True, slots=True)

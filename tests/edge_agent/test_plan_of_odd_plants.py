@@ -1,22 +1,22 @@
 """What is expected of plants unlike the example: units that only charge, buildings with another limit, cold."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from edge_agent.expectation import Expectation
 from edge_agent.image import ProcessImage
-from edge_agent.plan_case import UnitNow
+from edge_agent.plan_case import LiveState, UnitNow
 from edge_agent.rollup import Rollup
 from edge_agent.settings.files import shipped_config
-from edge_agent.settings.load import Configuration, load_configuration
+from edge_agent.settings.load import Configuration, load_configuration, load_tariff
 from edge_agent.settings.model import Loop
 from scheduling.forecast.load import DesignLoad
 from scheduling.timegrid import staged_grid
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-GRID = staged_grid(NOW, horizon_h=24)
 
 
 class Empty:
@@ -32,11 +32,16 @@ def office() -> Configuration:
     return load_configuration(shipped_config() / "plants" / "ground-office")
 
 
-async def expected(configuration: Configuration) -> Expectation:
-    expectation = Expectation(configuration, store=Empty(), image=ProcessImage())
+async def live(expectation: Expectation, configuration: Configuration, now_utc: datetime = NOW) -> LiveState:
     resting = UnitNow(on=False, mode=None, minutes_in_state=600.0, starts_today=0, available=True)
     units = dict.fromkeys(configuration.site.units, resting)
-    await expectation.live_state(NOW, grid=GRID, units=units, storage_kwh={"tank": 1000.0})
+    grid = staged_grid(now_utc, horizon_h=48)
+    return await expectation.live_state(now_utc, grid=grid, units=units, storage_kwh={"tank": 1000.0})
+
+
+async def expected(configuration: Configuration) -> Expectation:
+    expectation = Expectation(configuration, store=Empty(), image=ProcessImage())
+    await live(expectation, configuration)
     return expectation
 
 
@@ -67,3 +72,18 @@ async def test_the_first_days_are_forecast_on_the_building_s_own_line(office: Co
 async def test_a_loop_of_cold_needs_none_in_the_cold(office: Configuration) -> None:
     cold = with_loop(office, medium="cold", design_outdoor_degc=34.0, balance_outdoor_degc=26.0)
     assert float((await expected(cold)).load_forecast["heating"].hourly_kw.max()) == 0.0
+
+
+@pytest.mark.parametrize(("tariff", "usual_cny_per_kwh"), [("zhejiang", 1.056), ("henan-rural", 0.44)])
+async def test_the_usual_price_does_not_depend_on_the_hour_of_the_plan(
+    office: Configuration, tariff: str, usual_cny_per_kwh: float
+) -> None:
+    """Steps are short at first: by their number the usual price was the valley's in the evening, the peak's at noon."""
+    configuration = replace(office, tariff=load_tariff(tariff, zone=ZoneInfo("Asia/Shanghai")))
+    expectation = Expectation(configuration, store=Empty(), image=ProcessImage())
+    monday = datetime(2026, 11, 30, 16, tzinfo=UTC)
+    usual = [
+        (await live(expectation, configuration, monday + timedelta(hours=hour))).flat_cny_per_kwh
+        for hour in range(0, 24, 4)
+    ]
+    assert usual == pytest.approx([usual_cny_per_kwh] * len(usual))
