@@ -148,10 +148,7 @@ class Expectation:
             flat_cny_per_kwh=prices.usual_cny_per_kwh(grid),
             other_load_kw=other_load_kw,
             demand=await self._demand(now_utc, grid, other_load_kw),
-            caps=[
-                (cap.from_step, cap.to_step, cap.cap_kw, cap.name)
-                for cap in caps_of(tariff.events, grid, zone=self._zone)
-            ],
+            caps=caps_of(tariff.events, grid, zone=self._zone),
         )
 
     async def prices_changed(self) -> bool:

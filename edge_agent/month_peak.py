@@ -16,6 +16,7 @@ from edge_agent.plan_case import NAMEPLATES, Corrections, identical_groups, tank
 from edge_agent.settings.model import Performance, SiteFile
 from edge_agent.unit_figures import ModeFigures
 from scheduling.forecast.load import BASE_K, SCALE_BOUNDS_RATIO, DesignLoad
+from scheduling.tariff.bill import METERING_WINDOW_MIN, counted_window_min
 from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
 
 DAY_H = 24
@@ -27,7 +28,6 @@ WORST_DAY_K = 5.0
 it, 5.6 K on average; the hottest of one from June to August 1 to 7 K above, 4.4 K on average."""
 TANK_COUNTED_RATIO = 0.8
 """Share of a tank that is counted on when the worst hours begin. Ours."""
-QUARTER_MIN = 15
 LEVEL_TRIES = 40
 """Halvings until the even level is known; the range is then a millionth of a millionth of the load."""
 Floats = npt.NDArray[np.float64]
@@ -72,10 +72,11 @@ def metered_peak_kw(quarters_kw: Mapping[datetime, float], window_min: int) -> f
         quarters_kw: quarter-hour means by their start.
         window_min: length of the window.
     """
-    count = max(count for count in (1, 2, 4) if count == 1 or count * QUARTER_MIN <= window_min)
+    length_min = counted_window_min(window_min)
+    count = length_min // METERING_WINDOW_MIN
     windows: dict[float, list[float]] = {}
     for start, kw in quarters_kw.items():
-        windows.setdefault(start.timestamp() // (count * QUARTER_MIN * SECONDS_PER_MINUTE), []).append(kw)
+        windows.setdefault(start.timestamp() // (length_min * SECONDS_PER_MINUTE), []).append(kw)
     return max((sum(window) / count for window in windows.values() if len(window) == count), default=0.0)
 
 

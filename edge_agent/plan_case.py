@@ -36,6 +36,7 @@ from scheduling.request import (
     fault_of,
 )
 from scheduling.request import Storage as StorageTask
+from scheduling.tariff.price import CapWindow
 from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
 
 UNMET_CNY_PER_KWH = 25.0
@@ -48,6 +49,8 @@ GRID_EXCESS_CNY_PER_KWH = 150.0
 5), because a breaker that trips ends all heat."""
 CALL_EXCESS_CNY_PER_KWH = 20.0
 """Price of power above a called limit. Ours: storage and charging give way to it, comfort does not."""
+CALL_EXCESS_CNY_PER_KWH_MAX = 50.0
+"""The same where the call itself forfeits more; still less than the heat that it could make (25 CNY/kWh, COP 2.2)."""
 MODE_CHANGE_CNY = 4.0
 """Price of moving a running unit between loop and tank: a nuisance, not a start. Ours."""
 TERMINAL_TARGET_RATIO = 0.3
@@ -150,7 +153,7 @@ class LiveState:
         flat_cny_per_kwh: usual price, for the cost of heat missing at the end.
         other_load_kw: electricity behind the meter that the plan cannot move.
         demand: the demand charge of each month in which there is one.
-        caps: (from step, to step, kW, reason) of called limits.
+        caps: called limits.
         bands: name of the tariff's band, one a step; empty: not known.
         source_degc: temperature of each source, one value a step; without an entry a unit's usual one is taken.
         supply_degc: leaving temperature that each loop will be served at, one value a step; likewise.
@@ -166,7 +169,7 @@ class LiveState:
     flat_cny_per_kwh: float
     other_load_kw: float
     demand: Sequence[DemandNow] = ()
-    caps: Sequence[tuple[int, int, float, str]] = ()
+    caps: Sequence[CapWindow] = ()
     bands: Sequence[str] = ()
     source_degc: Mapping[str, Sequence[float]] = field(default_factory=dict)
     supply_degc: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -326,8 +329,15 @@ def _demand(live: LiveState, grid: TimeGrid) -> tuple[Demand, ...]:
 def _caps(site: SiteFile, live: LiveState, grid: TimeGrid) -> tuple[GridCap, ...]:
     limit_kw = site.limits.grid_kw_max
     standing = [] if limit_kw is None else [(0, grid.count, limit_kw, "grid", GRID_EXCESS_CNY_PER_KWH)]
-    called = [(*cap, CALL_EXCESS_CNY_PER_KWH) for cap in live.caps]
+    called = [
+        (cap.from_step, cap.to_step, cap.cap_kw, cap.name, _call_excess(cap.penalty_cny_per_kwh)) for cap in live.caps
+    ]
     return _each("grid_caps", [*standing, *called], lambda cap: _cap(*cap))
+
+
+def _call_excess(pays_cny_per_kwh: float) -> float:
+    """Price of power above a called limit: what the call forfeits, if that is more than we weigh it anyway."""
+    return min(max(CALL_EXCESS_CNY_PER_KWH, pays_cny_per_kwh), CALL_EXCESS_CNY_PER_KWH_MAX)
 
 
 def _cap(from_step: int, to_step: int, cap_kw: float, name: str, penalty_cny_per_kwh: float) -> GridCap:

@@ -201,7 +201,9 @@ def bill(
         load_kw, missing_count = use.load_from_records(common, source, grid)
     facts = use.facts_at(source, grid.start_utc, grid.end_utc, used_kwh=used_kwh)
     try:
-        found = bill_of(source.tariff, grid, load_kw, zone=source.zone, facts=facts)
+        found = bill_of(
+            source.tariff, grid, load_kw, zone=source.zone, facts=facts, window_min=use.demand_window_min(source)
+        )
     except TariffFault as fault:
         use.refuse(common, Exit.FINDING, common.pick(fault.zh, fault.en))
     if missing_count:
@@ -262,6 +264,7 @@ def _bill_dict(found: Bill) -> dict[str, object]:
             }
             for month, line in found.by_month.items()
         },
+        "events": {reason: round(cny, 2) for reason, cny in found.by_event.items()},
         "warnings": list(found.warnings),
     }
 
@@ -285,6 +288,10 @@ def _print_bill(common: Common, found: Bill) -> None:
     for month, charge in found.by_month.items():
         for words, cny in _fixed(common, charge):
             click.echo(f"  {padded(f'{month}  {words}', NAME_CELLS + 29)}{cny:15,.2f} {unit}")
+    if found.by_event:
+        common.say("超出调用上限", "above called limits")
+    for reason, cny in found.by_event.items():
+        click.echo(f"  {padded(reason, NAME_CELLS + 29)}{cny:15,.2f} {unit}")
     click.echo(f"{padded(common.pick('合计', 'total'), NAME_CELLS + 31)}{found.total_cny:15,.2f} {unit}")
 
 

@@ -49,6 +49,13 @@ class Source:
     configuration: Configuration | None
 
 
+def demand_window_min(source: Source) -> int:
+    """Length of the site's demand windows; the usual one when a file is looked at without a site."""
+    if source.configuration is None:
+        return METERING_WINDOW_MIN
+    return source.configuration.site.limits.demand_window_min
+
+
 def source_of(common: Common, file: str | None) -> Source:
     """The site's tariff, or a single file: a path, or the name of one that comes with the product."""
     if file is not None:

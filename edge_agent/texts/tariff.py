@@ -32,8 +32,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "add the calendar of then under `calendars` of tariff.yaml, or correct its `valid_from`",
         ),
         "holidays_missing": Text(
-            "没有 {detail} 年的节假日,当日按平常日计",
-            "no holidays of {detail} in the file: its days count as ordinary ones",
+            "缺 {detail} 年的节假日日期,当日按平常日计",
+            "no dates for holidays of {detail} in the file: they count as ordinary days",
             "在 holidays 和 make_up_dates 里补上",
             "add them under `holidays` and `make_up_dates`",
         ),

@@ -20,6 +20,8 @@ SEARCH_DAYS = 8
 """How far `next_change` looks: a week with all its weekdays."""
 DAY_MAX_UNKNOWN = "day_max_unknown"
 """Warning, with the date: the day's maximum would decide and is not known."""
+HOLIDAYS_MISSING = "holidays_missing"
+"""Warning, with the year, and the names of those that are missing unless all are."""
 HOLIDAY_DAYS_MAX = 31
 """Longest run of holidays that is counted [d]."""
 
@@ -30,7 +32,7 @@ class DayMatch:
 
     Attributes:
         kind: the entry.
-        warnings: `day_max_unknown:2026-07-20`, `holidays_missing:2027`.
+        warnings: `day_max_unknown:2026-07-20`, `holidays_missing:2027`, `holidays_missing:2027 (new_year)`.
     """
 
     kind: DayKind
@@ -78,9 +80,25 @@ def weekday_holds(kind: DayKind, weekday: str, *, made_up: bool) -> bool:
     return weekday in kind.weekdays
 
 
+def _holiday_names(tariff: Tariff, kind: DayKind) -> tuple[str, ...]:
+    return tuple(tariff.holidays) if kind.holidays is None else kind.holidays
+
+
 def _holiday_spans(tariff: Tariff, kind: DayKind) -> list[DateSpan]:
-    names = tariff.holidays if kind.holidays is None else kind.holidays
-    return [span for name in names for span in tariff.holidays[name]]
+    return [span for name in _holiday_names(tariff, kind) for span in tariff.holidays[name]]
+
+
+def _holidays_missing(tariff: Tariff, kind: DayKind, year: int) -> str | None:
+    """`2027` when none of an entry's holidays has dates in a year, `2027 (spring_festival)` when that one has none."""
+    names = _holiday_names(tariff, kind)
+    missing = [
+        name
+        for name in names
+        if not any(len(span.first) == 2 or year in (span.first[0], span.last[0]) for span in tariff.holidays[name])  # noqa: PLR2004 - no year
+    ]
+    if not missing and names:
+        return None
+    return f"{year}" if len(missing) == len(names) else f"{year} ({', '.join(missing)})"
 
 
 def _holiday_holds(tariff: Tariff, kind: DayKind, day: date) -> bool:
@@ -129,9 +147,9 @@ def day_match(tariff: Tariff, day: date, facts: Facts = NO_FACTS) -> DayMatch:
         ):
             continue
         if kind.holidays is not None or kind.holiday_days_min is not None:
-            spans = _holiday_spans(tariff, kind)
-            if not any(len(span.first) == 2 or span.first[0] <= day.year <= span.last[0] for span in spans):  # noqa: PLR2004 - no year
-                warnings[f"holidays_missing:{day.year}"] = None
+            missing = _holidays_missing(tariff, kind, day.year)
+            if missing is not None:
+                warnings[f"{HOLIDAYS_MISSING}:{missing}"] = None
             if not _holiday_holds(tariff, kind, day):
                 continue
         if kind.notice is not None and not any(

@@ -16,9 +16,12 @@ from scheduling.errors import TariffFault
 from scheduling.tariff.bands import BAND_ZH, BANDS
 from scheduling.tariff.calendar import WORKING_DAYS, weekday_holds
 from scheduling.tariff.form import LEAP_YEAR, DateSpan
+from scheduling.tariff.levels import CHARGES
 from scheduling.tariff.model import WEEKDAYS, DayKind, Tariff
 
 YEAR_DAYS = tuple(date(LEAP_YEAR, 1, 1) + timedelta(days=n) for n in range(366))
+SHARE_TOL = 1e-9
+"""Shares that add up to one may be off by their rounding."""
 ALL_DATES = (1 << len(YEAR_DAYS)) - 1
 
 
@@ -330,6 +333,41 @@ def _market(tariff: Tariff) -> Iterator[TariffFinding]:
             return
 
 
+def _green_power(tariff: Tariff) -> Iterator[TariffFinding]:
+    """On no date more green electricity than electricity: the sum of the shares is greatest where an entry begins."""
+    for i, entry in enumerate(tariff.green_power):
+        share = sum(other.share for other in tariff.green_power if other.from_ <= entry.from_ <= other.to)
+        if share > 1.0 + SHARE_TOL:
+            yield TariffFinding(
+                "tariff_green_share",
+                f"{entry.from_} 起各绿电份额合计 {share:g},超过 1",
+                f"from {entry.from_} on the green shares add up to {share:g}, more than 1",
+                "核对重叠的日期和份额",
+                "check dates that overlap, and the shares",
+                ("green_power", i, "share"),
+            )
+
+
+def _seasonal_charges(tariff: Tariff) -> Iterator[TariffFinding]:
+    """A month's demand or capacity charge is that of its last day: another one on some dates is hardly meant."""
+    for i, version in enumerate(tariff.prices):
+        below = [other for other in tariff.prices[:i] if other.dates is None]
+        if version.dates is None or not below:
+            continue
+        named = version.demand_cny_per_kw_month, version.capacity_cny_per_kva_month
+        base = below[-1].demand_cny_per_kw_month, below[-1].capacity_cny_per_kva_month
+        if version.model_fields_set & CHARGES and named != base:
+            yield TariffFinding(
+                "tariff_charge_differs",
+                "只适用于部分日期的价格写了不同的需量或容量电价;一个月按其最后一天的收",
+                "a price for some dates has another demand or capacity price; the one of a month's last day is charged",
+                "与其余日期相同就不要写,不写则沿用",
+                "leave it out where it is that of the other dates: it is taken from there",
+                ("prices", i, "dates"),
+                severity="warning",
+            )
+
+
 def _verified(tariff: Tariff) -> Iterator[TariffFinding]:
     if tariff.unverified is not None:
         yield TariffFinding(
@@ -353,6 +391,8 @@ RULES: tuple[Callable[[Tariff], Iterator[TariffFinding]], ...] = (
     _user,
     _ladder,
     _market,
+    _green_power,
+    _seasonal_charges,
     _verified,
 )
 

@@ -151,6 +151,10 @@ class Tier(Entry):
     """What is added to the price on this step [CNY/kWh]."""
 
 
+CHARGES = frozenset({"demand_cny_per_kw_month", "capacity_cny_per_kva_month"})
+"""Keys of what is charged by the month."""
+
+
 class PriceVersion(Entry):
     """How much, from a date on; usually a new entry every month."""
 

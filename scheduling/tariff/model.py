@@ -200,6 +200,12 @@ class GreenPower(Entry):
     certificate: str = ""
     """Certificate or contract."""
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.from_ > self.to:
+            raise PydanticCustomError("green_power", "from 不得晚于 to / from is not after to")
+        return self
+
 
 class Market(Entry):
     """Price per interval from a contract or the spot market; where there is none, the calendar's price holds."""

@@ -12,7 +12,7 @@ from scheduling.errors import TariffFault
 from scheduling.tariff.calendar import DAY_MAX_UNKNOWN, calendar_of, day_match, edges_utc, minutes_of
 from scheduling.tariff.facts import NO_FACTS, Facts
 from scheduling.tariff.ladder import step_at, used_at
-from scheduling.tariff.levels import PriceVersion
+from scheduling.tariff.levels import CHARGES, PriceVersion
 from scheduling.tariff.model import Event, Tariff
 from scheduling.timegrid import SECONDS_PER_HOUR, TimeGrid
 
@@ -102,7 +102,7 @@ def charges_of(tariff: Tariff, day: date) -> Charges:
 
 
 def _names_no_charge(version: PriceVersion) -> bool:
-    return not version.model_fields_set & {"demand_cny_per_kw_month", "capacity_cny_per_kva_month"}
+    return not version.model_fields_set & CHARGES
 
 
 def _version_warnings(version: PriceVersion, day: date) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from edge_agent.control.order_rules import held_until_utc, planned_around
 from edge_agent.control.orders import Order, OrderKind
 from edge_agent.plan_case import (
     CALL_EXCESS_CNY_PER_KWH,
+    CALL_EXCESS_CNY_PER_KWH_MAX,
     GRID_EXCESS_CNY_PER_KWH,
     UNMET_CNY_PER_KWH,
     Corrections,
@@ -24,6 +25,7 @@ from scheduling.errors import RequestFault
 from scheduling.plan import check
 from scheduling.plant.identify import Estimate
 from scheduling.rule import plan_by_rule
+from scheduling.tariff.price import CapWindow
 from scheduling.timegrid import staged_grid
 
 NOW = datetime(2026, 1, 12, 16, 7, tzinfo=UTC)
@@ -151,7 +153,7 @@ def test_what_is_no_number_never_enters_a_request(office: Configuration, what: s
         flat_cny_per_kwh=pick("flat_cny_per_kwh", 0.6),
         other_load_kw=pick("other_load_kw", 30.0),
         demand=(DemandNow(48.0, pick("peak", 600.0), pick("expected", 500.0)),),
-        caps=[(0, 2, pick("cap", 300.0), "call")],
+        caps=[CapWindow("call", 0, 2, pick("cap", 300.0), 3.0)],
     )
     if what == "storage_kwh" and value == float("inf"):
         assert build_request(site, office.performance, grid=grid, live=live).storages[0].soc_kwh > 0  # full, clamped
@@ -167,7 +169,31 @@ def test_heat_comes_before_the_demand_charge_and_the_connection_before_heat(offi
     cops = [mode.heat_kw * ratio / kw for mode in figures for ratio, kw in mode.curve]
     assert 52.0 / min(cops) < UNMET_CNY_PER_KWH
     assert UNMET_CNY_PER_KWH * max(cops) < GRID_EXCESS_CNY_PER_KWH
-    assert UNMET_CNY_PER_KWH * min(cops) > CALL_EXCESS_CNY_PER_KWH
+    assert UNMET_CNY_PER_KWH * min(cops) > CALL_EXCESS_CNY_PER_KWH_MAX > CALL_EXCESS_CNY_PER_KWH
+
+
+@pytest.mark.parametrize(("pays", "weighed"), [(0.0, 20.0), (3.0, 20.0), (35.0, 35.0), (400.0, 50.0)])
+def test_a_call_that_forfeits_more_weighs_more_and_never_more_than_heat(
+    office: Configuration, pays: float, weighed: float
+) -> None:
+    grid = staged_grid(NOW, horizon_h=24)
+    unit = UnitNow(on=False, mode=None, minutes_in_state=600.0, starts_today=0, available=True)
+    live = LiveState(
+        units=dict.fromkeys(office.site.units, unit),
+        storage_kwh=dict.fromkeys(office.site.storages, 4000.0),
+        load_kw={name: [900.0] * grid.count for name in office.site.loops},
+        price_cny_per_kwh=[0.6] * grid.count,
+        valley_cny_per_kwh=0.3,
+        flat_cny_per_kwh=0.6,
+        other_load_kw=30.0,
+        caps=[CapWindow("call", 2, 6, 400.0, pays)],
+    )
+    (cap,) = [
+        cap
+        for cap in build_request(office.site, office.performance, grid=grid, live=live).grid_caps
+        if cap.name == "call"
+    ]
+    assert (cap.from_step, cap.to_step, cap.cap_kw, cap.penalty_cny_per_kwh) == (2, 6, 400.0, weighed)
 
 
 WARM = [

@@ -403,3 +403,111 @@ def test_intervals_that_overlap_are_no_series() -> None:
         MarketSeries(30, (utc(2026, 8, 1), utc(2026, 8, 1, 0, 15)), (0.1, 0.2))
     with pytest.raises(ValueError, match="20 min"):
         MarketSeries(20, (utc(2026, 8, 1),), (0.1,))
+
+
+# ------------------------------------------------------------------------------------- charges, calls, green, holidays
+
+
+def charged(**more: object) -> dict[str, Any]:
+    """One price, one valley, 50 CNY/kW."""
+    day = {"dates": "all", "peak": ["08:00-22:00"], "valley": ["22:00-08:00"]}
+    price = {"valid_from": "2026-01-01", "source": "s", "bands_cny_per_kwh": {"peak": 0.5, "valley": 0.3}}
+    return {
+        "name": "x",
+        "calendars": [{"valid_from": "2025-01-01", "source": "s", "days": [day]}],
+        "prices": [{**price, "demand_cny_per_kw_month": 50.0}],
+        **more,
+    }
+
+
+def seasonal(**more: object) -> dict[str, Any]:
+    """The same with another price of energy in the heating season."""
+    data = charged()
+    season = {**data["prices"][0], "dates": ["11-15..03-15"], **more}
+    del season["demand_cny_per_kw_month"]
+    return {**data, "prices": [*data["prices"], {**season, **more}]}
+
+
+NOVEMBER = TimeGrid(utc(2026, 11, 1, 0), 900.0, 30 * 96)
+
+
+def test_a_seasonal_price_of_energy_leaves_the_demand_charged() -> None:
+    found = bill(read_tariff(seasonal()), NOVEMBER, [100.0] * NOVEMBER.count, zone=ZONE)
+    assert found.by_month["2026-11"].demand_cny == 5000.0
+    assert check_tariff(Tariff.model_validate(seasonal())) == []
+
+
+@pytest.mark.parametrize(
+    "charge",
+    [
+        {"demand_cny_per_kw_month": None},
+        {"demand_cny_per_kw_month": 40.0},
+        {"capacity_cny_per_kva_month": 30.0, "capacity_kva": 500.0},
+    ],
+)
+def test_a_seasonal_charge_of_its_own_holds_and_is_warned_of(charge: dict[str, Any]) -> None:
+    data = seasonal(**charge)
+    assert [(f.code, f.severity) for f in check_tariff(Tariff.model_validate(data))] == [
+        ("tariff_charge_differs", "warning")
+    ]
+    month = bill(read_tariff(data), NOVEMBER, [100.0] * NOVEMBER.count, zone=ZONE).by_month["2026-11"]
+    assert month.demand_cny == 100.0 * (charge.get("demand_cny_per_kw_month") or 0.0)
+    assert month.capacity_cny == charge.get("capacity_cny_per_kva_month", 0.0) * charge.get("capacity_kva", 0.0)
+
+
+@pytest.mark.parametrize(("window_min", "peak_kw"), [(15, 900.0), (20, 900.0), (30, 600.0), (60, 400.0)])
+def test_the_billed_peak_is_a_mean_of_the_meters_window(window_min: int, peak_kw: float) -> None:
+    kw = [100.0] * NOVEMBER.count
+    kw[40:44] = 200.0, 200.0, 900.0, 300.0
+    found = bill(read_tariff(charged()), NOVEMBER, kw, zone=ZONE, window_min=window_min)
+    assert found.by_month["2026-11"].demand_cny == pytest.approx(50.0 * peak_kw)
+    hours = TimeGrid(NOVEMBER.start_utc, 3600.0, 720)
+    assert bill(read_tariff(charged()), hours, [100.0] * 720, zone=ZONE).by_month["2026-11"].peak_kw == 100.0
+
+
+def test_energy_above_a_called_limit_costs_what_the_call_says() -> None:
+    """Two and a half hours of 50 kW too much at 3 CNY, the last quarter touched for ten minutes only."""
+    event = {
+        "from": "2026-11-03T17:00", "to": "2026-11-03T19:40", "grid_kw_max": 50.0, "pays_cny_per_kwh": 3.0,
+        "reason": "call",
+    }  # fmt: skip
+    kw = [100.0] * NOVEMBER.count
+    quiet = bill(read_tariff(charged()), NOVEMBER, kw, zone=ZONE)
+    called = bill(read_tariff(charged(events=[event])), NOVEMBER, kw, zone=ZONE)
+    assert quiet.by_event == {}
+    assert called.by_event == pytest.approx({"call": 50.0 * (2.0 + 40.0 / 60.0) * 3.0})
+    assert called.total_cny - quiet.total_cny == pytest.approx(called.by_event["call"])
+    obeyed = bill(read_tariff(charged(events=[event])), NOVEMBER, [50.0] * NOVEMBER.count, zone=ZONE)
+    assert obeyed.by_event == {"call": 0.0}
+
+
+def test_green_power_ends_after_it_begins_and_is_never_more_than_all() -> None:
+    green = {"from": "2026-01-01", "to": "2026-12-31", "share": 0.8, "surcharge_cny_per_kwh": 0.03}
+    for entries, code in (
+        ([{**green, "to": "2025-12-31"}], "tariff_form"),
+        ([green, {**green, "from": "2026-12-31", "to": "2027-12-31"}], "tariff_green_share"),
+    ):
+        with pytest.raises(TariffFault) as refused:
+            read_tariff(charged(green_power=entries))
+        assert refused.value.code == code
+    following = [green, {**green, "from": "2027-01-01", "to": "2027-12-31"}]
+    overlapping = [{**green, "share": 0.1}] * 10
+    for entries in (following, overlapping):
+        tariff = read_tariff(charged(green_power=entries))
+        assert price_at(tariff, utc(2026, 6, 1, 11), zone=ZONE).by_component["green_power"] > 0.0
+
+
+def test_each_holiday_that_has_no_dates_in_a_year_is_named() -> None:
+    data = charged(
+        holidays={"new_year": ["2026-12-31..2027-01-02"], "spring": ["2026-02-15..2026-02-23"], "labour": ["05-01"]}
+    )
+    free = {"holidays": ["new_year", "spring", "labour"], "valley": ["00:00-24:00"]}
+    data["calendars"] = [{**data["calendars"][0], "days": [free, *data["calendars"][0]["days"]]}]
+    tariff = read_tariff(data)
+
+    def said(year: int) -> list[str]:
+        return [w for w in price_at(tariff, utc(year, 2, 7, 11), zone=ZONE).warnings if w.startswith("holidays")]
+
+    assert said(2026) == []
+    assert said(2027) == ["holidays_missing:2027 (spring)"]
+    assert said(2028) == ["holidays_missing:2028 (new_year, spring)"]
