@@ -163,3 +163,10 @@ def test_mistake_is_found_at_its_place_and_alone(plant, file: str, old: str, new
     assert hint in errors[0].hint_zh or hint in errors[0].zh, render(errors[0], "zh")
     assert errors[0].en
     assert errors[0].excerpt.strip()
+
+
+def test_a_loop_of_cold_needs_a_summer_to_be_designed_for(plant) -> None:
+    plant.replace("site.yaml", "    medium: heat\n", "    medium: cold\n")
+    found = [error for error in plant.inspect().errors if error.code == "no_design_cold"]
+    assert [error.excerpt.strip() for error in found] == ["design_outdoor_degc: -12"]
+    assert "-12 °C 不高于" in found[0].zh
