@@ -116,7 +116,7 @@ async def _look(site: CrashSite) -> Verdict:
     verdict.records_due = len(due)
     try:
         await _drain(site, due)
-        status, deliveries = await _settled(site)
+        status, deliveries, exported = await _at_rest(site)
     except (Stuck, StoreFault) as stuck:
         verdict.faults.append(str(stuck))
         try:
@@ -124,7 +124,7 @@ async def _look(site: CrashSite) -> Verdict:
         except StoreFault as fault:
             verdict.faults.append(str(fault))
             return verdict
-    exported = await asyncio.to_thread(_export, site)
+        exported = await asyncio.to_thread(_export, site)
     _judge_promises(site, verdict, exported)  # the platform lives in this thread
     _judge_values(site, verdict, exported, due=due)
     _judge_records(site, verdict, status, due=due)
@@ -184,6 +184,15 @@ async def _settled(site: CrashSite) -> tuple[OutboxStatus, list[Delivery]]:
             return books
         before = now
         await asyncio.sleep(0.05)
+
+
+async def _at_rest(site: CrashSite) -> tuple[OutboxStatus, list[Delivery], list[ExportedSample]]:
+    """The books and the frames of one moment: on a busy machine a last period is still closed while frames are read."""
+    while True:
+        books, frames = await _settled(site), site.platform.frames
+        exported = await asyncio.to_thread(_export, site)
+        if await asyncio.to_thread(_books, site) == books and site.platform.frames == frames:
+            return *books, exported
 
 
 def _export(site: CrashSite) -> list[ExportedSample]:
