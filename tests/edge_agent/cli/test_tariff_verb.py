@@ -364,3 +364,26 @@ def test_days_before_the_first_prices_and_calendar_are_called_so() -> None:
 def test_the_list_marks_what_is_unverified_once() -> None:
     for line in run("list", "--lang", "zh").stdout.splitlines():
         assert line.count("未核实") <= 1
+
+
+def test_the_bill_has_a_line_for_each_call_and_the_sites_demand_window(tmp_path: Path) -> None:
+    folder = site_with(tmp_path, "beijing-commercial-two-part-1-10kv")
+    called = "{from: 2026-08-03T17:00, to: 2026-08-03T19:00, grid_kw_max: 40, pays_cny_per_kwh: 3.0, reason: call}"
+    for name, old, new in (
+        ("tariff.yaml", r"events: \[\]", f"events: [{called}]"),
+        ("site.yaml", r"demand_window_min: 15", "demand_window_min: 30"),
+    ):
+        text, count = re.subn(old, new, (folder / name).read_text(encoding="utf-8"))
+        assert count == 1
+        (folder / name).write_text(text, encoding="utf-8")
+    load = august(tmp_path)
+    rows = load.read_text(encoding="utf-8").splitlines()
+    rows[5] = rows[5].replace(",100", ",300")
+    load.write_text("\n".join(rows), encoding="utf-8")
+    words = ["bill", "--from", "2026-08-01", "--to", "2026-09-01", "--load", str(load), "--config", str(folder)]
+    answer = json.loads(CliRunner().invoke(command, [*words, "--json"]).stdout)
+    assert answer["events"] == {"call": 360.0}
+    assert answer["demand"]["2026-08"]["peak_kw"] == 200.0, "half an hour of 300 and 100 kW"
+    assert answer["total_cny"] == pytest.approx(answer["energy_cny"] + 200.0 * 52.0 + 360.0, abs=0.01)
+    said = CliRunner().invoke(command, [*words, "--lang", "en"]).stdout
+    assert re.search(r"above called limits\n\s+call\s+360\.00 CNY", said)
