@@ -16,16 +16,20 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from edge_agent.plan_case import DemandNow, LiveState, UnitNow, build_request, tank_of
+from edge_agent.demand_account import DemandAccount, raised
+from edge_agent.plan_case import LiveState, UnitNow, build_request, tank_of
 from edge_agent.settings.load import Configuration
-from scheduling.errors import SchedulingError, SolverFault
+from edge_agent.source_ahead import drawn_at_degc
+from edge_agent.tariff_facts import facts_of, wanted
+from scheduling.errors import NoPlan, RequestFault, SchedulingError, SolverFault
 from scheduling.milp.door import solve_arrays
 from scheduling.milp.model import build, clusters_of
-from scheduling.plan import Plan, commitment_cost_cny
+from scheduling.plan import Plan, check, commitment_cost_cny
 from scheduling.request import PlanRequest, Storage
 from scheduling.rule import plan_by_rule
 from scheduling.solve import solve
-from scheduling.tariff.price import charges_of, price_per_step
+from scheduling.tariff.facts import Facts
+from scheduling.tariff.price import StepPrices, caps_of, price_per_step
 from scheduling.timegrid import TimeGrid
 from scheduling.why.compare import without_storage
 
@@ -46,7 +50,6 @@ BOUND_DAYS_MAX = 14
 BOUND_LIMIT_S = 120.0
 """Wall time for that relaxation [s]."""
 UNMET_TOL_KWH = 1.0
-DAYS_A_MONTH = 30.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ class Left:
     """A day that was not replayed, and why: a code of the texts."""
 
     day: date
-    why: Literal["load_missing", "tank_missing", "no_plan"]
+    why: Literal["load_missing", "tank_missing", "no_plan", "bad_task"]
+    detail: str = ""
+    """Of a task that cannot be planned: its fault."""
 
 
 @dataclass(slots=True)
@@ -64,14 +69,19 @@ class Account:
     Attributes:
         cost_cny: electricity, starts and changes of mode; at the end also demand and what tanks hold more or less.
         unmet_kwh: heat that it did not deliver.
-        peak_kw: highest quarter of an hour.
+        peaks_kw: highest quarter of an hour of each month, by its first day.
     """
 
     cost_cny: float = 0.0
     unmet_kwh: float = 0.0
-    peak_kw: float = 0.0
+    peaks_kw: dict[date, float] = field(default_factory=dict)
     storage_kwh: dict[str, float] = field(default_factory=dict)
     units: dict[str, UnitNow] = field(default_factory=dict)
+
+    @property
+    def peak_kw(self) -> float:
+        """Highest quarter of an hour of all."""
+        return max(self.peaks_kw.values(), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +93,10 @@ class Replay:
         left: that were not.
         accounts: by strategy.
         bound_cny: no way of running could have cost less, of all the days together; None: not known.
-        actual_cny: what the main meter really drew in the same days at the same prices, with the tanks' difference
-            but without wear of starts, which no meter shows; None: it was not stored.
+        actual_cny: what the main meter really drew in the same days at the same prices, with the same share of its
+            demand and with the tanks' difference, but without wear of starts, which no meter shows; None: it was not
+            stored.
+        warnings: what the tariff does not know of these days, as the bill would say it.
     """
 
     days: tuple[date, ...]
@@ -92,6 +104,7 @@ class Replay:
     accounts: Mapping[Strategy, Account]
     bound_cny: float | None
     actual_cny: float | None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,10 @@ class Backtest:
         self._elapsed_s = elapsed_s
         # One value of stored heat for the whole span, or days would not compare.
         self._valley_cny = self._flat_cny = 0.0
+        self._months = DemandAccount(configuration.tariff, ())
+        self._priced: dict[tuple[datetime, int], StepPrices] = {}
+        self._span_grid: TimeGrid | None = None
+        self._means_degc: dict[tuple[datetime, int], tuple[dict[str, float], dict[str, float]]] = {}
 
     def run(self, first: date, last: date, *, progress: Callable[[date], None] = lambda _: None) -> Replay:
         """Replays the civil days [first, last).
@@ -145,17 +162,21 @@ class Backtest:
             last: the first day that is no longer wanted.
             progress: called before each day.
         """
-        prices = self._prices(self._span(first, last))
+        days = {day: self._day(day) for day in _days(first, last)}
+        self._months = DemandAccount(
+            self._configuration.tariff, [day for day, stored in days.items() if isinstance(stored, _Day)]
+        )
+        span = self._span(first, last)
+        self._span_grid = span if len(days) <= BOUND_DAYS_MAX else None
+        prices = self._prices(span).cny_per_kwh
         self._valley_cny, self._flat_cny = float(prices.min()), float(np.median(prices))
         accounts: dict[Strategy, Account] = {}
         done: list[_Day] = []
         left: list[Left] = []
         begin_kwh: dict[str, float] = {}
         actual: list[float | None] = []
-        day = first
-        while day < last:
+        for day, stored in days.items():
             progress(day)
-            stored = self._day(day)
             fault = stored if isinstance(stored, Left) else None
             if isinstance(stored, _Day) and not accounts:
                 tanks = self._tanks(stored.grid.start_utc)
@@ -169,11 +190,12 @@ class Backtest:
                     self._replay(stored, accounts)
                     done.append(stored)
                     actual.append(self._actual_cny(stored))
+                except RequestFault as error:
+                    fault = Left(day, "bad_task", str(error))
                 except SchedulingError:
                     fault = Left(day, "no_plan")
             if fault is not None:
                 left.append(fault)
-            day += timedelta(days=1)
         if done:
             self._close(done, accounts, begin_kwh)
         actual_cny = self._actual(done, actual, begin_kwh) if done else None
@@ -183,6 +205,7 @@ class Backtest:
             accounts,
             self._bound_cny(done, begin_kwh) if self._comparable(done, left, accounts) else None,
             actual_cny,
+            tuple(dict.fromkeys(warning for priced in self._priced.values() for warning in priced.warnings)),
         )
 
     # ------------------------------------------------------------------------------------------------- what was stored
@@ -248,15 +271,80 @@ class Backtest:
         if len(known) < len(done) or end_kwh is None:
             return None
         stores = self._request(done[-1], self._fresh(begin_kwh)).storages
-        return sum(known) - sum(_worth_cny(store, end_kwh[store.name] - begin_kwh[store.name]) for store in stores)
+        peaks_kw: dict[date, float] = {}
+        for stored in done:
+            if stored.actual_kwh is not None:
+                peaks_kw = raised(peaks_kw, stored.day, float(stored.actual_kwh.max()) * 60.0 / QUARTER_MIN)
+        demand_cny = self._months.cost_cny(peaks_kw)
+        return (
+            sum(known)
+            + demand_cny
+            - sum(_worth_cny(store, end_kwh[store.name] - begin_kwh[store.name]) for store in stores)
+        )
 
     def _actual_cny(self, stored: _Day) -> float | None:
         if stored.actual_kwh is None:
             return None
-        return float((stored.actual_kwh * self._prices(stored.grid)[: stored.own_steps]).sum())
+        return float((stored.actual_kwh * self._prices(stored.grid).cny_per_kwh[: stored.own_steps]).sum())
 
-    def _prices(self, grid: TimeGrid) -> np.ndarray:
-        return price_per_step(self._configuration.tariff, grid, zone=self._zone).cny_per_kwh
+    def _prices(self, grid: TimeGrid) -> StepPrices:
+        """The prices of the bill: hot days and the ladder's count as they were recorded."""
+        key = (grid.start_utc, grid.count)
+        if key not in self._priced:
+            self._priced[key] = price_per_step(
+                self._configuration.tariff, grid, zone=self._zone, facts=self._facts(grid)
+            )
+        return self._priced[key]
+
+    def _facts(self, grid: TimeGrid) -> Facts:
+        """What the records say of the tariff's facts, of the days that begin within the grid as well."""
+        tariff, begin_utc, meters = self._configuration.tariff, grid.start_utc, self._site.meters
+        need = wanted(tariff, begin_utc, zone=self._zone)
+        outdoor_degc: Mapping[datetime, float] = {}
+        electric_kw: Mapping[datetime, float] = {}
+        if need.outdoor_from_utc is not None:
+            outdoor_degc = self._means(meters.weather, need.outdoor_from_utc, grid.end_utc + timedelta(days=1))
+        if need.electric_from_utc is not None:
+            electric_kw = self._means(f"{meters.electricity}.electric_power", need.electric_from_utc, begin_utc)
+        return facts_of(tariff, begin_utc, zone=self._zone, outdoor_degc=outdoor_degc, electric_kw=electric_kw)
+
+    def _conditions(self, grid: TimeGrid) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+        """Temperatures of sources and of supply that came; what was not recorded has no entry.
+
+        Air counts step by step. Water and supply count by their mean: of the day, or, where a bound is to hold for all
+        days together, of the span.
+        """
+        means_of = self._span_grid if self._span_grid is not None else grid
+        key = (means_of.start_utc, means_of.count)
+        if key not in self._means_degc:
+            self._means_degc[key] = self._mean_degc(means_of)
+        water_degc, loops_degc = self._means_degc[key]
+        source_degc = {name: [degc] * grid.count for name, degc in water_degc.items()}
+        outdoor_degc = self._series(self._site.meters.weather, grid.start_utc, grid.count)
+        if all(map(math.isfinite, outdoor_degc)):
+            source_degc |= {name: outdoor_degc for name, source in self._site.sources.items() if source.kind == "air"}
+        return source_degc, {name: [degc] * grid.count for name, degc in loops_degc.items()}
+
+    def _mean_degc(self, grid: TimeGrid) -> tuple[dict[str, float], dict[str, float]]:
+        """Mean temperature of each source that is drawn from, and of each loop's supply by its heating curve."""
+        water_degc: dict[str, float] = {}
+        for name, source in self._site.sources.items():
+            if source.kind != "air" and source.meter is not None:
+                inlet_degc, heat_kw = (
+                    self._series(f"{source.meter}.{point}", grid.start_utc, grid.count)
+                    for point in ("supply_temperature", "heat_power")
+                )
+                degc = drawn_at_degc(inlet_degc, heat_kw)
+                if degc is not None:
+                    water_degc[name] = degc
+        outdoor_degc = np.array(self._series(self._site.meters.weather, grid.start_utc, grid.count))
+        known_degc = outdoor_degc[np.isfinite(outdoor_degc)]
+        loops_degc: dict[str, float] = {}
+        for name, loop in self._site.loops.items():
+            if len(known_degc):
+                cold_degc, supply_degc = zip(*loop.supply_setpoint_degc, strict=True)
+                loops_degc[name] = float(np.interp(known_degc, cold_degc, supply_degc).mean())
+        return water_degc, loops_degc
 
     # ------------------------------------------------------------------------------------------------------ the replay
 
@@ -265,9 +353,8 @@ class Backtest:
         return Account(storage_kwh=dict(tanks), units=dict.fromkeys(self._site.units, rested))
 
     def _request(self, stored: _Day, account: Account) -> PlanRequest:
-        bands = price_per_step(self._configuration.tariff, stored.grid, zone=self._zone)
-        prices = bands.cny_per_kwh.tolist()
-        demand = charges_of(self._configuration.tariff, stored.day).demand_cny_per_kw_month
+        prices = self._prices(stored.grid)
+        source_degc, supply_degc = self._conditions(stored.grid)
         request = build_request(
             self._site,
             self._configuration.performance,
@@ -276,17 +363,19 @@ class Backtest:
                 units=account.units,
                 storage_kwh=account.storage_kwh,
                 load_kw=stored.load_kw,
-                price_cny_per_kwh=prices,
-                bands=bands.bands,
+                price_cny_per_kwh=prices.cny_per_kwh.tolist(),
+                bands=prices.bands,
                 valley_cny_per_kwh=self._valley_cny,
                 flat_cny_per_kwh=self._flat_cny,
                 other_load_kw=stored.other_kw,
-                demand=() if demand is None else (DemandNow(demand, account.peak_kw),),
+                caps=caps_of(self._configuration.tariff.events, stored.grid, zone=self._zone),
+                source_degc=source_degc,
+                supply_degc=supply_degc,
             ),
         )
-        # A span of days pays its part of the month's demand: whole, a first day's peak would be kept down at any price.
-        shared = tuple(period.model_copy(update={"month_share": 1.0 / DAYS_A_MONTH}) for period in request.demand)
-        return request.model_copy(update={"demand": shared})
+        # What a day adds to its month's peak costs the plan what it will cost the account.
+        demand = self._months.periods(stored.grid, account.peaks_kw, zone=self._zone)
+        return request.model_copy(update={"demand": demand})
 
     def _replay(self, stored: _Day, accounts: dict[Strategy, Account]) -> None:
         """One day by every strategy; none counts unless all could be planned."""
@@ -300,7 +389,9 @@ class Backtest:
                 if strategy == "optimal"
                 else plan_by_rule(request)
             )
-            after[strategy] = _run(request, plan, account, steps=stored.own_steps)
+            if broken := check(request, plan):
+                raise NoPlan(f"{strategy}: {broken[0].rule} {broken[0].name} step {broken[0].step}")
+            after[strategy] = _run(request, plan, account, stored=stored)
         accounts.update(after)
 
     def _close(
@@ -311,8 +402,7 @@ class Backtest:
             request = self._request(done[-1], account)
             for store in request.storages:
                 account.cost_cny -= _worth_cny(store, account.storage_kwh[store.name] - begin_kwh[store.name])
-            for period in request.demand:
-                account.cost_cny += period.cny_per_kw_month * account.peak_kw * min(1.0, len(done) / DAYS_A_MONTH)
+            account.cost_cny += self._months.cost_cny(account.peaks_kw)
 
     def _comparable(self, done: Sequence[_Day], left: Sequence[Left], accounts: Mapping[Strategy, Account]) -> bool:
         """Whether a bound says something: one unbroken span, and nothing lacking whose weight is no bill."""
@@ -340,16 +430,14 @@ class Backtest:
             )
             for store in request.storages
         )
-        share = min(1.0, len(done) / DAYS_A_MONTH)
-        demand = tuple(period.model_copy(update={"month_share": share}) for period in request.demand)
-        task = request.model_copy(update={"storages": stores, "demand": demand})
+        task = request.model_copy(update={"storages": stores})
         try:
             model = build(task, clusters_of(task))
             found = solve_arrays(model.arrays, "glop", limit_s=BOUND_LIMIT_S, gap_ratio=0.0, relax=True)
         except SolverFault:
             return None
         # Other consumers are the same for everybody; each day's own share was more than the least that was planned.
-        prices = self._prices(whole.grid)
+        prices = self._prices(whole.grid).cny_per_kwh
         first, rest = 0, 0.0
         for stored in done:
             part = slice(first, first + stored.own_steps)
@@ -369,8 +457,14 @@ def _known_steps(values: Sequence[float]) -> int:
     return next((step for step, value in enumerate(values) if not math.isfinite(value)), len(values))
 
 
-def _run(request: PlanRequest, plan: Plan, account: Account, *, steps: int) -> Account:
-    """The account after the first steps of a plan were run as planned."""
+def _days(first: date, last: date) -> list[date]:
+    """The civil days [first, last)."""
+    return [first + timedelta(days=number) for number in range((last - first).days)]
+
+
+def _run(request: PlanRequest, plan: Plan, account: Account, *, stored: _Day) -> Account:
+    """The account after a day's own steps of a plan were run as planned."""
+    steps = stored.own_steps
     hours = request.grid.hours[:steps]
     prices = request.per_step(request.price_cny_per_kwh)[:steps]
     grid_kw = np.array(plan.grid_kw)[:steps]
@@ -385,7 +479,7 @@ def _run(request: PlanRequest, plan: Plan, account: Account, *, steps: int) -> A
     return Account(
         account.cost_cny + cost_cny,
         account.unmet_kwh + unmet_kwh,
-        max(account.peak_kw, float(grid_kw.max())),
+        raised(account.peaks_kw, stored.day, float(grid_kw.max())),
         {name: max(0.0, stored.soc_kwh[steps - 1]) for name, stored in plan.storages.items()},
         units,
     )

@@ -24,6 +24,7 @@ NAMES: Mapping[Strategy, tuple[str, str]] = {
 WHY: Mapping[str, tuple[str, str]] = {
     "load_missing": ("热表数据不全", "the heat meter's record has gaps"),
     "tank_missing": ("没有水箱温度", "no temperatures of the tank"),
+    "bad_task": ("当天的数据不成一个计划任务", "the day's figures make no task for a plan"),
     "no_plan": ("没有能遵守全部规则的计划", "no plan keeps every rule"),
 }
 
@@ -69,7 +70,10 @@ def command(common: Common, *, from_text: str, to_text: str, limit_s: float, gap
                 "to": str(last),
                 "timezone": ZoneInfo(configuration.site.site.timezone).key,
                 "days": len(replay.days),
-                "days_left": [{"day": str(left.day), "why": left.why} for left in replay.left],
+                "days_left": [
+                    {"day": str(left.day), "why": left.why, "detail": left.detail or None} for left in replay.left
+                ],
+                "warnings": list(replay.warnings),
                 "load": "measured",
                 "cost_cny": cost_cny,
                 "bound_cny": None if replay.bound_cny is None else round(replay.bound_cny, 2),
@@ -95,6 +99,7 @@ def _print(
     common: Common, first: date, last: date, *, cost_cny: Mapping[Strategy, float | None], replay: "Replay"
 ) -> None:
     from edge_agent.cli.plan_show import money, padded  # noqa: PLC0415 - only for people
+    from edge_agent.cli.tariff_source import warn  # noqa: PLC0415 - only for people
 
     pick = common.pick
     count = len(replay.days)
@@ -102,8 +107,12 @@ def _print(
         f"回算 {first} 至 {last}(不含):{count} 天,按实测负荷(事后已知)和当时电价",
         f"replay from {first} to {last} (not inside): {count} days, with the load that came and the prices of the time",
     )
+    warn(common, replay.warnings)
     for left in replay.left:
-        common.say(f"  未算 {left.day}:{WHY[left.why][0]}", f"  left out {left.day}: {WHY[left.why][1]}")
+        detail = f" ({left.detail})" if left.detail else ""
+        common.say(
+            f"  未算 {left.day}:{WHY[left.why][0]}{detail}", f"  left out {left.day}: {WHY[left.why][1]}{detail}"
+        )
     optimal_cny = cost_cny["optimal"]
     if optimal_cny is None:
         return

@@ -1,6 +1,6 @@
 """An evening peak in closed loop by each strategy: the planner, the rule, nobody; the same truth for all.
 
-Whole days, in which the planner must also beat the rule, are the campaign's (`make season`).
+Whole days, in which the planner must also be cheaper than the rule, are the campaign's (`make season`).
 """
 
 import asyncio
@@ -20,6 +20,9 @@ PLANT = "ground-office"
 DAY = date(2025, 12, 3)
 FROM_HOUR, TO_HOUR = 18, 20
 """Sharp hours: whoever has heat in the tank gives it now."""
+DEARER_RATIO_MAX = 0.005
+"""So much dearer than the rule the optimum may come out in two hours: what it keeps for the hours after them is only
+valued, not sold."""
 
 
 async def lived(configuration: Configuration, strategy: Strategy) -> dict[str, object]:
@@ -47,6 +50,7 @@ def test_in_the_peak_the_tank_is_worth_its_place(
 ) -> None:
     cost = {strategy: float(str(result["cost_with_stored_heat_cny"])) for strategy, result in results.items()}
     assert max(cost["optimal"], cost["rule"]) < 0.97 * cost["no-storage"]
+    assert cost["optimal"] <= cost["rule"] * (1.0 + DEARER_RATIO_MAX)
     plans = {strategy: result["plans"] for strategy, result in results.items()}
     assert plans["no-storage"] is None
     assert plans["optimal"]["milp"] >= 1  # type: ignore[index]
