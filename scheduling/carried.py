@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 def carried(request: PlanRequest, plan: Plan) -> Plan:
     """What an earlier plan makes of the present task without a solver; nobody has checked it yet.
 
-    Its units, its charging and discharging, on the load, the stores and the prices of now.
+    Its units, its charging and discharging, its auxiliaries, on the load, the stores and the prices of now.
     """
     earlier = met(request, plan)
     steps = _steps_of(request, earlier)
@@ -34,8 +34,27 @@ def carried(request: PlanRequest, plan: Plan) -> Plan:
         shifted(request, earlier)[0],
         {store.name: flow(store.name, "charge_kw") for store in request.storages},
         {store.name: flow(store.name, "discharge_kw") for store in request.storages},
+        {store.name: _through_kw(request, earlier, store.name, steps) for store in request.storages},
+        {
+            aux.name: [earlier.aux[aux.name].output_kw[step] if aux.name in earlier.aux else 0.0 for step in steps]
+            for aux in request.aux
+        },
     )
     return finish(request, draft_by_rule(request, given), Verdict(plan.method))
+
+
+def _through_kw(request: PlanRequest, plan: Plan, store: str, steps: Sequence[int]) -> list[float]:
+    """What the units that charge a store passed on to its loop, by the plan's figures."""
+    into_kw = [0.0] * len(plan.step_minutes)
+    for group in request.groups:
+        charging = {mode.name for mode in group.modes if mode.storage == store}
+        for unit in group.units:
+            if unit.name in plan.units:
+                said = plan.units[unit.name]
+                for step, mode in enumerate(said.mode):
+                    into_kw[step] += said.load_kw[step] if mode in charging else 0.0
+    charge_kw = plan.storages[store].charge_kw if store in plan.storages else [0.0] * len(into_kw)
+    return [max(0.0, into_kw[step] - charge_kw[step]) for step in steps]
 
 
 def shifted(request: PlanRequest, plan: Plan) -> Wishes:

@@ -155,14 +155,17 @@ def wish_of(request: PlanRequest, store: Storage) -> StoreWish:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is decided already: the mode of each unit, and the charging and discharging that each store is to do.
+    """What is decided already: the mode of each unit, what each store takes and gives, what each auxiliary gives.
 
-    Every series has one value a step. Stores do less where they must, and give more where units lack.
+    Every series has one value a step. Stores do less where they must; they and auxiliaries give more where units lack.
     """
 
     modes: Mapping[str, Sequence[str | None]]
     charge_kw: Mapping[str, Sequence[float]]
     discharge_kw: Mapping[str, Sequence[float]]
+    through_kw: Mapping[str, Sequence[float]]
+    """What units that charge a store pass on to its loop."""
+    aux_kw: Mapping[str, Sequence[float]]
 
 
 class _Operator:
@@ -521,7 +524,9 @@ class _Operator:
     ) -> None:
         """Loads of the chosen units of a loop, what its stores take and give, its auxiliaries."""
         stores = [store for store in self.request.storages if store.loop == loop]
-        load_kw = self._load_kw(loop, step)
+        auxiliaries = [aux for aux in self.request.aux if aux.loop == loop]
+        ordered_kw = {aux.name: 0.0 if self.given is None else self.given.aux_kw[aux.name][step] for aux in auxiliaries}
+        load_kw = self._load_kw(loop, step) - sum(ordered_kw.values())
         through_kw, charges = 0.0, False
         into: dict[str, float] = {}
         for store in stores:
@@ -529,6 +534,8 @@ class _Operator:
             least_kw, most_kw = self._range_kw(step, plan, chosen)
             direct_most_kw = self._range_kw(step, plan, self._chosen(plan, loop, None))[1]
             short_kw = max(0.0, load_kw - direct_most_kw - want_discharge[store.name] - through_kw)
+            if self.given is not None:
+                short_kw = max(short_kw, min(self.given.through_kw[store.name][step], load_kw - through_kw))
             total_kw = min(most_kw, max(least_kw, want_charge[store.name] + short_kw))
             total_kw = least_kw + (total_kw - least_kw) * load_ratio
             self._spread(step, plan, chosen, total_kw)
@@ -561,12 +568,11 @@ class _Operator:
                     lack_kw -= max(0.0, more_kw)
             plan.charge_kw[store.name] = into[store.name]
             plan.discharge_kw[store.name] = give[store.name] if into[store.name] <= MARGIN_KW else 0.0
-        for aux in self.request.aux:
-            if aux.loop == loop:
-                most = float(self.request.per_step(aux.max_kw)[step])
-                output_kw = min(most, max(aux.min_kw, lack_kw)) if lack_kw > MARGIN_KW and most >= aux.min_kw else 0.0
-                plan.aux_kw[aux.name] = output_kw
-                lack_kw -= output_kw
+        for aux in auxiliaries:
+            most, want_kw = float(self.request.per_step(aux.max_kw)[step]), ordered_kw[aux.name] + lack_kw
+            output_kw = min(most, max(aux.min_kw, want_kw)) if want_kw > MARGIN_KW and most >= aux.min_kw else 0.0
+            plan.aux_kw[aux.name] = output_kw
+            lack_kw -= output_kw - ordered_kw[aux.name]
         plan.lack_kw[loop] = lack_kw
 
     def _chosen(self, plan: _StepPlan, loop: str, storage: str | None) -> list[_Member]:

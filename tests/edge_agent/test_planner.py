@@ -9,6 +9,7 @@ from edge_agent import planner as planning
 from edge_agent.planner import AHEAD_MAX, STANDING_AGE_MAX, Planner, Solver
 from edge_agent.replacing import Solved
 from edge_agent.solver_process import SolverProcess
+from scheduling.carried import carried
 from scheduling.errors import SolverFault
 from scheduling.plan import Plan, check
 from scheduling.request import PlanRequest, read_request
@@ -143,6 +144,13 @@ async def test_a_solver_that_fails_once_does_not_cost_a_good_plan(request_now: P
     assert again.objective_cny < plan_by_rule(moved).objective_cny - 5.0
     assert all(kw < 1.0 for loop in again.loops.values() for kw in loop.unmet_kw)
     assert again.reasons
+
+
+async def test_a_plan_carried_onto_its_own_task_costs_what_it_cost(request_now: PlanRequest) -> None:
+    best = await best_of(request_now)
+    again = carried(request_now, best)
+    assert check(request_now, again) == []
+    assert again.objective_cny == pytest.approx(best.objective_cny, abs=0.5)
 
 
 async def test_a_bad_plan_is_not_carried_on_when_the_rule_is_cheaper(request_now: PlanRequest) -> None:
