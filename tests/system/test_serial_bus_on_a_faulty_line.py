@@ -111,7 +111,7 @@ async def read_round(bus: ModbusRtuBus, slaves: dict[int, Mirror], rounds: int, 
         (WireFaults(flip_every=4), 14),
         (WireFaults(echo=True), 0),
         (WireFaults(echo=True, noise_every=2, noise_before=1), 0),
-        (WireFaults(latency_s=0.016), 0),
+        (WireFaults(latency_s=0.016), 2),  # a starved machine may add to it
         (WireFaults(strict=True), 0),
         (WireFaults(min_gap_s=0.02), 10),  # until the rest that they need is learned
         (WireFaults(units=frozenset({1}), min_gap_s=0.01, late_every=6, late_s=0.1), 10),
