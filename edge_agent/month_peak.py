@@ -169,9 +169,10 @@ def electric_kw(
     for name, unit in site.units.items():
         if unit.loop != loop:
             continue
-        mode = "direct" if "direct" in unit.modes else unit.modes[0]
+        known = performance[name].modes
+        mode = "direct" if "direct" in known else next(iter(known))
         source_degc = outdoor_degc if site.sources[unit.source].kind == "air" else None
-        figures = ModeFigures(performance[name].modes[mode], cop_ratio=corrections.factor("cop", kind_of[name])).at(
+        figures = ModeFigures(known[mode], cop_ratio=corrections.factor("cop", kind_of[name])).at(
             source_degc, supply_degc
         )
         given_kw += figures.heat_kw

@@ -306,12 +306,12 @@ def read_readings(folder: Path, from_us: int, to_us: int, *, points: Collection[
     return found
 
 
-Yields = Callable[[int, Mark], bool]
-"""Whether a frame of a fold gives way to another telling of its instant."""
+Yields = Callable[[int, int, int], bool]
+"""Whether what a fold tells of an instant [us] under a clock of a quality gives way to another telling."""
 
 
-def _tellings(chunks: Sequence[Chunk]) -> Yields:
-    """Which frames were told again: by a better clock, or later by one as good."""
+def _tellings(chunks: Sequence[Chunk]) -> Yields | None:
+    """What was told again, by a better clock or later by one as good; None: nothing was."""
     spans: dict[tuple[int, int], tuple[int, int]] = {}
     for chunk in chunks:
         for mark in chunk.marks:
@@ -319,15 +319,12 @@ def _tellings(chunks: Sequence[Chunk]) -> Yields:
             low_us, high_us = spans.get(key, (mark.instant_us, mark.instant_us))
             spans[key] = min(low_us, mark.instant_us), max(high_us, mark.instant_us)
     if len({fold for fold, _ in spans}) < 2:  # noqa: PLR2004 - one telling: nothing gives way
-        return lambda _fold, _mark: False
+        return None
 
-    def yields(fold: int, mark: Mark) -> bool:
-        clock = mark.clock or 0
+    def yields(fold: int, clock: int, at_us: int) -> bool:
         return any(
-            other != fold
-            and (quality < clock or (quality == clock and other > fold))
-            and low <= mark.instant_us <= high
-            for (other, quality), (low, high) in spans.items()
+            other != fold and (quality < clock or (quality == clock and other > fold)) and low_us <= at_us <= high_us
+            for (other, quality), (low_us, high_us) in spans.items()
         )
 
     return yields
@@ -336,25 +333,31 @@ def _tellings(chunks: Sequence[Chunk]) -> Yields:
 def _add(
     found: Readings,
     chunk: Chunk,
-    yields: Yields,
+    yields: Yields | None,
     *,
     points: dict[int, tuple[str, str]],
     from_us: int,
     to_us: int,
 ) -> None:
-    """Adds the readings of a chunk but for the frames that were told again."""
-    holds = [not yields(chunk.fold, mark) for mark in chunk.marks]
+    """Adds the readings of a chunk but for those that were told again.
+
+    Each by its own instant: the first frame after a clock was set back also holds what was read before, with stamps
+    that lie ahead of the frame. That belongs to the telling before.
+    """
     found.clocked.extend(
         (mark.sample_min_us, mark.sample_max_us, mark.clock)
-        for mark, held in zip(chunk.marks, holds, strict=True)
-        if mark.clock and held
+        for mark in chunk.marks
+        if mark.clock and not (yields and yields(chunk.fold, mark.clock, mark.instant_us))
     )
     trusted = int(Quality.GOOD)
     by_number: dict[int, list[Reading]] = {}
     for frame, point, instant_us, value, quality, _, _ in chunk.samples:
-        if from_us <= instant_us < to_us and holds[frame]:
-            if point not in points:
-                continue
+        if from_us <= instant_us < to_us and point in points:
+            if yields is not None:
+                mark = chunk.marks[frame]
+                fold = chunk.fold - (instant_us > mark.instant_us)
+                if yields(fold, mark.clock or 0, instant_us):
+                    continue
             readings = by_number.get(point)
             if readings is None:
                 readings = by_number[point] = found.by_point.setdefault(points[point][0], [])

@@ -236,3 +236,31 @@ async def test_a_clock_set_back_and_forth_again_keeps_what_was_told_once(tmp_pat
     await store.close()
     # From 300 s on the later telling holds, up to where it came to: the readings of 600 and 900 s were told again.
     assert [((one.start_utc - START) // SECOND, one.mean) for one in found] == [(0, 1.0), (300, 2.0), (1200, 3.0)]
+
+
+async def test_what_was_read_before_a_clock_was_set_back_is_not_told_again_by_being_stored_after(
+    tmp_path: Path,
+) -> None:
+    """The first frame after the step also holds readings from before it: found by a crash trial."""
+    store = await opened(tmp_path)
+    sure, stepped = ClockQuality.SYNCHRONISED, ClockQuality.STEPPED
+
+    async def frame(at_s: int, readings: dict[int, float], clock: ClockQuality) -> None:
+        samples = [good("em.power", START + second_s * SECOND, value, "kW") for second_s, value in readings.items()]
+        await store.append_frame(samples, instant_utc=START + at_s * SECOND, elapsed_s=0.0, clock=clock)
+
+    for second_s in range(0, 600, 10):
+        await frame(second_s, {second_s: 1.0}, sure)
+    await frame(309, {600: 7.0, 609: 7.0, 305: 9.0}, stepped)  # set back by five minutes while it was read
+    await frame(320, {319: 9.0}, stepped)
+    for second_s in range(640, 660, 10):  # and set right
+        await frame(second_s, {second_s: 3.0}, sure)
+    found = await store.readings_between(START, START + 15 * MINUTE)
+    values = {round(at_us / 1e6 - START.timestamp()): value for at_us, value in found["em.power"]}
+    assert (values[600], values[609]) == (7.0, 7.0)
+    assert 305 not in values, "a worse clock tells nothing anew"
+    assert 319 not in values
+    assert values[310] == 1.0
+    (ten,) = await store.rollups_between(60, START + 10 * MINUTE, START + 11 * MINUTE)
+    assert (ten.minimum, ten.maximum, ten.count) == (3.0, 7.0, 4)
+    await store.close()

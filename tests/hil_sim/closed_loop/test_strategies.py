@@ -14,6 +14,7 @@ from edge_agent.plan_case import LiveState, UnitNow
 from edge_agent.settings.load import load_configuration
 from hil_sim.closed_loop.strategies import Known, Tasks
 from hil_sim.site import example_folder
+from scheduling.tariff.facts import NO_FACTS
 from scheduling.timegrid import TimeGrid
 
 NOW = datetime(2026, 1, 12, 16, 0, tzinfo=UTC)
@@ -45,7 +46,9 @@ async def test_known_weather_moves_the_units_along_their_map() -> None:
     )
     tasks = Tasks(
         configuration,
-        expectation=cast("Expectation", SimpleNamespace(live_state=live_state)),
+        expectation=cast(
+            "Expectation", SimpleNamespace(live_state=live_state, tariff=configuration.tariff, facts=NO_FACTS)
+        ),
         controller=lambda: cast("Controller", controller),
         known=lambda grid: Known([900.0] * grid.count, [5.0] * grid.count),
     )
