@@ -556,9 +556,9 @@ async def test_an_adapter_that_leaves_an_idle_line_is_noticed(slaves: Slaves, ca
 async def test_a_line_on_which_bytes_keep_coming_is_given_up_for_the_moment(
     slaves: Slaves, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(line_talk, "NEVER_SILENT_S", 0.05)
+    monkeypatch.setattr(line_talk, "NEVER_SILENT_S", 0.2)
     slave = slaves(lambda number, request: [(0, answer(request, number))])
-    async with bus_on(slave.path, baud=1200) as bus:  # a gap of 29 ms
+    async with bus_on(slave.path, baud=300) as bus:  # a gap of 117 ms: a starved babbler is no silence
         babbling = threading.Event()
 
         def babble() -> None:
