@@ -89,16 +89,26 @@ def _books(site: CrashSite) -> tuple[OutboxStatus, list[Delivery]]:
 
 
 async def judge(site: CrashSite) -> Verdict:
-    """Compares both sides; after a clock that was set, again while what it has spoilt may still be corrected."""
+    """Compares both sides, and again while the agent may still correct what a wrong clock or a late frame has spoilt.
+
+    A period is corrected a minute of the agent's time after its end; time may have been held before that.
+    """
     verdict = await _look(site)
     for _ in range(CORRECTION_LOOKS_MAX):
-        if not verdict.faults or site.clock.now_s() > site.clock_shown_s + CLOCK_STANDS_S_MAX:
+        was_wrong = site.clock.now_s() <= site.clock_shown_s + CLOCK_STANDS_S_MAX
+        if not verdict.faults or not (was_wrong or await asyncio.to_thread(_correction_waits, site)):
             break
         site.clock.set_speed(STARTING_SPEED)
         await asyncio.sleep(CORRECTION_S)
         verdict = await _look(site)
     site.told.update(verdict.value_faults)
     return verdict
+
+
+def _correction_waits(site: CrashSite) -> bool:
+    """Whether the store has noted that samples came to a period that was told."""
+    with read_ledger(site.state_dir) as reader:
+        return bool(reader.stale(1))
 
 
 async def _look(site: CrashSite) -> Verdict:
