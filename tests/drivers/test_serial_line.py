@@ -697,15 +697,17 @@ async def test_a_backlog_of_a_partner_without_proofs_gives_no_wrong_value(slaves
 
     def script(number: int, request: bytes) -> list[tuple[float, bytes]]:
         address = int.from_bytes(request[2:4], "big")
-        return [(0.5 if number == 3 else 0, answer(request, address, address))] if request[5] == 2 else []
+        return [(0.5 if number % 20 == 3 else 0, answer(request, address, address))] if request[5] == 2 else []
 
     async with bus_on(slaves(script).path, timeout_s=0.04, latest_answer_s=0.06) as bus:
         for _ in range(2):
             bus.line._partner(1).proof_failed()
         right = 0
-        for address in range(100, 125):
+        for address in range(100, 200):
             with contextlib.suppress(NoAnswer, ProtocolFault):
                 assert await bus.read(Span(3, address, 2), unit=1) == (address, address)
                 right += 1
+            if address >= 125 and right > 8 and bus.counts.answers > right:
+                break
         assert right > 8
         assert bus.counts.answers > right, "some came, and were not believed"

@@ -99,6 +99,10 @@ async def read_round(bus: ModbusRtuBus, slaves: dict[int, Mirror], rounds: int, 
     return answered
 
 
+STARVED_MAX = 2
+"""Reads that a machine with more to do than cores may cost, whatever the wire does: its slaves answer too late."""
+
+
 @pytest.mark.parametrize(
     ("faults", "missing_max"),
     [
@@ -111,7 +115,7 @@ async def read_round(bus: ModbusRtuBus, slaves: dict[int, Mirror], rounds: int, 
         (WireFaults(flip_every=4), 14),
         (WireFaults(echo=True), 0),
         (WireFaults(echo=True, noise_every=2, noise_before=1), 0),
-        (WireFaults(latency_s=0.016), 2),  # a starved machine may add to it
+        (WireFaults(latency_s=0.016), 0),
         (WireFaults(strict=True), 0),
         (WireFaults(min_gap_s=0.02), 10),  # until the rest that they need is learned
         (WireFaults(units=frozenset({1}), min_gap_s=0.01, late_every=6, late_s=0.1), 10),
@@ -121,7 +125,7 @@ async def test_no_fault_of_the_wire_makes_a_wrong_value(faults: WireFaults, miss
     async with wired() as (bus, line, slaves):
         line.faults = faults
         answered = await read_round(bus, slaves, 20)
-        assert answered.count(False) <= missing_max
+        assert answered.count(False) <= missing_max + STARVED_MAX
         line.faults = WireFaults()
         assert all((await read_round(bus, slaves, 4))[2:]), "one request at most finds out that all is well again"
         assert line.statistics.gap_violations == 0
