@@ -355,8 +355,9 @@ def _add(
         if from_us <= instant_us < to_us and point in points:
             if yields is not None:
                 mark = chunk.marks[frame]
-                fold = chunk.fold - (instant_us > mark.instant_us)
-                if yields(fold, mark.clock or 0, instant_us):
+                before_step = instant_us > mark.instant_us  # the frame's own clock is not the one that stamped it
+                fold, clock = (chunk.fold - 1, 0) if before_step else (chunk.fold, mark.clock or 0)
+                if yields(fold, clock, instant_us):
                     continue
             readings = by_number.get(point)
             if readings is None:
