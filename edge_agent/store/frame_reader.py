@@ -306,6 +306,8 @@ def read_readings(folder: Path, from_us: int, to_us: int, *, points: Collection[
     return found
 
 
+AHEAD_US = 1_000_000
+"""No reading is stamped so far ahead of its frame by the same clock [us]."""
 Yields = Callable[[int, int, int], bool]
 """Whether what a fold tells of an instant [us] under a clock of a quality gives way to another telling."""
 
@@ -355,7 +357,9 @@ def _add(
         if from_us <= instant_us < to_us and point in points:
             if yields is not None:
                 mark = chunk.marks[frame]
-                before_step = instant_us > mark.instant_us  # the frame's own clock is not the one that stamped it
+                # Ahead of a frame that bears the mark of a step: the clock before stamped it. Elsewhere a reading that
+                # came while the frame was made may be a little ahead of it.
+                before_step = mark.clock == ClockQuality.STEPPED and instant_us > mark.instant_us + AHEAD_US
                 fold, clock = (chunk.fold - 1, 0) if before_step else (chunk.fold, mark.clock or 0)
                 if yields(fold, clock, instant_us):
                     continue

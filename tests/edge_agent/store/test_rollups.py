@@ -255,12 +255,20 @@ async def test_what_was_read_before_a_clock_was_set_back_is_not_told_again_by_be
     await frame(320, {319: 9.0}, stepped)
     await frame(640, {640: 3.0}, stepped)  # and set right
     await frame(650, {650: 3.0}, sure)
+    await store.append_frame(  # came while its frame was made
+        [good("em.power", START + 660.01 * SECOND, 4.0, "kW")],
+        instant_utc=START + 660 * SECOND,
+        elapsed_s=0.0,
+        clock=sure,
+    )
+    await frame(670, {670: 3.0}, sure)
     found = await store.readings_between(START, START + 15 * MINUTE)
     values = {round(at_us / 1e6 - START.timestamp()): value for at_us, value in found["em.power"]}
     assert (values[600], values[609]) == (7.0, 7.0)
     assert 305 not in values, "a worse clock tells nothing anew"
     assert 319 not in values
     assert values[310] == 1.0
+    assert values[660] == 4.0
     (ten,) = await store.rollups_between(60, START + 10 * MINUTE, START + 11 * MINUTE)
     assert (ten.minimum, ten.maximum, ten.count) == (3.0, 7.0, 4)
     await store.close()
