@@ -242,6 +242,7 @@ class MqttReceiver:
                     self.ready.set()
                     async for message in client.messages:
                         await self._arrived(client, str(message.topic), message.payload)
+                        _end_if_cancelled()
             except aiomqtt.MqttError as error:
                 if not down:
                     LOG.warning("platform has lost its broker reason=%s", error)
@@ -249,6 +250,7 @@ class MqttReceiver:
             finally:
                 self.ready.clear()
                 self._client = None
+            _end_if_cancelled()
             await asyncio.sleep(RECONNECT_S)
 
     async def _arrived(self, client: aiomqtt.Client, topic: str, payload: object) -> None:
@@ -309,3 +311,10 @@ class MqttReceiver:
     def close(self) -> None:
         """Closes the database; after `run()` has ended."""
         self._ledger.close()
+
+
+def _end_if_cancelled() -> None:
+    """Obeys a cancellation that the library has swallowed, as `asyncio.wait_for` of Python 3.11 does."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -11,7 +11,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from typing_extensions import override
 from edge_agent.errors import ConfigurationFault, RetryUplink
 from edge_agent.uplink.credentials import Credentials
 from edge_agent.uplink.record import Record, readings
+from edge_agent.uplink.swallowed import cancellation_heeded
 from edge_agent.uplink.tls import client_context, worded
 from edge_agent.uplink.transports.base import Event, Lane, OutboxRow, Query, Receipt, SetPeriod, Traits
 
@@ -193,8 +194,10 @@ class MqttJson:
         )
         client.pending_calls_threshold = INFLIGHT_COUNT_MAX
         try:
-            async with client:
-                await client.subscribe([(f"hp/{self._plant}/down/ack", 1), (f"hp/{self._plant}/down/query", 1)])
+            async with AsyncExitStack() as connected:
+                with cancellation_heeded():
+                    await connected.enter_async_context(client)
+                    await client.subscribe([(f"hp/{self._plant}/down/ack", 1), (f"hp/{self._plant}/down/query", 1)])
                 self._client = client
                 yield
         except aiomqtt.MqttError as error:
@@ -249,7 +252,8 @@ class MqttJson:
 
     async def _publish(self, topic: str, payload: bytes) -> None:
         try:
-            await self._connected().publish(f"hp/{self._plant}/{topic}", payload, qos=1, timeout=CALL_S_MAX)
+            with cancellation_heeded():
+                await self._connected().publish(f"hp/{self._plant}/{topic}", payload, qos=1, timeout=CALL_S_MAX)
         except aiomqtt.MqttError as error:
             raise self._lost(error) from error
 
