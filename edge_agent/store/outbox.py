@@ -252,28 +252,27 @@ def due(
     if live_first and newest is not None and _is_last(connection, uplink, newest[0]) and newest[0] not in skip:
         first.append(newest[0])
     wanted = [*first, *[seq for seq, rank in order if rank != CLASS_FIRST and seq not in first][: max(0, waiting_max)]]
-    found: list[OutboxRow] = []
-    for seq in wanted[:limit]:
-        row = connection.execute(
-            f"SELECT {COLUMNS} FROM outbox WHERE uplink = ? AND seq = ?",  # noqa: S608 - own constant
-            (uplink, seq),
-        ).fetchone()
-        name, number, start_us, length_min, payload, sent_count, kind, _, again = row
-        found.append(
-            OutboxRow(
-                name,
-                stream[0],
-                number,
-                instant(start_us),
-                length_min,
-                unpacked(payload),
-                sent_count,
-                kind=kind,
-                live=seq in first,
-                again=again == AGAIN,
-            )
+    wanted = wanted[:limit]
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM outbox WHERE uplink = ? AND seq IN (SELECT value FROM json_each(?))",  # noqa: S608 - own constant
+        (uplink, json.dumps(wanted)),
+    ).fetchall()
+    found = {
+        number: OutboxRow(
+            name,
+            stream[0],
+            number,
+            instant(start_us),
+            length_min,
+            unpacked(payload),
+            sent_count,
+            kind=kind,
+            live=number in first,
+            again=again == AGAIN,
         )
-    return found
+        for name, number, start_us, length_min, payload, sent_count, kind, _, again in rows
+    }
+    return [found[seq] for seq in wanted if seq in found]
 
 
 def _is_last(connection: sqlite3.Connection, uplink: str, seq: int) -> bool:
@@ -302,31 +301,32 @@ def mark_sent(
     epoch = connection.execute("SELECT epoch FROM stream WHERE uplink = ?", (uplink,)).fetchone()
     if epoch is None:
         return []
-    kept: list[int] = []
-    resent = 0
-    for seq in seqs:
-        row = connection.execute(
-            "SELECT max(outbox.sent_count, coalesce(delivery.sent_count, 0)) FROM outbox LEFT JOIN delivery"
+    sent_before = dict(
+        connection.execute(
+            "SELECT outbox.seq, max(outbox.sent_count, coalesce(delivery.sent_count, 0)) FROM outbox LEFT JOIN delivery"
             " ON delivery.uplink = outbox.uplink AND delivery.epoch = ? AND delivery.seq = outbox.seq"
-            " WHERE outbox.uplink = ? AND outbox.seq = ?",
-            (epoch[0], uplink, seq),
-        ).fetchone()
-        if row is not None:
-            kept.append(seq)
-            resent += row[0] > 0
+            " WHERE outbox.uplink = ? AND outbox.seq IN (SELECT value FROM json_each(?))",
+            (epoch[0], uplink, json.dumps(list(seqs))),
+        )
+    )
+    kept = [seq for seq in seqs if seq in sent_before]
+    resent = sum(sent_before[seq] > 0 for seq in kept)
     if not kept:
         return []
     connection.execute(
         "UPDATE stream SET seq_sent_max = max(seq_sent_max, ?), resent_count = resent_count + ? WHERE uplink = ?",
         (max(kept), resent, uplink),
     )
-    connection.executemany(
-        "UPDATE outbox SET sent_count = sent_count + 1 WHERE uplink = ? AND seq = ?", [(uplink, seq) for seq in kept]
+    those = json.dumps(kept)
+    connection.execute(
+        "UPDATE outbox SET sent_count = sent_count + 1 WHERE uplink = ? AND seq IN (SELECT value FROM json_each(?))",
+        (uplink, those),
     )
-    connection.executemany(
-        "UPDATE delivery SET sent_count = sent_count + 1, state = iif(state = 'stored', 'sent', state),"
-        " backfilled = iif(sent_count = 0, ?, backfilled) WHERE uplink = ? AND epoch = ? AND seq = ?",
-        [(int(seq not in live), uplink, epoch[0], seq) for seq in kept],
+    connection.execute(
+        "UPDATE delivery SET sent_count = sent_count + 1, state = iif(state = 'stored', 'sent', state), backfilled ="
+        " iif(sent_count = 0, seq NOT IN (SELECT value FROM json_each(?1)), backfilled)"
+        " WHERE uplink = ?2 AND epoch = ?3 AND seq IN (SELECT value FROM json_each(?4))",
+        (json.dumps(list(live)), uplink, epoch[0], those),
     )
     return kept
 
@@ -373,34 +373,37 @@ def settle(connection: sqlite3.Connection, uplink: str, receipt: Receipt, *, ins
         for seq, reason in receipt.refused
         if refuse(connection, uplink, epoch=receipt.epoch, seq=seq, reason=reason)
     ]
-    gone: list[int] = []
     fate = FATE_OF[receipt.proof]
-    for low, high in [(1, receipt.hwm), *receipt.ranges]:
-        gone += [
-            seq
-            for (seq,) in connection.execute(
-                "DELETE FROM outbox WHERE uplink = ? AND seq BETWEEN ? AND ? AND sent_count > 0 AND refused IS NULL"
-                " RETURNING seq",
-                (uplink, low, high),
-            )
-        ]
-        if fate is Fate.ACKNOWLEDGED and low == high:  # named by itself: it may have been consumed long before
-            connection.execute(
-                "UPDATE delivery SET state = ?, settled_us = ? WHERE uplink = ? AND epoch = ? AND seq = ?"
-                " AND state IN ('consumed', 'fetched')",
-                (fate, instant_us, uplink, receipt.epoch, low),
-            )
-    connection.executemany(
-        "UPDATE delivery SET state = ?, settled_us = ?, reason = NULL WHERE uplink = ? AND epoch = ? AND seq = ?"
-        " AND (state NOT IN ('acknowledged', 'fetched') OR ? = 'acknowledged')",
-        [(fate, instant_us, uplink, receipt.epoch, seq, fate) for seq in gone],
+    gone = [
+        seq
+        for (seq,) in connection.execute(
+            "DELETE FROM outbox WHERE uplink = ?1 AND seq IN"
+            " (SELECT waiting.seq FROM json_each(?2) AS named JOIN outbox AS waiting ON waiting.uplink = ?1"
+            " AND waiting.seq BETWEEN named.value ->> 0 AND named.value ->> 1"
+            " WHERE waiting.sent_count > 0 AND waiting.refused IS NULL) RETURNING seq",
+            (uplink, json.dumps([(1, receipt.hwm), *receipt.ranges])),
+        )
+    ]
+    if fate is Fate.ACKNOWLEDGED:  # what is named by itself may have been consumed long before
+        connection.execute(
+            "UPDATE delivery SET state = ?, settled_us = ? WHERE uplink = ? AND epoch = ?"
+            " AND seq IN (SELECT value FROM json_each(?)) AND state IN ('consumed', 'fetched')",
+            (fate, instant_us, uplink, receipt.epoch, json.dumps([low for low, high in receipt.ranges if low == high])),
+        )
+    those_gone = json.dumps(gone)
+    connection.execute(
+        "UPDATE delivery SET state = ?1, settled_us = ?2, reason = NULL WHERE uplink = ?3 AND epoch = ?4"
+        " AND seq IN (SELECT value FROM json_each(?5))"
+        " AND (state NOT IN ('acknowledged', 'fetched') OR ?1 = 'acknowledged')",
+        (fate, instant_us, uplink, receipt.epoch, those_gone),
     )
-    connection.executemany(
-        "UPDATE delivery SET state = 'replaced' WHERE uplink = ?1 AND epoch = ?2 AND seq = ?3 AND kind = 'record'"
+    connection.execute(
+        "UPDATE delivery SET state = 'replaced' WHERE uplink = ?1 AND epoch = ?2 AND kind = 'record'"
+        " AND seq IN (SELECT value FROM json_each(?3))"
         " AND EXISTS (SELECT 1 FROM delivery AS later WHERE later.uplink = ?1 AND later.start_us = delivery.start_us"
-        " AND later.period_min = delivery.period_min AND later.epoch = ?2 AND later.seq > ?3"
+        " AND later.period_min = delivery.period_min AND later.epoch = ?2 AND later.seq > delivery.seq"
         " AND later.kind = 'record')",
-        [(uplink, receipt.epoch, seq) for seq in gone],
+        (uplink, receipt.epoch, those_gone),
     )
     if gone or not refused:
         connection.execute("UPDATE stream SET acknowledged_us = ? WHERE uplink = ?", (instant_us, uplink))

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Protocol
 
@@ -32,6 +33,9 @@ from edge_agent.uplink.transports.base import (
 
 LOG = logging.getLogger(__name__)
 
+TAKEN_AHEAD = 6
+"""Rows taken from the outbox at a time, in fillings of the wire: one flush of the disk marks many, and the wire does
+not wait for it. What a dying process has taken counts as sent."""
 LOOK_S = 0.5
 """The outbox is looked at this often [s, wall]; a receipt or a free place on the wire wakes the sender at once."""
 BACKOFF_FIRST_S = 0.5
@@ -126,7 +130,9 @@ class Sender:
         self._key_changed = key_changed
         self._window = Window(resend_s=resend_s)
         self._bucket = Bucket(backfill_per_s, now_s=elapsed_s())
-        self._flying = 0
+        self._taken = 0
+        self._taken_max = 1
+        self._wire = self._backlog_places = asyncio.Semaphore(1)
         self._wake = asyncio.Event()
         self._now = asyncio.Event()
         self._receipts: asyncio.Queue[Receipt] = asyncio.Queue(PARKED_RECEIPTS_MAX)
@@ -214,7 +220,12 @@ class Sender:
         async with self._transport.session():
             self._came_up()
             traits = self._transport.traits
-            self._flying = 0
+            self._taken = 0
+            # Where the order of answers counts, nothing is taken ahead.
+            ahead = TAKEN_AHEAD if traits.inflight_count_max > 1 else 1
+            self._taken_max = ahead * traits.inflight_count_max
+            self._wire = asyncio.Semaphore(traits.inflight_count_max)
+            self._backlog_places = asyncio.Semaphore(max(1, traits.inflight_count_max - 1))
             self._backfill_allowed = not traits.asks_before_backfill
             if not traits.receipts_outlive_session:
                 self._window.forget()  # whatever had no receipt when the last connection ended is sent again
@@ -302,14 +313,13 @@ class Sender:
 
     # ---------------------------------------------------------------------------------------------------- what is sent
     async def _fill(self, group: asyncio.TaskGroup) -> None:
-        """Keeps the wire busy: refills when half of its places are free, so that marking costs one flush for many."""
-        traits = self._transport.traits
+        """Keeps the wire busy: rows are taken some ahead, and many at once, so that it never waits for a flush."""
         while True:
             self._wake.clear()
             now_s = self._elapsed_s()
             self._window.expire(now_s=now_s)
-            free = traits.inflight_count_max - self._flying
-            if 2 * free >= traits.inflight_count_max:
+            free = self._taken_max - self._taken
+            if 2 * free >= self._taken_max:
                 await self._refill(group, free=free, now_s=now_s)
             try:
                 async with asyncio.timeout(LOOK_S):
@@ -320,9 +330,8 @@ class Sender:
     async def _refill(self, group: asyncio.TaskGroup, *, free: int, now_s: float) -> None:
         traits = self._transport.traits
         # One place on the wire and some of the window stay free for what is live.
-        waiting_max = min(
-            max(1, free - 1) * traits.batch_count_max, self._window.room, self._bucket.tokens(now_s=now_s)
-        )
+        room = self._window.room - (not self._window.waiting)
+        waiting_max = min(max(1, free - 1) * traits.batch_count_max, room, self._bucket.tokens(now_s=now_s))
         rows = await self._store.outbox_take(
             self._uplink,
             free * traits.batch_count_max,
@@ -336,19 +345,21 @@ class Sender:
         self._bucket.take(sum(not row.live for row in rows))
         self._window.sent([row.seq for row in rows], now_s=self._elapsed_s())
         for batch, lane in _batches(rows, count_max=traits.batch_count_max):
-            self._flying += 1
+            self._taken += 1
             group.create_task(self._send(batch, lane), name=f"uplink {self._uplink} send {batch[0].seq}")
 
     async def _send(self, rows: Sequence[OutboxRow], lane: Lane) -> None:
         try:
-            await self._transport.send(rows, lane)
+            # One place on the wire is kept for what is live.
+            async with nullcontext() if lane is Lane.LIVE else self._backlog_places, self._wire:
+                await self._transport.send(rows, lane)
         except BaseException:
             # Unknown whether it left: the next session sends it at once instead of waiting.
             self._window.doubtful([row.seq for row in rows])
             raise
         finally:
-            self._flying -= 1
-            if self._flying <= self._transport.traits.inflight_count_max // 2:
+            self._taken -= 1
+            if 2 * self._taken <= self._taken_max:
                 self._wake.set()
 
 
