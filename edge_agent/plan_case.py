@@ -33,9 +33,9 @@ from scheduling.request import (
     StorageLimit,
     Terminal,
     UnitState,
-    fault_of,
 )
 from scheduling.request import Storage as StorageTask
+from scheduling.request_fault import fault_of
 from scheduling.tariff.price import CapWindow
 from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
 
@@ -209,10 +209,10 @@ def _inside(place: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        fault = fault_of(error)
-        raise RequestFault(f"${place}{fault.path[1:]}", fault.message) from error
+        fault = fault_of(error, PlanRequest)
+        raise RequestFault(f"${place}{fault.path[1:]}", fault.zh, fault.en) from error
     except RequestFault as fault:
-        raise RequestFault(f"${place}{fault.path[1:]}", fault.message) from fault.__cause__
+        raise RequestFault(f"${place}{fault.path[1:]}", fault.zh, fault.en) from fault.__cause__
 
 
 def _each(name: str, entries: Iterable[Entry], make: Callable[[Entry], Part]) -> tuple[Part, ...]:

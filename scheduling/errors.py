@@ -17,13 +17,15 @@ class RequestFault(SchedulingError):
 
     Attributes:
         path: JSON path of the fault, such as `$.groups[0].modes[1].curve`.
-        message: what is wrong there.
+        zh: what is wrong there, and how to mend it, in Chinese.
+        en: the same in English.
     """
 
-    def __init__(self, path: str, message: str) -> None:
-        super().__init__(f"{path}: {message}")
+    def __init__(self, path: str, zh: str, en: str) -> None:
+        super().__init__(f"{path}: {zh} / {en}")
         self.path = path
-        self.message = message
+        self.zh = zh
+        self.en = en
 
 
 class TariffFault(SchedulingError):

@@ -30,9 +30,8 @@ from scheduling.request import (
     Storage,
     UnitState,
     check_span,
-    fault_of,
-    shape_fault,
 )
+from scheduling.request_fault import fault_of, shape_fault
 
 POWER_TOL_KW = 0.5
 POWER_TOL_RATIO = 1e-3
@@ -211,7 +210,11 @@ class Plan(Document):
         series += [(key, values) for key in ("price_cny_per_kwh", "bands") if (values := getattr(self, key))]
         for path, values in series:
             if isinstance(values, tuple) and len(values) != steps:
-                raise shape_fault(path, f"need {steps} values, one a step, got {len(values)}")
+                raise shape_fault(
+                    path,
+                    f"应有 {steps} 个值,每步一个,现有 {len(values)} 个",
+                    f"need {steps} values, one a step, got {len(values)}",
+                )
         return self
 
     def to_json(self) -> str:
@@ -228,7 +231,7 @@ def read_plan(text: str | bytes) -> Plan:
     try:
         return Plan.model_validate_json(text)
     except ValidationError as error:
-        raise fault_of(error) from error
+        raise fault_of(error, Plan) from error
 
 
 @dataclass(frozen=True, slots=True)

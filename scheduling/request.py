@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from scheduling.errors import RequestFault
+from scheduling.request_fault import fault_of, shape_fault
 from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -82,11 +82,6 @@ Point = Annotated[tuple[NotNegative, NotNegative], Field(strict=False)]
 Points = Annotated[tuple[Point, ...], Field(strict=False, min_length=1)]
 
 
-def shape_fault(path: str, message: str) -> PydanticCustomError:
-    """A fault that one model finds in its own members; `path` is relative to that model."""
-    return PydanticCustomError("shape", "{path}\x1f{message}", {"path": path, "message": message})
-
-
 def _bent_ratio(points: Sequence[tuple[float, float]], *, sign: float) -> float:
     """How far the worst inner point stands on the wrong side of its neighbours' chord, as part of the largest value."""
     worst = 0.0
@@ -109,10 +104,18 @@ def check_span(start_utc: datetime, lengths_min: Iterable[float], *, start: str)
         PydanticCustomError: for the model that holds them.
     """
     if not START_UTC_MIN <= start_utc <= START_UTC_MAX:
-        raise shape_fault(start, f"needs a year from {START_UTC_MIN.year} to {START_UTC_MAX.year}")
+        raise shape_fault(
+            start,
+            f"年份应在 {START_UTC_MIN.year} 到 {START_UTC_MAX.year} 之间",
+            f"needs a year from {START_UTC_MIN.year} to {START_UTC_MAX.year}",
+        )
     hours = sum(lengths_min) / MINUTES_PER_HOUR
     if hours > HORIZON_H_MAX:
-        raise shape_fault("step_minutes", f"{hours:.4g} h in all, more than {HORIZON_H_MAX:g} h")
+        raise shape_fault(
+            "step_minutes",
+            f"共 {hours:.4g} 小时,超过 {HORIZON_H_MAX:g} 小时",
+            f"{hours:.4g} h in all, more than {HORIZON_H_MAX:g} h",
+        )
 
 
 def _oversized(value: object, path: str) -> Iterator[str]:
@@ -141,7 +144,11 @@ class Grid(Document):
     @model_validator(mode="after")
     def _lengths(self) -> Self:
         if isinstance(self.step_minutes, tuple) and len(self.step_minutes) != self.steps:
-            raise shape_fault("step_minutes", f"need {self.steps} lengths, got {len(self.step_minutes)}")
+            raise shape_fault(
+                "step_minutes",
+                f"应有 {self.steps} 个步长,现有 {len(self.step_minutes)} 个",
+                f"need {self.steps} lengths, got {len(self.step_minutes)}",
+            )
         lengths = self.step_minutes if isinstance(self.step_minutes, tuple) else (self.step_minutes,) * self.steps
         check_span(self.start_utc, lengths, start="start_utc")
         return self
@@ -219,9 +226,13 @@ class StorageLimit(Document):
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.to_utc <= self.from_utc:
-            raise shape_fault("to", "needs an instant after that of from")
+            raise shape_fault("to", "应晚于 from 的时刻", "needs an instant after that of from")
         if self.charge_kw_max is None and self.discharge_kw_max is None:
-            raise shape_fault("charge_kw_max", "needs charge_kw_max, discharge_kw_max or both")
+            raise shape_fault(
+                "charge_kw_max",
+                "应写 charge_kw_max、discharge_kw_max 或两者",
+                "needs charge_kw_max, discharge_kw_max or both",
+            )
         return self
 
 
@@ -245,16 +256,26 @@ class Storage(Document):
     @model_validator(mode="after")
     def _shape(self) -> Self:
         if self.min_kwh > self.capacity_kwh:
-            raise shape_fault("min_kwh", f"{self.min_kwh} kWh is above the capacity of {self.capacity_kwh} kWh")
+            raise shape_fault(
+                "min_kwh",
+                f"{self.min_kwh} kWh 大于容量 {self.capacity_kwh} kWh",
+                f"{self.min_kwh} kWh is above the capacity of {self.capacity_kwh} kWh",
+            )
         if not self.min_kwh <= self.soc_kwh <= self.capacity_kwh:
-            raise shape_fault("soc_kwh", f"{self.soc_kwh} kWh is outside {self.min_kwh} to {self.capacity_kwh} kWh")
+            raise shape_fault(
+                "soc_kwh",
+                f"{self.soc_kwh} kWh 不在 {self.min_kwh} 到 {self.capacity_kwh} kWh 之间",
+                f"{self.soc_kwh} kWh is outside {self.min_kwh} to {self.capacity_kwh} kWh",
+            )
         for key in ("charge_limit_kw", "discharge_limit_kw"):
             points = getattr(self, key)
             if not _rising(points):
-                raise shape_fault(key, "energies must rise")
+                raise shape_fault(key, "各点的能量应递增", "energies must rise")
             if _bent_ratio(self.spanned(points), sign=-1.0) > CURVE_TOL_RATIO:
                 raise shape_fault(
-                    key, "not concave between the lowest energy and the capacity; the planner would overrate it"
+                    key,
+                    "在最低能量与容量之间不是上凸的,计划会高估它;请改为上凸的折线",
+                    "not concave between the lowest energy and the capacity; the planner would overrate it",
                 )
         return self
 
@@ -297,7 +318,9 @@ class Aux(Document):
         most_kw = max(self.max_kw) if isinstance(self.max_kw, tuple) else self.max_kw
         if self.max_kw != () and 0.0 < most_kw < self.min_kw:  # all zero: out of service
             raise shape_fault(
-                "min_kw", f"{self.min_kw} kW is above the highest output of {most_kw} kW: it could never run"
+                "min_kw",
+                f"{self.min_kw} kW 大于最大出力 {most_kw} kW,永远不能投入",
+                f"{self.min_kw} kW is above the highest output of {most_kw} kW: it could never run",
             )
         return self
 
@@ -327,11 +350,15 @@ class Mode(Document):
     @model_validator(mode="after")
     def _shape(self) -> Self:
         if not _rising(self.curve):
-            raise shape_fault("curve", "load fractions must rise")
+            raise shape_fault("curve", "各点的负荷率应递增", "load fractions must rise")
         if self.curve[0][0] <= 0 or self.curve[-1][0] > 1.0 + CURVE_TOL_RATIO:
-            raise shape_fault("curve", "load fractions lie above 0 and up to 1")
+            raise shape_fault("curve", "负荷率应大于 0,至多为 1", "load fractions lie above 0 and up to 1")
         if _bent_ratio(self.curve, sign=1.0) > CURVE_TOL_RATIO:
-            raise shape_fault("curve", "not convex (a slope falls); the planner would underrate its electricity")
+            raise shape_fault(
+                "curve",
+                "不是下凸的(某段斜率变小),计划会低估用电",
+                "not convex (a slope falls); the planner would underrate its electricity",
+            )
         return self
 
 
@@ -353,14 +380,16 @@ class Group(Document):
     def _states(self) -> Self:
         names = {mode.name for mode in self.modes}
         if len(names) != len(self.modes):
-            raise shape_fault("modes", "two modes carry the same name")
+            raise shape_fault("modes", "两种模式同名", "two modes carry the same name")
         for at, unit in enumerate(self.units):
             if unit.on and unit.mode not in names:
                 raise shape_fault(
-                    f"units[{at}].mode", f"a running unit needs one of the modes {sorted(names)}, not {unit.mode!r}"
+                    f"units[{at}].mode",
+                    f"运行中的机组应处于 {sorted(names)} 之一,而不是 {unit.mode!r}",
+                    f"a running unit needs one of the modes {sorted(names)}, not {unit.mode!r}",
                 )
             if not unit.on and unit.mode is not None:
-                raise shape_fault(f"units[{at}].mode", "null when the unit is off")
+                raise shape_fault(f"units[{at}].mode", "机组停着时应为 null", "null when the unit is off")
         return self
 
 
@@ -404,7 +433,9 @@ class PlanRequest(Document):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         for path in _oversized(self, ""):
-            raise shape_fault(path, f"larger than {NUMBER_MAX:g}: no plant has that")
+            raise shape_fault(
+                path, f"大于 {NUMBER_MAX:g},没有这样的电站", f"larger than {NUMBER_MAX:g}: no plant has that"
+            )
         for check in (self._check_lengths, self._check_windows, self._check_names, self._check_links):
             check()
         return self
@@ -425,14 +456,22 @@ class PlanRequest(Document):
             series.append(("bands", self.bands))
         for path, value in series:
             if isinstance(value, tuple) and len(value) != self.grid.steps:
-                raise shape_fault(path, f"need {self.grid.steps} values, one a step, got {len(value)}")
+                raise shape_fault(
+                    path,
+                    f"应有 {self.grid.steps} 个值,每步一个,现有 {len(value)} 个",
+                    f"need {self.grid.steps} values, one a step, got {len(value)}",
+                )
 
     def _check_windows(self) -> None:
         named: list[tuple[str, Sequence[Demand | GridCap]]] = [("demand", self.demand), ("grid_caps", self.grid_caps)]
         for key, windows in named:
             for i, window in enumerate(windows):
                 if not window.from_step < window.to_step <= self.grid.steps:
-                    raise shape_fault(f"{key}[{i}].to_step", f"need from_step < to_step <= {self.grid.steps}")
+                    raise shape_fault(
+                        f"{key}[{i}].to_step",
+                        f"应满足 from_step < to_step <= {self.grid.steps}",
+                        f"need from_step < to_step <= {self.grid.steps}",
+                    )
 
     def _check_names(self) -> None:
         named: list[tuple[str, Sequence[Any]]] = [
@@ -446,13 +485,15 @@ class PlanRequest(Document):
             seen: set[str] = set()
             for i, member in enumerate(members):
                 if member.name in seen:
-                    raise shape_fault(f"{key}[{i}].name", f"{member.name!r} is used twice")
+                    raise shape_fault(f"{key}[{i}].name", f"{member.name!r} 用了两次", f"{member.name!r} is used twice")
                 seen.add(member.name)
         units: set[str] = set()
         for i, group in enumerate(self.groups):
             for j, unit in enumerate(group.units):
                 if unit.name in units:
-                    raise shape_fault(f"groups[{i}].units[{j}].name", f"{unit.name!r} is used twice")
+                    raise shape_fault(
+                        f"groups[{i}].units[{j}].name", f"{unit.name!r} 用了两次", f"{unit.name!r} is used twice"
+                    )
                 units.add(unit.name)
 
     def _check_links(self) -> None:
@@ -463,21 +504,28 @@ class PlanRequest(Document):
         for key, members in named:
             for i, member in enumerate(members):
                 if member.loop not in loops:
-                    raise shape_fault(f"{key}[{i}].loop", f"no loop {member.loop!r}")
+                    raise shape_fault(
+                        f"{key}[{i}].loop", f"没有名为 {member.loop!r} 的回路", f"no loop {member.loop!r}"
+                    )
         for i, group in enumerate(self.groups):
             for j, mode in enumerate(group.modes):
                 path = f"groups[{i}].modes[{j}]"
                 if mode.loop not in loops:
-                    raise shape_fault(f"{path}.loop", f"no loop {mode.loop!r}")
+                    raise shape_fault(f"{path}.loop", f"没有名为 {mode.loop!r} 的回路", f"no loop {mode.loop!r}")
                 if mode.storage is not None and mode.storage not in stores:
-                    raise shape_fault(f"{path}.storage", f"no storage {mode.storage!r}")
+                    raise shape_fault(
+                        f"{path}.storage", f"没有名为 {mode.storage!r} 的蓄能", f"no storage {mode.storage!r}"
+                    )
                 if mode.storage is not None and stores[mode.storage] != mode.loop:
                     raise shape_fault(
                         f"{path}.storage",
+                        f"{mode.storage!r} 向 {stores[mode.storage]!r} 放能,而不是 {mode.loop!r}",
                         f"{mode.storage!r} discharges into {stores[mode.storage]!r}, not {mode.loop!r}",
                     )
                 if mode.source is not None and mode.source not in sources:
-                    raise shape_fault(f"{path}.source", f"no source {mode.source!r}")
+                    raise shape_fault(
+                        f"{path}.source", f"没有名为 {mode.source!r} 的热源", f"no source {mode.source!r}"
+                    )
 
     @cached_property
     def days(self) -> npt.NDArray[np.int64]:
@@ -511,28 +559,6 @@ class PlanRequest(Document):
         return np.asarray(unit.available, bool)
 
 
-def _json_path(loc: Iterable[str | int]) -> str:
-    path = "$"
-    for part in loc:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part.isidentifier() and part not in {"float", "tuple", "bool"}:
-            path += f".{part}"  # pydantic also names the tried type of an union in its path: that is no key
-    return path
-
-
-def fault_of(error: ValidationError) -> RequestFault:
-    """The first fault of a validation, with its JSON path."""
-    faults = error.errors(include_url=False, include_input=False)
-    # Where a number or a list is allowed, each tried type reports; the deepest report names the place.
-    first = max(faults, key=lambda fault: (fault["type"] == "extra_forbidden", len(fault["loc"])))
-    path, message = _json_path(first["loc"]), str(first["msg"])
-    if first["type"] == "shape":
-        inner, _, message = message.partition("\x1f")
-        path = f"{path}.{inner}"
-    return RequestFault(path, message)
-
-
 def read_request(text: str | bytes) -> PlanRequest:
     """Reads a PlanRequest document.
 
@@ -542,4 +568,4 @@ def read_request(text: str | bytes) -> PlanRequest:
     try:
         return PlanRequest.model_validate_json(text)
     except ValidationError as error:
-        raise fault_of(error) from error
+        raise fault_of(error, PlanRequest) from error

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 from edge_agent.cli.common import Common, Exit, emit, shared_options, unreadable
 
 if TYPE_CHECKING:
+    from scheduling.errors import RequestFault
     from scheduling.plan import Plan
     from scheduling.request import PlanRequest
 
@@ -76,11 +77,11 @@ def command(
     try:
         request = read_request(_read_json(common, request_file))
     except RequestFault as fault:
-        _refuse(common, Exit.USAGE, f"{request_file}: {fault}", path=fault.path)
+        _refuse(common, Exit.USAGE, _worded(common, request_file, fault), path=fault.path)
     try:
         hint = None if hint_file is None else read_plan(_read_json(common, hint_file))
     except RequestFault as fault:
-        _refuse(common, Exit.USAGE, f"{hint_file}: {fault}", path=fault.path)
+        _refuse(common, Exit.USAGE, _worded(common, str(hint_file), fault), path=fault.path)
     chosen: dict[str, Method] = {"auto": "auto", "milp": "milp", "rule": "rule"}
     try:
         found = plan_in_time(
@@ -105,6 +106,10 @@ def command(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(Exit.OK)
+
+
+def _worded(common: Common, file: str, fault: "RequestFault") -> str:
+    return f"{file}: {fault.path}: {common.pick(fault.zh, fault.en)}"
 
 
 def _say_better(plan: "Plan") -> None:

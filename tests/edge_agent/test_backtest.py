@@ -207,11 +207,11 @@ def test_a_task_that_is_none_is_not_told_as_one_without_a_plan(office: Configura
     backtest = Backtest(office, means=Stored(office), limit_s=1.0, gap_ratio=0.05, elapsed_s=lambda: 0.0)
 
     def refused(*_: object) -> None:
-        raise RequestFault("$.groups[0]", "no good")
+        raise RequestFault("$.groups[0]", "不行", "no good")
 
     backtest._replay = refused  # type: ignore[method-assign, assignment]
     (left,) = backtest.run(FIRST, FIRST + timedelta(days=1)).left
-    assert (left.why, left.detail) == ("bad_task", "$.groups[0]: no good")
+    assert (left.why, left.detail) == ("bad_task", "$.groups[0]: 不行 / no good")
 
 
 def test_a_day_with_a_gap_is_left_out_and_a_short_gap_is_filled(office: Configuration) -> None:

@@ -1,6 +1,7 @@
 """The reader refuses what the contract does not list, and names the place."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,38 @@ def test_a_fault_is_refused_with_its_path(path: str, change: Change, document: d
     with pytest.raises(RequestFault) as refused:
         read_request(json.dumps(document))
     assert refused.value.path == path
+    assert re.search("[\u4e00-\u9fff]", refused.value.zh), "in Chinese"
+    assert not re.search("[\u4e00-\u9fff]", refused.value.en), "and in English"
+
+
+def _unknown(document: dict[str, Any], key: str) -> None:
+    document["storages"][0][key] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("key", "zh", "en"),
+    [
+        ("capacity_kw", "没有这个键,是否指 capacity_kwh?", "no such key; did you mean capacity_kwh?"),
+        ("nonsense", "请删去;这里可用: name, kind, loop", "take it out; keys here: name, kind, loop"),
+    ],
+)
+def test_an_unknown_key_is_named_with_what_there_is(key: str, zh: str, en: str, document: dict[str, Any]) -> None:
+    _unknown(document, key)
+    with pytest.raises(RequestFault) as refused:
+        read_request(json.dumps(document))
+    assert refused.value.path == f"$.storages[0].{key}"
+    assert zh in refused.value.zh
+    assert en in refused.value.en
+
+
+def test_what_stands_there_is_told(document: dict[str, Any]) -> None:
+    document["storages"][0]["loss_kw"] = "much"
+    with pytest.raises(RequestFault) as refused:
+        read_request(json.dumps(document))
+    assert (
+        str(refused.value)
+        == "$.storages[0].loss_kw: 应为数字,不加引号: 'much' / needs a number, without quotes: 'much'"
+    )
 
 
 def test_text_that_is_no_json_is_refused() -> None:
