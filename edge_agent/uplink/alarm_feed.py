@@ -5,15 +5,12 @@ between the two writes sends one twice rather than never.
 """
 
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
-from edge_agent.errors import StoreFault
 from edge_agent.texts.catalogue import text
-
-LOG = logging.getLogger(__name__)
+from edge_agent.uplink.looking import look_for_ever
 
 STANDING_KEY = "uplink.alarms.standing"
 LOOK_S = 10.0
@@ -81,16 +78,9 @@ class AlarmFeed:
 
     async def run(self, *, now_utc: Callable[[], datetime], sleep_until: Callable[[datetime], Awaitable[None]]) -> None:
         """Looks for ever."""
-        refused = False
-        while True:
-            try:
-                await self.look(now_utc())
-                refused = False
-            except StoreFault as fault:
-                if not refused:
-                    LOG.warning("alarms wait, the store refuses: %s", fault)
-                refused = True
-            await sleep_until(now_utc() + timedelta(seconds=LOOK_S))
+        await look_for_ever(
+            self.look, what_waits="alarms wait", every_s=LOOK_S, now_utc=now_utc, sleep_until=sleep_until
+        )
 
 
 def document(alarm: Alarm, until_utc: datetime | None) -> bytes:

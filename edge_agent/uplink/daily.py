@@ -10,13 +10,13 @@ from datetime import date, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from edge_agent.errors import StoreFault
 from edge_agent.rollup import Period, period_at
 from edge_agent.store.rows import ChainedDay, Delivery, Fate, OutboxEntry
 from edge_agent.uplink.archive import Archive
 from edge_agent.uplink.corrections import Corrections
 from edge_agent.uplink.entries import bytes_again
 from edge_agent.uplink.ledger import account, day_bounds, day_record
+from edge_agent.uplink.looking import look_for_ever
 from edge_agent.uplink.streams import Stream
 
 LOG = logging.getLogger(__name__)
@@ -237,17 +237,10 @@ class Daily:
         return again + corrected
 
     async def run(self, *, now_utc: Callable[[], datetime], sleep_until: Callable[[datetime], Awaitable[None]]) -> None:
-        """Looks for ever; a store that refuses is told once, and tried again."""
-        refused = False
-        while True:
-            try:
-                await self.look(now_utc())
-                refused = False
-            except StoreFault as fault:
-                if not refused:
-                    LOG.warning("daily ledger waits, the store refuses: %s", fault)
-                refused = True
-            await sleep_until(now_utc() + timedelta(seconds=LOOK_S))
+        """Looks for ever."""
+        await look_for_ever(
+            self.look, what_waits="daily ledger waits", every_s=LOOK_S, now_utc=now_utc, sleep_until=sleep_until
+        )
 
 
 def first_start(instant_utc: datetime, period_min: int) -> datetime:
