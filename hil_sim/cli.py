@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, TextIO
 
 import click
 
+from edge_agent.cli.common import Finite
+
 if TYPE_CHECKING:
     from hil_sim.bench_play import BenchPlay
     from hil_sim.demo import Play
@@ -73,8 +75,8 @@ def _playing(verb: Callable[..., None]) -> Callable[..., None]:
         click.option("--keep", is_flag=True, help="保留运行文件夹 / leave the run folder there."),
         click.option("--broker", callback=_broker, metavar="HOST:PORT", help="使用别的 broker / use another broker."),
         click.option("--seed", type=click.IntRange(0), help="随机种子 / seed of weather, instruments, events."),
-        click.option("--speed", type=click.FloatRange(0.01, 10_000.0), help="每秒仿真多少秒 / simulated s per s."),
-        click.option("--days", type=click.FloatRange(0.01, 400.0), help="仿真多少天 / days to simulate."),
+        click.option("--speed", type=Finite(0.01, 10_000.0), help="每秒仿真多少秒 / simulated s per s."),
+        click.option("--days", type=Finite(0.01, 400.0), help="仿真多少天 / days to simulate."),
         click.option("--plant", help="电站 / plant; see `hil-sim list`."),
     ):
         verb = option(verb)
@@ -270,7 +272,7 @@ async def _until_told(play: "Play", show: "_Show") -> dict[str, object]:
 @main.command()
 @click.option("--plant", default=DEFAULT_PLANT, show_default=True, help="电站 / plant.")
 @click.option("--scenario", help="场景 / scenario: first instant and seed are taken from it.")
-@click.option("--speed", type=click.FloatRange(0.0, 10_000.0), default=SERVE_SPEED, show_default=True)
+@click.option("--speed", type=Finite(0.0, 10_000.0), default=SERVE_SPEED, show_default=True)
 @click.option("--broker", callback=_broker, metavar="HOST:PORT", help="使用别的 broker / use another broker.")
 @click.option(
     "--write-config",
@@ -458,18 +460,18 @@ def _show_stand(facts: Mapping[str, Any], *, lang: Language) -> None:
 @click.option(
     "--limit",
     "limit_s",
-    type=click.FloatRange(0.5, 600.0),
+    type=Finite(0.5, 600.0),
     help="每个计划的求解秒数 / seconds a plan; the site's if not given.",
 )
 @click.option(
     "--gap",
     "gap_ratio",
-    type=click.FloatRange(0.0, 0.1),
+    type=Finite(0.0, 0.1),
     help="达到即停的间隙 / proven gap to stop at; the site's if not given.",
 )
 @click.option(
     "--load-ratio",
-    type=click.FloatRange(0.2, 1.2),
+    type=Finite(0.2, 1.2),
     default=1.0,
     show_default=True,
     help="建筑与示范站的比例 / size of the building against the example plant's: how roomy the station is.",

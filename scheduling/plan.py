@@ -244,14 +244,11 @@ class Violation:
     amount: float
     unit: str
 
-    def words(self) -> tuple[str, str]:
-        """The broken rule for people, in both languages."""
+    def words(self, *, when: str) -> tuple[str, str]:
+        """The broken rule for people, in both languages; `when` is its step on the plant's clock."""
         zh, en = RULE_WORDS.get(self.rule, (self.rule, self.rule))
-        step = "" if self.step is None else f" [{self.step}]"
-        return (
-            f"{self.name}{step}: {zh} ({self.amount:g} {self.unit})",
-            f"{self.name}{step}: {en} ({self.amount:g} {self.unit})",
-        )
+        place = f"{self.name} {when}".rstrip()
+        return f"{place}: {zh} ({self.amount:g} {self.unit})", f"{place}: {en} ({self.amount:g} {self.unit})"
 
 
 RULE_WORDS = {

@@ -315,8 +315,8 @@ class Aux(Document):
 
     @model_validator(mode="after")
     def _limits(self) -> Self:
-        most_kw = max(self.max_kw) if isinstance(self.max_kw, tuple) else self.max_kw
-        if self.max_kw != () and 0.0 < most_kw < self.min_kw:  # all zero: out of service
+        most_kw = max(self.max_kw, default=0.0) if isinstance(self.max_kw, tuple) else self.max_kw
+        if 0.0 < most_kw < self.min_kw:  # all zero: out of service
             raise shape_fault(
                 "min_kw",
                 f"{self.min_kw} kW 大于最大出力 {most_kw} kW,永远不能投入",
@@ -385,8 +385,8 @@ class Group(Document):
             if unit.on and unit.mode not in names:
                 raise shape_fault(
                     f"units[{at}].mode",
-                    f"运行中的机组应处于 {sorted(names)} 之一,而不是 {unit.mode!r}",
-                    f"a running unit needs one of the modes {sorted(names)}, not {unit.mode!r}",
+                    f"运行中的机组应处于 {'、'.join(sorted(names))} 之一,而不是 {unit.mode or 'null'}",
+                    f"a running unit needs one of the modes {', '.join(sorted(names))}, not {unit.mode or 'null'}",
                 )
             if not unit.on and unit.mode is not None:
                 raise shape_fault(f"units[{at}].mode", "机组停着时应为 null", "null when the unit is off")

@@ -22,8 +22,8 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "string_type": ("应为带引号的文字", "needs text in quotes"),
     "bool_type": ("应为 true 或 false", "needs true or false"),
     "tuple_type": ("应为列表 [ ]", "needs a list [ ]"),
-    "model_type": ("应为对象 { }", "needs an object { }"),
-    "model_attributes_type": ("应为对象 { }", "needs an object { }"),
+    "model_type": ("应为对象 {{ }}", "needs an object {{ }}"),
+    "model_attributes_type": ("应为对象 {{ }}", "needs an object {{ }}"),
     "datetime_type": ("应为 UTC 时刻,如 2026-01-12T16:00:00Z", "needs an instant in UTC such as 2026-01-12T16:00:00Z"),
     "datetime_parsing": (
         "应为 UTC 时刻,如 2026-01-12T16:00:00Z",
@@ -37,12 +37,12 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "greater_than_equal": ("应不小于 {ge:g}", "must be {ge:g} or more"),
     "less_than": ("应小于 {lt:g}", "must be less than {lt:g}"),
     "less_than_equal": ("应不大于 {le:g}", "must be {le:g} or less"),
-    "too_short": ("至少要 {min_length} 项", "needs {min_length} entries or more"),
+    "too_short": ("至少要 {min_length} 项", "needs at least {min_length} of them"),
     "too_long": ("最多 {max_length} 项", "takes {max_length} entries at most"),
     "string_too_short": ("不能为空", "must not be empty"),
     "string_too_long": ("最多 {max_length} 个字符", "takes {max_length} characters at most"),
     "json_invalid": ("不是 JSON", "not JSON"),
-    "literal_error": ("应为 {expected} 之一", "needs one of {expected}"),
+    "literal_error": ("应为其中之一: {expected}", "needs one of {expected}"),
 }
 
 

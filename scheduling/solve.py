@@ -99,11 +99,12 @@ class _Ladder:
         """Tries the rungs of the solver, the highest first, until one gives a plan that keeps every rule."""
         request = self._request
         until_s = limit_s - min(STOPPING_S_MAX, STOPPING_RATIO * limit_s)
+        usable = False
         for single in (False, True):
             if until_s - self._since_s() < SHORTEST_MILP_S:
                 self.notes.append("milp: no time left")
                 break
-            usable = False
+            undealt = False
 
             def better(draft: Draft, bound_cny: float) -> None:
                 nonlocal usable
@@ -124,8 +125,13 @@ class _Ladder:
                 self.notes.append(f"milp: {error}")
             else:
                 usable |= self._ends(found, "milp")
-            if usable:
+                undealt = found.undealt
+            if usable and not undealt:
                 return
+            if undealt and not single:
+                self.notes.append("milp: a better count of units cannot be handed out; each unit for itself")
+        if usable:
+            return
         try:
             self._ends(relaxed(request, limit_s=limit_s, elapsed_s=self._since_s), "relaxed")
         except SolverFault as error:

@@ -14,6 +14,7 @@ Exit status of the contract (`docs/`, command lines):
 
 import functools
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, NoReturn, ParamSpec, TypeVar
 
 import click
+from typing_extensions import override
 
 from drivers.errors import DeviceRefused, DriverError, LineDown, NoAnswer, ProtocolFault, RetryLater
 from edge_agent.errors import ConfigurationFault, EdgeAgentError, RefusedByInterlock, RetryUplink, ServiceUnreachable
@@ -42,6 +44,17 @@ class Exit(IntEnum):
     PLATFORM = 4
     REFUSED = 5
     INTERRUPTED = 130
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; "nan" and "inf" are none, though Python reads them."""
+
+    @override
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"应为数字 / needs a number, not {value}", param, ctx)
+        return number
 
 
 @dataclass(frozen=True, slots=True)

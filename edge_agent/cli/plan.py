@@ -3,8 +3,10 @@
 import json
 import os
 import sys
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,7 +15,7 @@ from zoneinfo import ZoneInfo
 import click
 from click.core import ParameterSource
 
-from edge_agent.cli.common import Common, Exit, emit, shared_options, unreadable
+from edge_agent.cli.common import Common, Exit, Finite, emit, shared_options, unreadable
 
 if TYPE_CHECKING:
     from scheduling.errors import RequestFault
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 BROKEN_SAID = 5
 """So many broken rules are named."""
 LIMIT_S = 10.0
+LIMIT_S_MAX = 600.0
 GAP_SHARE = 0.001
 TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
@@ -33,9 +36,29 @@ TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 )
 @click.option("--at", "made_at", help="计划时刻 / instant of making, UTC with Z (default: start of the grid).")
 @click.option("--why", is_flag=True, help="说明理由 / print the reasons.")
-@click.option("--limit", "limit_s", type=click.FloatRange(min=0.0, min_open=True), default=LIMIT_S, show_default=True)
-@click.option("--gap", "gap_share", type=click.FloatRange(0.0, 1.0), default=GAP_SHARE, show_default=True)
-@click.option("--method", type=click.Choice(["auto", "milp", "rule"]), default="auto", show_default=True)
+@click.option(
+    "--limit",
+    "limit_s",
+    type=Finite(min=0.0, min_open=True, max=LIMIT_S_MAX),
+    default=LIMIT_S,
+    show_default=True,
+    help="最多求解秒数 / longest time for it [s].",
+)
+@click.option(
+    "--gap",
+    "gap_share",
+    type=Finite(0.0, 1.0),
+    default=GAP_SHARE,
+    show_default=True,
+    help="离最优至多差这一比例就停 / stop when proven this close to the optimum.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["auto", "milp", "rule"]),
+    default="auto",
+    show_default=True,
+    help="优化 (auto, milp) 或常规规则 / the optimisation, or the rule.",
+)
 @click.option("--hint", "hint_file", type=click.Path(dir_okay=False), help="上一计划 / the last plan, to start from.")
 @click.option("--progress", is_flag=True, help="每个更好的计划报告一行 / a line on stderr for each better plan.")
 @shared_options
@@ -84,14 +107,15 @@ def command(
         _refuse(common, Exit.USAGE, _worded(common, str(hint_file), fault), path=fault.path)
     chosen: dict[str, Method] = {"auto": "auto", "milp": "milp", "rule": "rule"}
     try:
-        found = plan_in_time(
-            request,
-            limit_s=limit_s,
-            gap_ratio=gap_share,
-            method=chosen[method],
-            hint=hint,
-            offer=_say_better if progress else None,
-        )
+        with _answer_alone_on_stdout():
+            found = plan_in_time(
+                request,
+                limit_s=limit_s,
+                gap_ratio=gap_share,
+                method=chosen[method],
+                hint=hint,
+                offer=_say_better if progress else None,
+            )
     except NoPlan:
         _refuse(common, Exit.FINDING, _impossible(common, request), path="$")
     plan = with_reasons(request, found.plan)
@@ -106,6 +130,23 @@ def command(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(Exit.OK)
+
+
+@contextmanager
+def _answer_alone_on_stdout() -> Iterator[None]:
+    """Native solvers print where they like: meanwhile what goes to stdout comes out on stderr."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # closed by the caller
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _worded(common: Common, file: str, fault: "RequestFault") -> str:
@@ -126,12 +167,24 @@ def _impossible(common: Common, request: "PlanRequest") -> str:
     from scheduling.rule import plan_by_rule  # noqa: PLC0415 - heavy
 
     broken = check(request, plan_by_rule(request))
+    zone, edges_s = ZoneInfo(request.timezone), request.grid.time_grid.edges_s
     seen: dict[tuple[str, str], str] = {}
     for violation in broken:
-        seen.setdefault((violation.rule, violation.name), common.pick(*violation.words()))
+        begin = None if violation.step is None else request.grid.start_utc + timedelta(seconds=edges_s[violation.step])
+        when = "" if begin is None else f"{begin.astimezone(zone):%m-%d %H:%M}"
+        seen.setdefault((violation.rule, violation.name), common.pick(*violation.words(when=when)))
     said = list(seen.values())
+    out = [
+        common.pick(
+            f"{unit.name} 正在运行,却不可用:已停的机组写 on: false, mode: null",
+            f"{unit.name} is on and yet not available: of a unit that has stopped write on: false, mode: null",
+        )
+        for group in request.groups
+        for unit in group.units
+        if unit.on and not request.available(unit)[0]
+    ]
     head = common.pick("没有能遵守全部规则的计划", "no plan keeps every rule")
-    return "\n  ".join([f"{head}:", *said[:BROKEN_SAID]])
+    return "\n  ".join([f"{head}:", *out[:BROKEN_SAID], *said[:BROKEN_SAID]])
 
 
 def _of_service(common: Common, *, why: bool) -> None:
@@ -161,7 +214,7 @@ def _read(common: Common, name: str) -> bytes:
 
 def _read_json(common: Common, name: str) -> bytes:
     """A document that is JSON at least; the caller judges what it says."""
-    content = _read(common, name)
+    content = _read(common, name).removeprefix(BOM_UTF8)  # some editors write one
     doubled = None
     try:
         doubled = next(_doubled(json.loads(content, object_pairs_hook=_Object)), None)

@@ -1,5 +1,6 @@
 """A plan on the terminal, for an operator: what it costs and what else would cost, then what is done when, and why."""
 
+import math
 import shutil
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ WIDTH_MAX = 110
 """Longest line for people [cells], on a wider terminal too."""
 DAY = timedelta(days=1)
 UNMET_SAID_KWH = 1.0
+PENALTY_SAID_CNY = 1.0
 COMPARABLE_RATIO = 0.01
 """Who delivers less by more than this share of what the units make cannot be compared in money."""
 PRICE_SAME = 5e-4
@@ -43,12 +45,16 @@ def padded(text: str, width: int) -> str:
 
 
 def wrapped(text: str, *, indent: str, width: int) -> Iterator[str]:
-    """Lines of at most a width in cells; a Chinese text may be broken anywhere but before a punctuation mark."""
+    """Lines of at most a width in cells; a Chinese text may be broken anywhere but before a punctuation mark.
+
+    Times (16:15) and sums (2 679) stay whole.
+    """
     line, word = indent, ""
-    for character in (*text, ""):
+    for at, character in enumerate((*text, "")):
         word += character
-        breaks = character in ("", " ", ",", ";", ":") or (character and cells(character) > 1)
-        if not breaks:
+        if character in " ,;:" and text[at - 1 : at].isdigit() and text[at + 1 : at + 2].isdigit():
+            continue
+        if not (character in " ,;:" or cells(character) > 1):
             continue
         if cells(line + word.rstrip()) > width and line.strip():
             yield line.rstrip()
@@ -123,17 +129,7 @@ class PlanPrinter:
                 yield from self._against(
                     compared.rule, pick("按常规规则", "by a good operator's rule"), cost_cny=cost_cny
                 )
-        if plan.bound_cny is not None:
-            less_cny = max(0.0, plan.objective_cny - plan.bound_cny)
-            bound, less = money(cost_cny - less_cny), money(less_cny)
-            percent = f"{100 * less_cny / cost_cny:.1f}" if cost_cny > 0 else "-"
-            yield pick(
-                f"  理论下限 {bound} 元:任何做法都不会更低,最多再省 {less} 元,{percent} %",
-                f"  lower bound {bound} CNY: no way of running can cost less; "
-                f"{less} CNY or {percent} % could be saved at most",
-            )
-        else:
-            yield pick("  理论下限 未知", "  lower bound not known")
+        yield from self._bound(cost_cny)
         yield from self._prices()
         unmet_kwh = self._unmet_kwh()
         if unmet_kwh > UNMET_SAID_KWH:
@@ -141,6 +137,31 @@ class PlanPrinter:
                 f"  缺供 {unmet_kwh:.0f} kWh,不计在费用里:原因见下面的缺口",
                 f"  {unmet_kwh:.0f} kWh are lacking, not part of the cost: the reason is below",
             )
+
+    def _bound(self, cost_cny: float) -> Iterator[str]:
+        """What is proven: below it no plan lies that serves the loads and keeps the limits as well as this one."""
+        plan, pick = self._plan, self._pick
+        if plan.bound_cny is None:
+            yield pick("  理论下限 未知", "  lower bound not known")
+            return
+        less_cny = max(0.0, plan.objective_cny - plan.bound_cny)
+        less = money(less_cny)
+        if self._penalty_cny() > PENALTY_SAID_CNY:
+            # The bound counts what is lacking at its price as well, and need not lack the same.
+            whole, bound = money(plan.objective_cny), money(plan.bound_cny)
+            yield pick(
+                f"  连同缺供、超限的折价共 {whole} 元;理论下限 {bound} 元,最多再省 {less} 元",
+                f"  {whole} CNY with what is lacking or above limits at its price; lower bound {bound} CNY, "
+                f"{less} CNY could be saved at most",
+            )
+            return
+        bound = money(cost_cny - less_cny)
+        percent = f",{100 * less_cny / cost_cny:.1f} %" if 0 <= less_cny < cost_cny else ""
+        yield pick(
+            f"  理论下限 {bound} 元:不缺供、不超限的做法都不会更低,最多再省 {less} 元{percent}",
+            f"  lower bound {bound} CNY: no way of running that lacks nothing and keeps the limits can cost less; "
+            f"{less} CNY{percent.replace(',', ' or ')} could be saved at most",
+        )
 
     def _prices(self) -> Iterator[str]:
         """The bands of the coming day, each from when on; nothing where the request names none."""
@@ -160,6 +181,11 @@ class PlanPrinter:
     def _penalty_cny(self) -> float:
         """What nobody is billed for: heat that is lacking and power above limits, as the plan weighs them."""
         return self._plan.parts_cny.get("unmet", 0.0) + self._plan.parts_cny.get("grid_cap", 0.0)
+
+    def _mean_kw(self, kws: Sequence[float], first: int, last: int) -> float:
+        """Mean power of a stretch; steps differ in length."""
+        minutes = self._plan.step_minutes[first:last]
+        return sum(kw * length for kw, length in zip(kws[first:last], minutes, strict=True)) / sum(minutes)
 
     def _made_kwh(self) -> float:
         hours = [minutes / 60.0 for minutes in self._plan.step_minutes]
@@ -199,19 +225,21 @@ class PlanPrinter:
                     f"limits of power would be passed by {other.excess_kwh:.0f} kWh",
                 )
             )
-        if lacks_kwh > COMPARABLE_RATIO * self._made_kwh():
+        breaks_limits = other.excess_kwh > UNMET_SAID_KWH and not self._plan.parts_cny.get("grid_cap")
+        if breaks_limits or lacks_kwh > COMPARABLE_RATIO * self._made_kwh():
             yield pick(f"  {name}会{'、'.join(worse)},费用不能相比", f"  {name} {', '.join(worse)}: no cost to compare")
             return
         other_cny = other.objective_cny - other.penalty_cny
         saved_cny = other_cny - cost_cny
-        share = f"{100 * abs(saved_cny) / other_cny:.1f} %" if other_cny > 0 else "-"
+        share = 100 * abs(saved_cny) / other_cny if other_cny > 0 else math.inf
+        said = f",{share:.1f} %" if share <= 100 else ""  # noqa: PLR2004 - more than all is no share
         sum_ = money(abs(saved_cny))
         besides_zh = f",还会{'、'.join(worse)}" if worse else ""
         besides_en = f", and {', '.join(worse)}" if worse else ""
         more_zh, more_en = ("省", "saves") if saved_cny >= 0 else ("多花", "costs more by")
         yield pick(
-            f"  {name} {money(other_cny)} 元{besides_zh}:本计划{more_zh} {sum_} 元,{share}",
-            f"  {name} {money(other_cny)} CNY{besides_en}: this plan {more_en} {sum_} CNY, {share}",
+            f"  {name} {money(other_cny)} 元{besides_zh}:本计划{more_zh} {sum_} 元{said}",
+            f"  {name} {money(other_cny)} CNY{besides_en}: this plan {more_en} {sum_} CNY{said.replace(',', ', ')}",
         )
 
     # ----------------------------------------------------------------------------------------------------- the blocks
@@ -264,7 +292,7 @@ class PlanPrinter:
                 continue
             for kws, zh, en in ((store.charge_kw, "蓄", "charge"), (store.discharge_kw, "放", "give")):
                 for first, last, _ in _runs([kw > 0 or None for kw in kws]):
-                    mean_kw = sum(kws[first:last]) / (last - first)
+                    mean_kw = self._mean_kw(kws, first, last)
                     price = self._price(first, last)
                     yield f"  {padded(self._span(first, last), 25)}  {pick(zh, en)} {mean_kw:.0f} kW  {price}"
 
@@ -277,7 +305,7 @@ class PlanPrinter:
             runs = list(_runs(unit.mode))
             for number, (first, last, mode) in enumerate(runs):
                 label = name if number == 0 else ""
-                mean_kw = sum(unit.load_kw[first:last]) / (last - first)
+                mean_kw = self._mean_kw(unit.load_kw, first, last)
                 words = pick(MODE_ZH.get(mode, mode), mode)
                 head = f"  {label:<{width}}  {padded(self._span(first, last), 25)}  {words} {mean_kw:.0f} kW"
                 causes = [
@@ -315,7 +343,7 @@ class PlanPrinter:
             for reason in told if why else ():
                 yield from self._block(reason, name=f"{name}  ")
             for first, last, _ in _runs([kw > 0 or None for kw in aux.output_kw]) if not why else ():
-                mean_kw = sum(aux.output_kw[first:last]) / (last - first)
+                mean_kw = self._mean_kw(aux.output_kw, first, last)
                 yield f"  {padded(self._span(first, last), 25)}  {name}  {mean_kw:.0f} kW"
             if not any(aux.output_kw):
                 yield f"  {name}  {pick('不用', 'not needed')}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_agent.cli.common import Common, Exit, shared_options
+from edge_agent.cli.common import Common, Exit, Finite, shared_options
 from edge_agent.cli.probe_place import Place, Wish, place_of, point_of, unreachable, wishes_of
 from edge_agent.cli.probe_report import report
 from edge_agent.cli.probe_show import show
@@ -49,7 +49,7 @@ LOOKS_MAX = 4
 @click.option(
     "--pause",
     "pause_s",
-    type=click.FloatRange(0, 3600),
+    type=Finite(0, 3600),
     default=10.0,
     show_default=True,
     help="两次读数间隔 s / between two numbers of one point.",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from edge_agent.cli.common import Common, Exit, emit, shared_options
+from edge_agent.cli.common import Common, Exit, Finite, emit, shared_options
 
 if TYPE_CHECKING:
     from drivers.profile import PointSpec
@@ -84,7 +84,7 @@ def _plain(value: float | str | None) -> float | str | None:
 @click.option(
     "--effect",
     "effect_s",
-    type=click.FloatRange(0, 600),
+    type=Finite(0, 600),
     default=20.0,
     show_default=True,
     help="观察效果 s / watch for an effect.",

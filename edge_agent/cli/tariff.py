@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from edge_agent.cli.common import Common, Exit, emit, shared_options
+from edge_agent.cli.common import Common, Exit, Finite, emit, shared_options
 from scheduling.errors import TariffFault
 from scheduling.tariff.bands import BAND_ZH
 from scheduling.tariff.bill import METERING_WINDOW_MIN, Bill, MonthLine
@@ -19,6 +19,8 @@ from scheduling.tariff.model import Tariff
 from scheduling.tariff.price import Price, charges_of, price_at, price_if_hot, price_per_step, version_of
 
 NAME_CELLS = 22
+YEAR_FIRST, YEAR_LAST = 2000, 2100
+"""No tariff is older, and near year 1 no zone can be reckoned with."""
 COMPONENT_ZH = {
     "purchase": "购电", "line_loss": "线损", "transmission": "输配电", "system": "系统运行费", "funds": "基金及附加",
     "green_power": "绿电附加", "market": "市场电价", "tier": "阶梯加价", "rounding": "取整", "all": "全部",
@@ -181,9 +183,7 @@ def price(common: Common, *, start: str, end: str, step_min: int, file: str | No
     type=click.Path(dir_okay=False, path_type=Path),
     help="CSV: start,electric_kw,每 15 分钟一行;不写则用电表记录 / one row each 15 min; else the site's records.",
 )
-@click.option(
-    "--used-kwh", type=click.FloatRange(min=0), help="阶梯:此前本期已用 / ladder: used before the start [kWh]."
-)
+@click.option("--used-kwh", type=Finite(min=0), help="阶梯:此前本期已用 / ladder: used before the start [kWh].")
 @tariff_option
 @shared_options
 def bill(
@@ -224,9 +224,12 @@ def _day(common: Common, day: str | None, zone: ZoneInfo) -> date:
 
         return RealClock().now_utc().astimezone(zone).date()
     try:
-        return date.fromisoformat(day)
+        chosen = date.fromisoformat(day)
     except ValueError:
+        chosen = None
+    if chosen is None or not YEAR_FIRST <= chosen.year <= YEAR_LAST:
         refuse(common, Exit.USAGE, f"{day}: {common.pick('应为日期 2026-08-01', 'needs a date such as 2026-08-01')}")
+    return chosen
 
 
 def _edges(tariff: Tariff, minutes: tuple[str, ...], midnight: datetime) -> list[int]:

@@ -13,6 +13,14 @@ from edge_agent.settings.finding import Finding
 from edge_agent.settings.model import Performance, PerformanceMode
 from edge_agent.settings.yaml_file import Document
 
+COP_USUAL = (1.0, 10.0)
+RATED_OFF_RATIO_MAX = 0.2
+"""A map is for other temperatures than the nameplate, but not for another machine."""
+LOSS_PER_DAY_USUAL_MAX = 0.2
+FILLED_H_MIN = 0.25
+"""A tank that the units fill sooner than this stores nothing worth planning; its volume is most likely a slip."""
+WATER_KWH_PER_M3_K = 1.163
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -43,7 +51,7 @@ def check_plan(site: Document, performance: Mapping[str, Performance]) -> Iterat
         for name, entry in _mappings(site, "units").items()
         if isinstance(wanted := entry.get("performance"), str) and wanted in performance
     }
-    for rule in (_capacity, _power_limits, _sources, _charging):
+    for rule in (_capacity, _power_limits, _sources, _charging, _nameplates, _tanks):
         yield from rule(site, units)
     for name, entry in _mappings(site, "auxiliaries").items():
         low, high = _number(entry, "heat_kw_min"), _number(entry, "heat_kw_max")
@@ -149,3 +157,55 @@ def _charging(site: Document, units: Mapping[str, _Known]) -> Iterator[Finding]:
                 unit=smallest,
                 least=f"{lowest[smallest]:.0f}",
             )
+
+
+def _nameplates(site: Document, units: Mapping[str, _Known]) -> Iterator[Finding]:
+    """Maps that no machine has, or another one than the nameplate says."""
+    for name, unit in units.items():
+        at = ("units", name, "performance")
+        for figures in unit.figures():
+            cop = figures.heat_kw / figures.curve[-1][1] if figures.curve[-1][1] > 0 else math.inf
+            if not COP_USUAL[0] < cop < COP_USUAL[1]:
+                full_kw = f"{figures.curve[-1][1]:g}"
+                yield site.finding(
+                    "cop_unlikely", at, warning=True, cop=f"{cop:.3g}", heat=f"{figures.heat_kw:g}", power=full_kw
+                )
+                break
+        rated_kw, direct = _number(unit.entry, "heat_kw_rated"), unit.mode("direct")
+        if rated_kw and direct is not None and abs(rated_kw / direct.heat_kw - 1.0) > RATED_OFF_RATIO_MAX:
+            at = ("units", name, "heat_kw_rated")
+            yield site.finding(
+                "rated_unlike_map", at, warning=True, given=f"{rated_kw:g}", mapped=f"{direct.heat_kw:g}"
+            )
+
+
+def _tanks(site: Document, units: Mapping[str, _Known]) -> Iterator[Finding]:
+    """Tanks that count heat which the loop cannot use, hold next to nothing or lose most of it."""
+    loops = _mappings(site, "loops")
+    for name, tank in _mappings(site, "storages").items():
+        at = ("storages", name)
+        low, high, volume_m3 = (_number(tank, key) for key in ("degc_min", "degc_max", "volume_m3"))
+        needed = _number(loops.get(str(tank.get("loop")), {}), "supply_degc_min")
+        if low is not None and needed is not None and tank.get("kind") == "hot_water" and low < needed:
+            yield site.finding(
+                "tank_below_supply", (*at, "degc_min"), warning=True, given=f"{low:g}", needed=f"{needed:g}"
+            )
+        charge_kw = sum(
+            figures.heat_kw
+            for unit in units.values()
+            if unit.entry.get("storage") == name and (figures := unit.mode("charge")) is not None
+        )
+        if volume_m3 is not None and low is not None and high is not None:
+            holds_kwh = volume_m3 * WATER_KWH_PER_M3_K * (high - low)
+            if 0 < holds_kwh < FILLED_H_MIN * charge_kw:
+                yield site.finding(
+                    "tank_small",
+                    (*at, "volume_m3"),
+                    warning=True,
+                    given=f"{volume_m3:g}",
+                    holds=f"{holds_kwh:.0f}",
+                    minutes=f"{60 * holds_kwh / charge_kw:.0f}",
+                )
+        loss = _number(tank, "loss_ratio_per_day")
+        if loss is not None and loss > LOSS_PER_DAY_USUAL_MAX:
+            yield site.finding("tank_loses_most", (*at, "loss_ratio_per_day"), warning=True, given=f"{loss:g}")

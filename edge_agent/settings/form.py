@@ -38,6 +38,7 @@ _CODE: Mapping[str, str] = {
     "date_type": "needs_date",
     "date_from_datetime_parsing": "needs_date",
 }
+THOUSANDS = 3
 MAP_KEY = "full_load"
 """The one list whose rows have more than two numbers."""
 _BOUND: Mapping[str, tuple[str, str]] = {
@@ -291,10 +292,19 @@ def _shown(given: object) -> str:
     return shown if len(shown) <= 40 else shown[:39] + "…"  # noqa: PLR2004 - one line of a terminal
 
 
+def _without_commas(number: str) -> str:
+    """One comma and no group of three behind it stands for the decimal point; any other marks thousands."""
+    whole, _, rest = number.strip().partition(",")
+    digits = re.match(r"\d*", rest)
+    if whole.lstrip("+-").isdigit() and "," not in rest and "." not in rest and digits and len(digits[0]) != THOUSANDS:
+        return f"{whole}.{rest}"
+    return number.replace(",", "")
+
+
 def _what_to_write(code: str, given: object) -> tuple[str, str]:
     """The correction, in both languages."""
     if code in {"needs_number", "needs_whole_number", "needs_finite_number"} and isinstance(given, str):
-        number = _NUMBER.search(_narrow(given).replace(",", ""))
+        number = _NUMBER.search(_without_commas(_narrow(given)))
         if number is not None:
             return f"写 {number[0]},单位已在字段名里", f"write {number[0]}; the unit is in the key's name"
     if code == "needs_whole_number" and isinstance(given, float) and math.isfinite(given):

@@ -369,7 +369,7 @@ class Control(Entry):
 
     cycle_s: float = Field(default=10.0, gt=0)
     """Control cycle [s]."""
-    replan_min: int = Field(default=15, ge=1)
+    replan_min: int = Field(default=15, ge=1, le=240)
     """A new plan this often [min]."""
     horizon_h: int = Field(default=48, ge=12, le=168)
     """How far the plan looks [h]."""

@@ -484,6 +484,37 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "核对 charge_kw_max",
             "check charge_kw_max",
         ),
+        "cop_unlikely": Text(
+            "满负荷时制热 {heat} kW、用电 {power} kW,COP {cop}:没有这样的机组",
+            "at full load {heat} kW of heat for {power} kW of power, a COP of {cop}: no machine does that",
+            "核对性能文件里的 heat_kw 与 curve(kW)",
+            "check heat_kw and curve in the performance file (kW)",
+        ),
+        "rated_unlike_map": Text(
+            "额定制热 {given} kW,性能曲线却是 {mapped} kW",
+            "rated at {given} kW of heat, but the performance map has {mapped} kW",
+            "核对单位(kW),或改用与机组相符的性能文件",
+            "check the unit (kW), or name the map of this machine",
+        ),
+        "tank_below_supply": Text(
+            "{given} °C 低于回路最低供水温度 {needed} °C:这部分热用户用不上,却算作存量",
+            "{given} degC is below the lowest supply temperature of the loop, {needed} degC: "
+            "that heat is counted and cannot be used",
+            "degc_min 不要低于 supply_degc_min",
+            "let degc_min be no lower than supply_degc_min",
+        ),
+        "tank_small": Text(
+            "{given} m³ 只存 {holds} kWh,机组 {minutes} 分钟就充满",
+            "{given} m3 hold {holds} kWh only: the units fill that in {minutes} min",
+            "核对单位(m³)和数值",
+            "check the unit (m3) and the figure",
+        ),
+        "tank_loses_most": Text(
+            "每天损失 {given},即 {given} 乘 100 %",
+            "a loss of {given} a day is {given} times 100 %",
+            "写成比例:每天 1 % 写 0.01",
+            "write a ratio: 0.01 for 1 % a day",
+        ),
         "twin_itself": Text("机组不能与自己相同", "a unit cannot be identical to itself", "删去这一项", "delete it"),
         "twin_chain": Text(
             "{name} 自己又与别的机组相同",

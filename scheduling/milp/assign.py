@@ -123,6 +123,8 @@ def integers_of(
     for name, on in model.aux_on.items():
         columns.append(on)
         values.append(np.array(aux_on[name], float))
+    if not columns:  # nothing but stores and loads
+        return np.empty(0, np.int64), np.empty(0)
     return np.concatenate(columns), np.concatenate(values)
 
 

@@ -31,6 +31,8 @@ HARD_CNY_PER_KWH = 1000.0
 """Price of breaking what may not be broken: far above any real price, so that it only happens where nothing else is
 possible."""
 LAST_RESORT_CNY_PER_KWH = 100.0
+STARTS_AMPLE = 2
+"""So many starts left in the day are hardly ever all needed: units with at least as many are counted together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,15 @@ def clusters_of(request: PlanRequest, *, single: bool = False) -> list[Cluster]:
     """Units to be counted together.
 
     Groups that differ only in their names are one; a unit with an outage of its own stands apart, because a count
-    cannot say which unit is away. `single` counts every unit for itself.
+    cannot say which unit is away, and so does one whose starts of the day are nearly used up: a sum cannot say whose
+    starts are left. `single` counts every unit for itself.
     """
     alike: dict[str, list[tuple[Group, UnitState]]] = {}
     for group in request.groups:
         kind = group.model_dump_json(exclude={"name", "units"})
         for unit in group.units:
-            key = unit.name if single else f"{kind}{request.available(unit).tobytes().hex()}"
+            scarce = min(group.max_starts_per_day - unit.starts_today, STARTS_AMPLE)
+            key = unit.name if single else f"{kind}{scarce}{request.available(unit).tobytes().hex()}"
             alike.setdefault(key, []).append((group, unit))
     return [
         Cluster(members[0][0], tuple(unit for _, unit in members), request.available(members[0][1]))

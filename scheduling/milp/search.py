@@ -73,11 +73,19 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The decisions of the best solution, its proven bound, and whether the gap was reached."""
+    """The decisions of the best solution.
+
+    Attributes:
+        draft: the decisions.
+        bound_cny: proven: no plan costs less.
+        optimal: whether the gap was reached.
+        undealt: a better solution was found whose counts could not be handed out to units.
+    """
 
     draft: Draft
     bound_cny: float
     optimal: bool
+    undealt: bool = False
 
 
 def is_plain(model: Model) -> bool:
@@ -138,7 +146,7 @@ def search(
             run.improve(loose, until_left_s=0.0)
     if run.draft is None:
         raise SolverFault(f"no plan within {limit_s} s")
-    return Found(run.draft, run.bound_cny, run.enough())
+    return Found(run.draft, run.bound_cny, run.enough(), run.undealt)
 
 
 class _Run:
@@ -160,6 +168,7 @@ class _Run:
         self._drafted_cny = np.inf
         self._gap_ratio = gap_ratio
         self._offer = offer
+        self.undealt = False
 
     def enough(self) -> bool:
         """Whether the plan is proven good enough."""
@@ -174,13 +183,14 @@ class _Run:
         kept = better(self.best, new)
         if kept is self.best or kept is None:
             return
-        self.best = kept
         try:
             self.draft = draft_of(self.model, kept.values)
         except SolverFault:
             if self.draft is None:
                 raise
+            self.undealt = True
             return
+        self.best = kept
         self._drafted_cny = kept.objective_cny
         if self._offer is not None:
             self._offer(self.draft, self.bound_cny)

@@ -13,13 +13,15 @@ from typing import Literal
 from pydantic import ValidationError
 
 from scheduling.errors import TariffFault
-from scheduling.tariff.bands import BAND_ZH, BANDS
+from scheduling.tariff.bands import BAND_ZH, BANDS, Band
 from scheduling.tariff.calendar import WORKING_DAYS, weekday_holds
 from scheduling.tariff.form import LEAP_YEAR, DateSpan
 from scheduling.tariff.levels import CHARGES
 from scheduling.tariff.model import WEEKDAYS, DayKind, Tariff
 
 YEAR_DAYS = tuple(date(LEAP_YEAR, 1, 1) + timedelta(days=n) for n in range(366))
+CNY_PER_KWH_USUAL_MAX = 5.0
+"""No published price of any band comes near it; what is above was most likely written in fen."""
 SHARE_TOL = 1e-9
 """Shares that add up to one may be off by their rounding."""
 ALL_DATES = (1 << len(YEAR_DAYS)) - 1
@@ -130,6 +132,27 @@ def _every_date(tariff: Tariff) -> Iterator[TariffFinding]:
             break
 
 
+def _never_reached(tariff: Tariff) -> Iterator[TariffFinding]:
+    """Entries behind others that hold on every date of every weekday already: the first that matches holds."""
+    for i, calendar in enumerate(tariff.calendars):
+        held = {(name, made_up): 0 for name in WEEKDAYS for made_up in (False, True)}
+        for j, kind in enumerate(calendar.days):
+            if all(mask == ALL_DATES for mask in held.values()):
+                yield TariffFinding(
+                    "tariff_days_never",
+                    f"第 {j + 1} 条时段表永远用不到:前面的已适用于所有日期",
+                    f"`days` entry {j + 1} never holds: those before it hold on every date",
+                    "把适用范围小的写在前面,dates: all 写在最后",
+                    "put what holds on few dates first, and `dates: all` last",
+                    ("calendars", i, "days", j),
+                    severity="warning",
+                )
+            mask = _counted_on(tariff, kind)
+            for (name, made_up), before in held.items():
+                if weekday_holds(kind, name, made_up=made_up):
+                    held[name, made_up] = before | mask
+
+
 def _versions(tariff: Tariff) -> Iterator[TariffFinding]:
     versions: tuple[tuple[str, list[date]], ...] = (
         ("calendars", [calendar.valid_from for calendar in tariff.calendars]),
@@ -201,16 +224,41 @@ def _priced(tariff: Tariff) -> Iterator[TariffFinding]:
                     f"known: {', '.join(known)}",
                     (*at, "applies_to"),
                 )
-        negative = [band for band in used if sum((version.by_component(band) or {}).values()) < 0]
-        if negative:
-            yield TariffFinding(
-                "tariff_negative",
-                f"电价为负:{', '.join(negative)}",
-                f"negative price: {', '.join(negative)}",
-                "核对各组成的符号",
-                "check the signs of the components",
-                ("prices", i),
-                severity="warning",
+        yield from _amounts(tariff, i, used=used)
+
+
+def _amounts(tariff: Tariff, i: int, *, used: list[Band]) -> Iterator[TariffFinding]:
+    """Prices that are most likely a slip: of the sign, of the unit, or two bands exchanged."""
+    version = tariff.prices[i]
+    cny_per_kwh = {band: sum(parts.values()) for band in used if (parts := version.by_component(band)) is not None}
+
+    def warning(code: str, words: tuple[str, str], hint: tuple[str, str]) -> TariffFinding:
+        return TariffFinding(code, *words, *hint, ("prices", i), severity="warning")
+
+    negative = ", ".join(band for band, cny in cny_per_kwh.items() if cny < 0)
+    if negative:
+        yield warning(
+            "tariff_negative",
+            (f"电价为负:{negative}", f"negative price: {negative}"),
+            ("核对各组成的符号", "check the signs of the components"),
+        )
+    high = ", ".join(f"{band} {cny:.4g}" for band, cny in cny_per_kwh.items() if cny > CNY_PER_KWH_USUAL_MAX)
+    if high:
+        yield warning(
+            "tariff_price_high",
+            (f"电价高于 {CNY_PER_KWH_USUAL_MAX:g} 元/kWh:{high}", f"above {CNY_PER_KWH_USUAL_MAX:g} CNY/kWh: {high}"),
+            ("单位是元/kWh,不是分,小数点用 .", "the unit is CNY/kWh, not fen, and the decimal point is ."),
+        )
+    for dear, cheap in pairwise(cny_per_kwh):  # BANDS stand from dear to cheap
+        if cny_per_kwh[cheap] > cny_per_kwh[dear]:
+            low, above = cny_per_kwh[dear], cny_per_kwh[cheap]
+            yield warning(
+                "tariff_bands_order",
+                (
+                    f"{BAND_ZH[cheap]}段电价 {above:.4g} 高于{BAND_ZH[dear]}段 {low:.4g}",
+                    f"{cheap} at {above:.4g} is dearer than {dear} at {low:.4g}",
+                ),
+                ("核对 ratios 或 bands_cny_per_kwh", "check ratios or bands_cny_per_kwh"),
             )
 
 
@@ -384,6 +432,7 @@ def _verified(tariff: Tariff) -> Iterator[TariffFinding]:
 RULES: tuple[Callable[[Tariff], Iterator[TariffFinding]], ...] = (
     _coverage,
     _every_date,
+    _never_reached,
     _versions,
     _priced,
     _references,

@@ -107,7 +107,7 @@ def unit_reasons(request: PlanRequest, plan: Plan, *, spans: Spans) -> Iterator[
         for unit in group.units:
             yield from _minimum_time(request, group, unit)
             if not any(mode is not None for mode in plan.units[unit.name].mode):
-                yield _rests(request, unit, lacking=unit.name in lacks)
+                yield _rests(request, group, unit, lacking=unit.name in lacks)
                 continue
             for mode in group.modes:
                 if mode.storage is None:
@@ -149,10 +149,22 @@ def aux_reasons(request: PlanRequest, plan: Plan) -> Iterator[Reason]:
                 code = "grid_cap"
                 head_zh += ";电网功率已到上限或本月需量"
                 head_en += "; grid power stands at its limit or at the demand of the month"
-            elif cost > here:
+            elif cost > here and _one_more(request, plan, aux.loop, first=first, last=last):
                 head_zh += ";为这一段再起一台机组不划算"
                 head_en += "; starting one more unit for it would not pay"
             yield Reason(from_step=first, to_step=last, name=aux.name, code=code, zh=head_zh, en=head_en)
+
+
+def _one_more(request: PlanRequest, plan: Plan, loop: str, *, first: int, last: int) -> bool:
+    """Whether a unit stands still in a stretch that might have been started for it."""
+    return any(
+        request.available(unit)[first:last].any()
+        and None in plan.units[unit.name].mode[first:last]
+        and (request.days[first] > 0 or _may_start_first_day(group, unit))
+        for group in request.groups
+        if any(mode.loop == loop and mode.storage is None for mode in group.modes)
+        for unit in group.units
+    )
 
 
 def _at_limit(request: PlanRequest, grid_kw: Floats, first: int, last: int) -> bool:
@@ -188,17 +200,29 @@ def _minimum_time(request: PlanRequest, group: Group, unit: UnitState) -> Iterat
     )
 
 
-def _rests(request: PlanRequest, unit: UnitState, *, lacking: bool) -> Reason:
+def _rests(request: PlanRequest, group: Group, unit: UnitState, *, lacking: bool) -> Reason:
+    enough_zh = "其余机组与蓄能已够用,多开只多付起动费"
+    enough_en = "the others and the stores are enough; a start would only cost"
     if not request.available(unit).any():
         zh, en = "不可用(检修、闭锁、失联或手动)", "not available (service, lock-out, silent or manual)"
+    elif not _may_start_first_day(group, unit):
+        zh, en = (
+            f"今天的起动次数已用完({group.max_starts_per_day} 次)",
+            f"its {group.max_starts_per_day} starts of the day are used up",
+        )
+        if request.days[-1] > 0 and group.max_starts_per_day > 0:
+            zh, en = f"{zh};其后{enough_zh}", f"{en}; after that {enough_en}"
+    elif not unit.on and group.min_down_minutes - unit.minutes_in_state >= float(request.grid.minutes.sum()):
+        zh, en = "须停满最短停机时间", "must rest for its minimum time"
     elif lacking:
         zh, en = "不开,见缺口的说明", "stays off; see what is said of the lack"
     else:
-        zh, en = (
-            "其余机组与蓄能已够用,多开只多付起动费",
-            "the others and the stores are enough; a start would only cost",
-        )
+        zh, en = enough_zh, enough_en
     return Reason(from_step=0, to_step=request.grid.steps, name=unit.name, code="unit_not_needed", zh=zh, en=en)
+
+
+def _may_start_first_day(group: Group, unit: UnitState) -> bool:
+    return unit.on or unit.starts_today < group.max_starts_per_day
 
 
 def _outages(request: PlanRequest, unit: UnitState, *, spans: Spans) -> Iterator[Reason]:
@@ -298,6 +322,13 @@ def _why_lacking(
     out = [u.name for g in request.groups for u in g.units if not request.available(u)[worst]]
     out_zh = f",{'、'.join(out[:NAMES_SAID])} 不可用" if out else ""
     out_en = f"; {', '.join(out[:NAMES_SAID])} not available" if out else ""
+    made_cny = float(direct_price(request, loop.name)[worst])
+    if spare and made_cny >= loop.unmet_cny_per_kwh:
+        told = f"{made_cny:.3f}", f"{loop.unmet_cny_per_kwh:.3f}"
+        return (
+            f"现做每 kWh {told[0]} 元,不低于缺口的计价 {told[1]} 元",
+            f"making it costs {told[0]} CNY/kWh, no less than the {told[1]} at which a lack is priced",
+        )
     if not spare:
         held = [s.name for s in request.storages if s.loop == loop.name and request.flow_caps_kw(s)[1][worst] <= 0]
         held_zh = f",{'、'.join(held)} 有指令不得放" if held else ""

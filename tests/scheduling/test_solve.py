@@ -10,6 +10,7 @@ import pytest
 
 from scheduling import solve as ladder
 from scheduling.errors import NoPlan, SolverFault
+from scheduling.milp import model
 from scheduling.milp.search import relaxed, search
 from scheduling.plan import Plan, check, price, read_plan
 from scheduling.request import PlanRequest
@@ -43,6 +44,19 @@ def test_known_optima_are_reached(name: str, case: Case, best_known: Best, refer
     assert plan.objective_cny <= 1.005 * best["objective_cny"]
     assert plan.bound_cny is not None
     assert plan.bound_cny <= 1.0005 * best["objective_cny"], "a bound above a known plan is no bound"
+    assert referee(request, plan)["exit"] == 0
+
+
+@pytest.mark.parametrize("starts_ample", [2, 0], ids=["told apart", "pooled"])
+def test_starts_used_up_by_some_units_cost_no_heat(
+    starts_ample: int, case: Case, referee: Referee, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three identical units, two of which may not start any more today: a sum of starts cannot say whose they are."""
+    monkeypatch.setattr(model, "STARTS_AMPLE", starts_ample)
+    request = case("uneven_starts")
+    plan = quick(request, gap_ratio=1e-6)
+    assert plan.objective_cny == pytest.approx(1153.777, abs=0.01), "the optimum with whole numbers for each unit"
+    assert plan.parts_cny["unmet"] == pytest.approx(0.0, abs=0.01)
     assert referee(request, plan)["exit"] == 0
 
 

@@ -135,7 +135,8 @@ def test_no_possible_plan_ends_with_1() -> None:
     document["groups"][0]["units"][0].update(available=False, minutes_in_state=5)
     done = run("--request", "-", "--lang", "zh", text=json.dumps(document))
     assert done.exit_code == 1
-    assert "HP1 [0]: 最短运行时间未满就要停 (55 minutes)" in done.stderr
+    assert "HP1 01-13 05:30: 最短运行时间未满就要停 (55 minutes)" in done.stderr
+    assert "HP1 正在运行,却不可用" in done.stderr
 
 
 def test_a_limit_that_others_already_pass_ends_with_1_and_says_so() -> None:

@@ -13,6 +13,9 @@ CASES = [
     ("contract_demand_kw: null ", "contract_demand_kw: 950 ", "contract_above_limit", "warning", "950"),
     ("heat_kw_max: 2000", "heat_kw_max: 20", "source_below_unit", "error", "20"),
     ("charge_kw_max: 1800", "charge_kw_max: 100", "charge_below_unit", "warning", "100"),
+    ("degc_min: 42 ", "degc_min: 20 ", "tank_below_supply", "warning", "20"),
+    ("volume_m3: 800", "volume_m3: 0.8", "tank_small", "warning", "0.8"),
+    ("loss_ratio_per_day: 0.01", "loss_ratio_per_day: 0.9", "tank_loses_most", "warning", "0.9"),
 ]
 
 
@@ -69,3 +72,18 @@ def test_a_map_is_checked_where_it_stands(plant, old, new, code, severity) -> No
     for finding in found:
         assert finding.line > 8
         assert finding.hint_zh
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("heat_kw: 558\n    curve: [[0.3, 53.9], [0.5, 79.7], [0.75, 113.9], [1, 159.4]]",
+         "heat_kw: 558\n    curve: [[0.3, 5.39], [0.5, 7.97], [0.75, 11.39], [1, 15.94]]", "cop_unlikely"),
+        ("    heat_kw: 600\n", "    heat_kw: 450\n", "rated_unlike_map"),
+    ],
+)  # fmt: skip
+def test_a_map_that_no_machine_has_is_told_at_the_unit(plant, old, new, code) -> None:
+    performance(plant, old, new)
+    found = [finding for finding in plant.inspect().warnings if finding.code == code]
+    assert len(found) == 4, "one a unit"
+    assert all(finding.file == "site.yaml" for finding in found)
