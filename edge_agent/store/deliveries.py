@@ -74,15 +74,18 @@ def end_us(connection: sqlite3.Connection, uplink: str) -> int | None:
 
 
 def consumed(
-    connection: sqlite3.Connection, uplink: str, settled_before_us: int, *, limit: int, sent_max: int
+    connection: sqlite3.Connection, uplink: str, settled_before_us: int, *, after_us: int, limit: int, sent_max: int
 ) -> list[Delivery]:
-    """Records that were delivered without an acknowledgement before an instant and do not wait, oldest first."""
+    """Records that were delivered without an acknowledgement before an instant and do not wait, oldest first.
+
+    Only those of periods that begin after another instant: who asks goes on behind what has been looked at.
+    """
     starts = connection.execute(
         "SELECT start_us, seq FROM delivery WHERE uplink = ? AND state = 'consumed' AND kind = 'record'"
-        " AND settled_us < ? AND sent_count < ? AND NOT EXISTS"
+        " AND start_us > ? AND settled_us < ? AND sent_count < ? AND NOT EXISTS"
         " (SELECT 1 FROM outbox WHERE outbox.uplink = delivery.uplink AND outbox.seq = delivery.seq)"
         " ORDER BY start_us LIMIT ?",
-        (uplink, settled_before_us, sent_max, limit),
+        (uplink, after_us, settled_before_us, sent_max, limit),
     ).fetchall()
     return [
         entry

@@ -13,6 +13,7 @@ import logging
 import secrets
 import sqlite3
 import zlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from edge_agent.rollup import Period, instant, microseconds, rfc3339
@@ -196,6 +197,19 @@ def evict(connection: sqlite3.Connection, uplink: str, *, count: int, reason: st
         " ORDER BY seq LIMIT ?",
         (uplink, CLASS_RECORD, count),
     ).fetchall()
+    return _drop(connection, uplink, rows, reason=reason)
+
+
+def drop_damaged(connection: sqlite3.Connection, uplink: str, seqs: Collection[int]) -> int:
+    """Drops rows whose bytes cannot be read any more and declares the gap; the caller holds the transaction."""
+    rows = connection.execute(
+        "SELECT seq, start_us, period_min FROM outbox WHERE uplink = ? AND seq IN (SELECT value FROM json_each(?))",
+        (uplink, json.dumps(list(seqs))),
+    ).fetchall()
+    return _drop(connection, uplink, rows, reason="damaged")
+
+
+def _drop(connection: sqlite3.Connection, uplink: str, rows: Sequence[tuple[int, int, int]], *, reason: str) -> int:
     if not rows:
         return 0
     (epoch,) = connection.execute("SELECT epoch FROM stream WHERE uplink = ?", (uplink,)).fetchone()
@@ -220,6 +234,7 @@ def due(
     skip: Collection[int],
     live_first: bool,
     waiting_max: int = WAITING_MAX,
+    damaged: list[int] | None = None,
 ) -> list[OutboxRow]:
     """Rows to be sent: alarms and gap records, the newest period, then the others from the oldest on.
 
@@ -230,6 +245,7 @@ def due(
         skip: sequence numbers that are not wanted now: they are on their way.
         live_first: put the newest row, if it was never sent, before the older ones.
         waiting_max: most rows of the backlog among them.
+        damaged: takes the numbers of rows whose bytes cannot be read any more; they are left out.
     """
     stream = connection.execute("SELECT epoch FROM stream WHERE uplink = ?", (uplink,)).fetchone()
     if stream is None or limit < 1:
@@ -257,29 +273,35 @@ def due(
         f"SELECT {COLUMNS} FROM outbox WHERE uplink = ? AND seq IN (SELECT value FROM json_each(?))",  # noqa: S608 - own constant
         (uplink, json.dumps(wanted)),
     ).fetchall()
-    found = {
-        number: OutboxRow(
-            name,
-            stream[0],
-            number,
-            instant(start_us),
-            length_min,
-            unpacked(payload),
-            sent_count,
-            kind=kind,
-            live=number in first,
-            again=again == AGAIN,
-        )
-        for name, number, start_us, length_min, payload, sent_count, kind, _, again in rows
-    }
+    found: dict[int, OutboxRow] = {}
+    for name, number, start_us, length_min, payload, sent_count, kind, _, again in rows:
+        try:
+            found[number] = OutboxRow(
+                name,
+                stream[0],
+                number,
+                instant(start_us),
+                length_min,
+                unpacked(payload),
+                sent_count,
+                kind=kind,
+                live=number in first,
+                again=again == AGAIN,
+            )
+        except zlib.error as error:
+            LOG.error("a stored record is damaged uplink=%s seq=%d reason=%s", uplink, number, error)  # noqa: TRY400 - the reason is enough
+            if damaged is not None:
+                damaged.append(number)
     return [found[seq] for seq in wanted if seq in found]
 
 
 def _is_last(connection: sqlite3.Connection, uplink: str, seq: int) -> bool:
-    """Whether no later record waits: what is behind others that were sent and got no receipt is backlog."""
+    """Whether no record of a later period was ever made, whatever became of it: all behind the newest is backlog."""
     later = connection.execute(
-        "SELECT 1 FROM outbox WHERE uplink = ? AND class = ? AND refused IS NULL AND again = 0 AND seq > ? LIMIT 1",
-        (uplink, CLASS_RECORD, seq),
+        "SELECT 1 FROM delivery AS own JOIN stream USING (uplink, epoch) JOIN delivery AS later"
+        " ON later.uplink = own.uplink AND later.epoch = own.epoch AND later.start_us > own.start_us"
+        " AND later.seq > own.seq AND later.kind = 'record' WHERE own.uplink = ? AND own.seq = ? LIMIT 1",
+        (uplink, seq),
     ).fetchone()
     return later is None
 
@@ -378,7 +400,8 @@ def settle(connection: sqlite3.Connection, uplink: str, receipt: Receipt, *, ins
         seq
         for (seq,) in connection.execute(
             "DELETE FROM outbox WHERE uplink = ?1 AND seq IN"
-            " (SELECT waiting.seq FROM json_each(?2) AS named JOIN outbox AS waiting ON waiting.uplink = ?1"
+            # CROSS: the ranges outside, so that each finds its rows by the key; else every waiting row is looked at.
+            " (SELECT waiting.seq FROM json_each(?2) AS named CROSS JOIN outbox AS waiting ON waiting.uplink = ?1"
             " AND waiting.seq BETWEEN named.value ->> 0 AND named.value ->> 1"
             " WHERE waiting.sent_count > 0 AND waiting.refused IS NULL) RETURNING seq",
             (uplink, json.dumps([(1, receipt.hwm), *receipt.ranges])),
@@ -478,23 +501,25 @@ def send_again(connection: sqlite3.Connection, uplink: str, *, epoch: str, seq: 
 def status(connection: sqlite3.Connection, uplink: str) -> OutboxStatus:
     """How far a stream is."""
     stream = connection.execute(
-        "SELECT seq_last, resent_count, acknowledged_us FROM stream WHERE uplink = ?", (uplink,)
+        "SELECT epoch, seq_last, resent_count, acknowledged_us FROM stream WHERE uplink = ?", (uplink,)
     ).fetchone()
     if stream is None:
         return OutboxStatus(0, None, None, 0, 0, 0, 0)
-    seq_last, resent, acknowledged_us = stream
+    epoch, seq_last, resent, acknowledged_us = stream
     backlog, oldest_us, refused, payload_bytes, reason = connection.execute(
         "SELECT count(*), min(iif(class = 1 AND again = 0, start_us, NULL)), count(refused),"
         " coalesce(sum(length(payload)), 0), min(refused) FROM outbox"
         " WHERE uplink = ?",
         (uplink,),
     ).fetchone()
-    fates = dict(
-        connection.execute(
-            "SELECT state, count(*) FROM delivery WHERE uplink = ? AND state <> 'acknowledged' GROUP BY state",
-            (uplink,),
-        )
-    )
+    counts = connection.execute(
+        "SELECT state, epoch = ?, count(*) FROM delivery WHERE uplink = ? AND state <> 'acknowledged' GROUP BY 1, 2",
+        (epoch, uplink),
+    ).fetchall()
+    fates: Counter[str] = Counter()
+    for state, _, count in counts:
+        fates[state] += count
+    open_of_epoch = sum(count for _, own, count in counts if own)
     evicted_lately = 0
     if Fate.EVICTED in fates:
         (evicted_lately,) = connection.execute(
@@ -507,7 +532,7 @@ def status(connection: sqlite3.Connection, uplink: str) -> OutboxStatus:
         oldest_utc=None if oldest_us is None else instant(oldest_us),
         last_ack_utc=None if acknowledged_us is None else instant(acknowledged_us),
         due=seq_last,
-        acknowledged=seq_last - sum(fates.values()),
+        acknowledged=seq_last - open_of_epoch,
         resent=resent,
         refused=refused,
         unacknowledged=fates.get(Fate.CONSUMED, 0),

@@ -178,10 +178,18 @@ class StateWriter:
         self, uplink: str, *, limit: int, skip: Collection[int], live_first: bool, waiting_max: int
     ) -> list[OutboxRow]:
         """Rows to be sent, noted as sent in the same transaction."""
+        damaged: list[int] = []
         with self._transaction() as connection:
             rows = outbox.due(
-                connection, uplink, limit=limit, skip=skip, live_first=live_first, waiting_max=waiting_max
+                connection,
+                uplink,
+                limit=limit,
+                skip=skip,
+                live_first=live_first,
+                waiting_max=waiting_max,
+                damaged=damaged,
             )
+            outbox.drop_damaged(connection, uplink, damaged)
             outbox.mark_sent(connection, uplink, [row.seq for row in rows], live=[row.seq for row in rows if row.live])
             return rows
 
@@ -407,9 +415,13 @@ class StateReader:
         """Start of the newest record that the ledger knows of a stream [us since 1970 UTC]."""
         return deliveries.end_us(self._connection, uplink)
 
-    def consumed(self, uplink: str, settled_before_us: int, *, limit: int, sent_max: int) -> list[Delivery]:
+    def consumed(
+        self, uplink: str, settled_before_us: int, *, after_us: int, limit: int, sent_max: int
+    ) -> list[Delivery]:
         """Records that were delivered without an acknowledgement before an instant."""
-        return deliveries.consumed(self._connection, uplink, settled_before_us, limit=limit, sent_max=sent_max)
+        return deliveries.consumed(
+            self._connection, uplink, settled_before_us, after_us=after_us, limit=limit, sent_max=sent_max
+        )
 
     def replaced_starts_us(self, uplink: str, from_us: int) -> list[int]:
         """Starts of the periods whose delivered record was corrected [us since 1970 UTC]."""

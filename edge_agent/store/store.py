@@ -400,13 +400,14 @@ class Store:
         return [instant(start_us) for start_us in starts_us]
 
     async def deliveries_consumed(
-        self, uplink: str, settled_before_utc: datetime, *, limit: int, sent_max: int
+        self, uplink: str, settled_before_utc: datetime, *, after_utc: datetime | None, limit: int, sent_max: int
     ) -> list[Delivery]:
         """Records that were delivered without an acknowledgement before an instant and do not wait, oldest first.
 
         Args:
             uplink: name of the stream.
             settled_before_utc: delivered before this instant.
+            after_utc: only of periods that begin after it; None: of all.
             limit: most records.
             sent_max: only what was sent less often.
         """
@@ -415,6 +416,7 @@ class Store:
                 self._parts.state_reader.consumed,
                 uplink,
                 microseconds(settled_before_utc),
+                after_us=-1 if after_utc is None else microseconds(after_utc),
                 limit=limit,
                 sent_max=sent_max,
             ),

@@ -50,7 +50,7 @@ class LedgerStore(Protocol):
         ...
 
     async def deliveries_consumed(
-        self, uplink: str, settled_before_utc: datetime, *, limit: int, sent_max: int
+        self, uplink: str, settled_before_utc: datetime, *, after_utc: datetime | None, limit: int, sent_max: int
     ) -> list[Delivery]:
         """Records that were delivered without an acknowledgement before an instant, oldest first."""
         ...
@@ -102,6 +102,7 @@ class Daily:
         self._corrections = corrections
         self._streams = {stream.name: stream for stream in streams}
         self._zone = zone
+        self._reconciled_to_utc: dict[str, datetime] = {}
 
     async def look(self, now_utc: datetime) -> int:
         """Chains what is due.
@@ -179,10 +180,19 @@ class Daily:
         return True
 
     async def _reconcile(self, stream: Stream, *, before_utc: datetime) -> None:
-        """Queues what was consumed of earlier days and never acknowledged, also of an outage, a few at each look."""
+        """Queues what was consumed of earlier days and never acknowledged, also of an outage, a few at each look.
+
+        Each look goes on behind the last: what the archive makes no more stays where it is and must not stop the rest.
+        """
         waiting = await self._store.deliveries_consumed(
-            stream.name, before_utc, limit=RECONCILED_A_LOOK_MAX, sent_max=RECONCILED_SENT_MAX
+            stream.name,
+            before_utc,
+            after_utc=self._reconciled_to_utc.pop(stream.name, None),
+            limit=RECONCILED_A_LOOK_MAX,
+            sent_max=RECONCILED_SENT_MAX,
         )
+        if len(waiting) == RECONCILED_A_LOOK_MAX:
+            self._reconciled_to_utc[stream.name] = waiting[-1].start_utc
         for entry in waiting:
             end_utc = entry.start_utc + timedelta(minutes=entry.period_min)
             await self._queue_again(stream, entry.start_utc, end_utc, fates=frozenset({Fate.CONSUMED}))

@@ -7,6 +7,10 @@ WINDOW_COUNT_FIRST = 20
 WINDOW_COUNT_MAX = 256
 """Rows that may wait when receipts come well: enough for a platform that answers in batches, ten times a second over a
 long line. Only numbers are kept."""
+REST_S_MAX = 3600.0
+"""Longest rest of a row that gets no receipt, however often it is sent [s]."""
+RESTS_COUNT_MAX = 10_000
+"""Rows that rest; beyond, all are forgotten and only sent again sooner."""
 BURST_S = 1.0
 """The bucket holds the tokens of this long [s]."""
 
@@ -26,6 +30,8 @@ class Window:
         self._count_max = WINDOW_COUNT_FIRST
         self._progress_s = float("-inf")
         self._proven_sent_s = float("-inf")
+        self._rests: dict[int, tuple[float, int]] = {}
+        """Until when, and how often it was lost, of each row that never got a receipt."""
 
     @property
     def waiting(self) -> Collection[int]:
@@ -43,6 +49,10 @@ class Window:
             self._sent_s.pop(seq, None)
             self._sent_s[seq] = now_s
 
+    def resting(self, *, now_s: float) -> Collection[int]:
+        """Numbers of rows that were lost again and again: they must not take the window from all the others."""
+        return {seq for seq, (until_s, _) in self._rests.items() if until_s > now_s}
+
     def doubtful(self, seqs: Iterable[int]) -> None:
         """Sending broke off: these may be sent again at once."""
         for seq in seqs:
@@ -51,11 +61,13 @@ class Window:
     def forget(self) -> None:
         """No receipt for anything sent before can come any more."""
         self._sent_s.clear()
+        self._rests.clear()
 
     def proven(self, seqs: Collection[int], *, now_s: float) -> None:
         """Receipts have come for these: the window grows by as many."""
         for seq in seqs:
             sent_s = self._sent_s.pop(seq, None)
+            self._rests.pop(seq, None)
             if sent_s is not None:
                 self._proven_sent_s = max(self._proven_sent_s, sent_s)
         if seqs:
@@ -74,6 +86,12 @@ class Window:
                 lost.append(seq)
         for seq in lost:
             del self._sent_s[seq]
+            times = self._rests.get(seq, (0.0, 0))[1] + 1
+            # Once lost, it goes again at once; from the second time on it rests for ever longer, up to an hour.
+            rest_s = 0.0 if times == 1 else min(self._resend_s * 2 ** min(times - 2, 20), REST_S_MAX)
+            self._rests[seq] = now_s + rest_s, times
+        if len(self._rests) > RESTS_COUNT_MAX:
+            self._rests.clear()
         if lost:
             self._count_max = max(WINDOW_COUNT_FIRST, self._count_max // 2) if not stalled else WINDOW_COUNT_FIRST
 

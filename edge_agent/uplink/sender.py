@@ -20,6 +20,7 @@ from edge_agent.rollup import Period
 from edge_agent.store.rows import OutboxRow, OutboxStatus
 from edge_agent.uplink.pace import Bucket, Window
 from edge_agent.uplink.record import Record
+from edge_agent.uplink.swallowed import to_its_end
 from edge_agent.uplink.transports.base import (
     BackfillAllowed,
     KeyChanged,
@@ -132,6 +133,8 @@ class Sender:
         self._bucket = Bucket(backfill_per_s, now_s=elapsed_s())
         self._taken = 0
         self._taken_max = 1
+        self._queued: set[int] = set()
+        """Numbers of rows that are taken and wait for their turn on the wire."""
         self._wire = self._backlog_places = asyncio.Semaphore(1)
         self._wake = asyncio.Event()
         self._now = asyncio.Event()
@@ -165,7 +168,7 @@ class Sender:
         while True:
             self._heard = False
             try:
-                await self._session()
+                await to_its_end(self._session())
             except* (RetryUplink, StoreFault) as faults:
                 self._went_down(_first(faults))
             except* Exception as faults:
@@ -221,6 +224,7 @@ class Sender:
             self._came_up()
             traits = self._transport.traits
             self._taken = 0
+            self._queued.clear()
             # Where the order of answers counts, nothing is taken ahead.
             ahead = TAKEN_AHEAD if traits.inflight_count_max > 1 else 1
             self._taken_max = ahead * traits.inflight_count_max
@@ -319,45 +323,49 @@ class Sender:
             now_s = self._elapsed_s()
             self._window.expire(now_s=now_s)
             free = self._taken_max - self._taken
-            if 2 * free >= self._taken_max:
-                await self._refill(group, free=free, now_s=now_s)
+            # What is live never waits until enough of the backlog has gone.
+            await self._refill(group, free=max(1, free), now_s=now_s, backlog=2 * free >= self._taken_max)
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
             except TimeoutError:
                 pass  # time to look again
 
-    async def _refill(self, group: asyncio.TaskGroup, *, free: int, now_s: float) -> None:
+    async def _refill(self, group: asyncio.TaskGroup, *, free: int, now_s: float, backlog: bool) -> None:
         traits = self._transport.traits
         # One place on the wire and some of the window stay free for what is live.
-        room = self._window.room - (not self._window.waiting)
+        room = self._window.room - len(self._queued) - (not self._window.waiting)
         waiting_max = min(max(1, free - 1) * traits.batch_count_max, room, self._bucket.tokens(now_s=now_s))
         rows = await self._store.outbox_take(
             self._uplink,
             free * traits.batch_count_max,
-            skip=self._window.waiting,
-            waiting_max=waiting_max if self._backfill_allowed else 0,
+            skip={*self._window.waiting, *self._window.resting(now_s=now_s), *self._queued},
+            waiting_max=max(0, waiting_max) if backlog and self._backfill_allowed else 0,
         )
         says = {"record": True, "gap": traits.carries_gaps, "alarm": traits.carries_alarms}
         if unsayable := [row.seq for row in rows if not says[row.kind]]:
             await self._store.outbox_shelve(self._uplink, unsayable)
             rows = [row for row in rows if row.seq not in unsayable]
         self._bucket.take(sum(not row.live for row in rows))
-        self._window.sent([row.seq for row in rows], now_s=self._elapsed_s())
+        self._queued.update(row.seq for row in rows)
         for batch, lane in _batches(rows, count_max=traits.batch_count_max):
             self._taken += 1
             group.create_task(self._send(batch, lane), name=f"uplink {self._uplink} send {batch[0].seq}")
 
     async def _send(self, rows: Sequence[OutboxRow], lane: Lane) -> None:
+        seqs = [row.seq for row in rows]
         try:
             # One place on the wire is kept for what is live.
             async with nullcontext() if lane is Lane.LIVE else self._backlog_places, self._wire:
+                self._queued.difference_update(seqs)
+                self._window.sent(seqs, now_s=self._elapsed_s())  # from now on a receipt may come
                 await self._transport.send(rows, lane)
         except BaseException:
             # Unknown whether it left: the next session sends it at once instead of waiting.
-            self._window.doubtful([row.seq for row in rows])
+            self._window.doubtful(seqs)
             raise
         finally:
+            self._queued.difference_update(seqs)
             self._taken -= 1
             if 2 * self._taken <= self._taken_max:
                 self._wake.set()

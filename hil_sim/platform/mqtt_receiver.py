@@ -236,6 +236,7 @@ class MqttReceiver:
                     self._host, self._port, timeout=CALL_S_MAX, keepalive=60, socket_options=[NO_DELAY]
                 ) as client:
                     await client.subscribe([("hp/+/up/frame", 1), ("hp/+/up/reply", 1)])
+                    _end_if_cancelled()
                     self._client = client
                     LOG.info("platform listens broker=%s:%d", self._host, self._port)
                     down = False
