@@ -1,6 +1,9 @@
 """The outbox: nothing leaves without an acknowledgement, whatever the platform says and wherever the service dies."""
 
+import json
+import sqlite3
 import tempfile
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge_agent.rollup import Period
+from edge_agent.store import outbox
 from edge_agent.store.rows import OutboxEntry, OutboxRow, Receipt
 from edge_agent.store.state import StateReader, StateWriter
 
@@ -156,6 +160,50 @@ def test_live_goes_before_the_backlog_but_only_once(tmp_path: Path) -> None:
     assert due(10) == [1, 2, 3, 4, 5, 6]
     reader.close()
     writer.close()
+
+
+def test_what_is_behind_the_newest_never_becomes_live_whatever_became_of_the_newest(tmp_path: Path) -> None:
+    writer = filled(tmp_path / "state.db", 4)
+    rows = writer.take(UPLINK, limit=1, skip=(), live_first=True, waiting_max=9)
+    assert [(row.seq, row.live) for row in rows] == [(4, True)]
+    writer.settle(UPLINK, [Receipt(rows[0].epoch, ranges=((4, 4),))], instant_us=0)
+    rows = writer.take(UPLINK, limit=9, skip=(), live_first=True, waiting_max=9)
+    assert [(row.seq, row.live) for row in rows] == [(1, False), (2, False), (3, False)]
+    writer.close()
+
+
+def test_a_row_whose_bytes_are_damaged_is_declared_and_stops_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    writer = filled(path, 4)
+    with closing(sqlite3.connect(path)) as other:
+        (payload,) = other.execute("SELECT payload FROM outbox WHERE seq = 2").fetchone()
+        other.execute("UPDATE outbox SET payload = ? WHERE seq = 2", (payload[:-3] + bytes(3),))
+        other.commit()
+    rows = writer.take(UPLINK, limit=9, skip=(), live_first=True, waiting_max=9)
+    assert [row.seq for row in rows] == [4, 1, 3]
+    (gap,) = writer.take(UPLINK, limit=9, skip=(1, 3, 4), live_first=True, waiting_max=9)
+    assert (gap.kind, json.loads(gap.payload)["reason"], json.loads(gap.payload)["count"]) == ("gap", "damaged", 1)
+    reader = StateReader(path)
+    assert reader.outbox_status(UPLINK).evicted == 1
+    reader.close()
+    writer.close()
+
+
+def test_a_receipt_does_not_look_at_every_row_that_waits(tmp_path: Path) -> None:
+    """Counted in steps of the database's machine, which no load of this machine changes."""
+    steps = []
+    for count in (50, 1000):
+        path = tmp_path / f"{count}.db"
+        writer = filled(path, count)
+        rows = writer.take(UPLINK, limit=3, skip=(), live_first=False, waiting_max=3)
+        writer.close()
+        ticks = []
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.set_progress_handler(lambda ticks=ticks: ticks.append(1), 100)  # type: ignore[misc] # 0 goes on
+            gone = outbox.settle(connection, UPLINK, Receipt(rows[0].epoch, 1, ((3, 3),)), instant_us=0)
+        assert gone == [1, 3]
+        steps.append(len(ticks))
+    assert steps[1] < 2 * steps[0] + 10
 
 
 def test_an_acknowledgement_removes_only_what_was_sent(tmp_path: Path) -> None:

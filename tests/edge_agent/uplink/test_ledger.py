@@ -19,7 +19,7 @@ from edge_agent.store.rows import Delivery, Fate, OutboxEntry, Proof, Receipt
 from edge_agent.store.store import Store
 from edge_agent.uplink.archive import Archive
 from edge_agent.uplink.corrections import Corrections
-from edge_agent.uplink.daily import Daily
+from edge_agent.uplink.daily import RECONCILED_A_LOOK_MAX, Daily
 from edge_agent.uplink.ledger import NOT_MADE, account, runs
 from edge_agent.uplink.record import build_record, encode
 from edge_agent.uplink.streams import streams
@@ -143,6 +143,28 @@ async def sent(store: Store) -> str:
     rows = await store.outbox_due(CITY, 100)
     await store.outbox_mark_sent(CITY, [row.seq for row in rows])
     return rows[0].epoch
+
+
+async def test_what_the_archive_makes_no_more_does_not_stop_the_reconciling_of_the_rest(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    await closed(store, range(RECONCILED_A_LOOK_MAX + 10))
+    rows = await store.outbox_take(CITY, 1000, skip=(), waiting_max=1000)
+    receipt = Receipt(rows[0].epoch, len(rows), proof=Proof.CONSUMED)
+    await store.outbox_settle(CITY, [receipt], instant_utc=MIDNIGHT)
+    await store.close()
+    with sqlite3.connect(tmp_path / "state.db") as gone:
+        gone.execute(
+            "DELETE FROM rollup WHERE start_us IN (SELECT start_us FROM rollup ORDER BY start_us LIMIT ?)",
+            (RECONCILED_A_LOOK_MAX,),
+        )
+    gone.close()
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    daily = daily_of(store)
+    for look in range(2):
+        await daily.look(MIDNIGHT + (24 * 7 + look) * HOUR)
+    waiting = await store.outbox_due(CITY, 1000)
+    assert sorted(row.seq for row in waiting) == list(range(RECONCILED_A_LOOK_MAX + 1, len(rows) + 1))
+    await store.close()
 
 
 async def test_a_platform_that_only_reads_is_asked_again_until_it_says_that_it_stores(tmp_path: Path) -> None:

@@ -18,6 +18,28 @@ def test_the_window_grows_with_receipts_and_falls_back_without() -> None:
     assert window.room == WINDOW_COUNT_FIRST + 1
 
 
+def test_rows_that_never_get_a_receipt_leave_the_window_to_the_others() -> None:
+    window = Window(resend_s=30.0)
+    rests_s = []
+    now_s = 0.0
+    for _ in range(10):
+        assert not window.resting(now_s=now_s)
+        window.sent([1, 2], now_s=now_s)
+        now_s += 31.0
+        window.expire(now_s=now_s)
+        assert not window.waiting
+        until_s = now_s
+        while set(window.resting(now_s=until_s)) == {1, 2}:
+            until_s += 30.0
+        rests_s.append(until_s - now_s)
+        now_s = until_s
+    assert rests_s == [0.0, *(30.0 * 2**n for n in range(7)), 3600.0, 3600.0]
+    window.proven([1], now_s=now_s)
+    window.sent([1, 2], now_s=now_s)
+    window.expire(now_s=now_s + 62.0)
+    assert set(window.resting(now_s=now_s + 62.0)) == {2}, "a receipt makes it a row like any other"
+
+
 def test_a_slow_platform_is_not_a_deaf_one() -> None:
     """Receipts that work their way towards a row keep it from being sent again; one that they have passed is lost."""
     window = Window(resend_s=30.0)

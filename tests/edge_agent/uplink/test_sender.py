@@ -34,6 +34,8 @@ class Notebook:
         self.sessions = 0
         self.traits = Traits(receipts_outlive_session=True, inflight_count_max=20)
         self.lanes: dict[int, Lane] = {}
+        self.wire_free = asyncio.Event()
+        self.wire_free.set()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[None]:
@@ -44,6 +46,7 @@ class Notebook:
         for row in rows:
             self.sent.put_nowait(row)
             self.lanes[row.seq] = lane
+        await self.wire_free.wait()
 
     async def receive(self) -> Event:
         receipt = await self.receipts.get()
@@ -230,3 +233,46 @@ async def test_retry_puts_back_what_was_refused(desk: Desk) -> None:
     while sent[-1] != 3:  # others may have gone into the place that the refused one left
         sent += numbers(await desk.transport.next_rows(1))
     assert len(sent) <= 6
+
+
+async def test_what_is_live_does_not_wait_for_the_rows_that_were_taken_ahead(desk: Desk) -> None:
+    rows = await desk.transport.next_rows(WINDOW_COUNT_FIRST)
+    await desk.period_ends(300)
+    # Receipts widen the window; then the wire stands still with as many rows taken as may be.
+    while not desk.transport.sent.empty() or rows:
+        if rows:
+            desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, ranges=tuple((n, n) for n in numbers(rows))))
+        await desk.looks_again()
+        rows = [desk.transport.sent.get_nowait() for _ in range(desk.transport.sent.qsize())]
+        if len(rows) >= 2 * WINDOW_COUNT_FIRST:
+            break
+    desk.transport.wire_free.clear()
+    desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, ranges=tuple((n, n) for n in numbers(rows))))
+    await desk.looks_again()
+    await desk.period_ends()
+    newest = (await desk.sender.status()).due
+    sent: list[int] = []
+    while newest not in sent:
+        sent += numbers(await desk.transport.next_rows(1))
+    assert len(sent) <= desk.transport.traits.inflight_count_max, "the place that is kept for it"
+    assert desk.transport.lanes[newest] is Lane.LIVE
+    desk.transport.wire_free.set()
+
+
+@pytest.mark.parametrize("ticks", range(7))
+async def test_a_stop_in_the_moment_in_which_a_session_breaks_is_heard(ticks: int, tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, quota_mb=64, raw_days=90)
+    desk = Desk(store)
+    await desk.period_ends(30)
+    desk.transport.wire_free.clear()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(desk.sender.run())
+        await desk.transport.next_rows(5)
+        desk.transport.receipts.put_nowait(None)
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        task.cancel()
+        ended, _ = await asyncio.wait([task], timeout=5.0)
+        task.cancel()
+    assert ended
+    await store.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 from typing import cast
 
 import aiomqtt
@@ -77,6 +78,30 @@ async def test_the_library_swallows_it_in_one_of_these_moments() -> None:
             await _cancel_after(ticks, group.create_task(work()), answer)
         swallowed += after == [True]
     assert swallowed > 0
+
+
+@pytest.mark.parametrize("ticks", TICKS)
+async def test_an_error_in_the_same_moment_does_not_swallow_it_either(ticks: int) -> None:
+    begun, fails = asyncio.Event(), asyncio.Event()
+
+    async def breaks() -> None:
+        await fails.wait()
+        raise ConnectionError
+
+    async def work() -> None:
+        begun.set()
+        while True:  # as one that connects anew after each error
+            with suppress(ConnectionError), cancellation_heeded():
+                await asyncio.wait_for(breaks(), 5.0)
+            fails.clear()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work())
+        await begun.wait()
+        await _cancel_after(ticks, task, fails)
+        ended, _ = await asyncio.wait([task], timeout=5.0)
+        task.cancel()
+    assert ended
 
 
 async def test_what_was_cancelled_before_does_not_count() -> None:
