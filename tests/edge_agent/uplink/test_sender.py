@@ -237,14 +237,14 @@ async def test_retry_puts_back_what_was_refused(desk: Desk) -> None:
 
 async def test_what_is_live_does_not_wait_for_the_rows_that_were_taken_ahead(desk: Desk) -> None:
     rows = await desk.transport.next_rows(WINDOW_COUNT_FIRST)
-    await desk.period_ends(300)
+    await desk.period_ends(400)
     # Receipts widen the window; then the wire stands still with as many rows taken as may be.
     while not desk.transport.sent.empty() or rows:
         if rows:
             desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, ranges=tuple((n, n) for n in numbers(rows))))
         await desk.looks_again()
         rows = [desk.transport.sent.get_nowait() for _ in range(desk.transport.sent.qsize())]
-        if len(rows) >= 2 * WINDOW_COUNT_FIRST:
+        if len(rows) >= 4 * WINDOW_COUNT_FIRST:
             break
     desk.transport.wire_free.clear()
     desk.transport.receipts.put_nowait(Receipt(rows[0].epoch, ranges=tuple((n, n) for n in numbers(rows))))
