@@ -164,7 +164,8 @@ def _drained(site: CrashSite, due: Sequence[datetime]) -> bool:
         status, _ = _books(site)
     except StoreFault:
         return False
-    return status.backlog == 0 and status.due > 0
+    # In the first moments of a life no period has ended: then there is nothing to be delivered, and no stream yet.
+    return status.backlog == 0 and (status.due > 0 or not due)
 
 
 async def _drain(site: CrashSite, due: Sequence[datetime]) -> None:
