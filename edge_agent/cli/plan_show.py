@@ -290,11 +290,13 @@ class PlanPrinter:
                 for reason in self._reasons_of(name):
                     yield from self._block(reason)
                 continue
-            for kws, zh, en in ((store.charge_kw, "蓄", "charge"), (store.discharge_kw, "放", "give")):
-                for first, last, _ in _runs([kw > 0 or None for kw in kws]):
-                    mean_kw = self._mean_kw(kws, first, last)
-                    price = self._price(first, last)
-                    yield f"  {padded(self._span(first, last), 25)}  {pick(zh, en)} {mean_kw:.0f} kW  {price}"
+            blocks = [
+                (first, last, self._mean_kw(kws, first, last), word)
+                for kws, word in ((store.charge_kw, pick("蓄", "charge")), (store.discharge_kw, pick("放", "give")))
+                for first, last, _ in _runs([kw > 0 or None for kw in kws])
+            ]
+            for first, last, mean_kw, word in sorted(blocks):
+                yield f"  {padded(self._span(first, last), 25)}  {word} {mean_kw:.0f} kW  {self._price(first, last)}"
 
     def _units(self, *, why: bool) -> Iterator[str]:
         pick = self._pick

@@ -170,18 +170,19 @@ def load_from_file(common: Common, path: Path, grid: TimeGrid, *, zone: ZoneInfo
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
+            if not {"start", "electric_kw"} <= set(reader.fieldnames or ()):
+                words = common.pick("第一行应写列名", "the first line must name the columns")
+                refuse(common, Exit.USAGE, f"{path}:1: {words} start,electric_kw")
             for row in reader:
+                begin, given = str(row["start"]), str(row["electric_kw"])
                 try:
-                    begin, power_kw = str(row["start"]), float(row["electric_kw"])
-                except (KeyError, TypeError, ValueError):
-                    power_kw, begin = math.nan, ""
+                    power_kw = float(given)
+                except ValueError:
+                    power_kw = math.nan
                 twice = common.pick("这一刻钟有两行", "a second row of this quarter hour")
                 if not math.isfinite(power_kw):
-                    refuse(
-                        common,
-                        Exit.USAGE,
-                        f"{path}:{reader.line_num}: {common.pick('需要列', 'needs columns')} start,electric_kw",
-                    )
+                    words = common.pick("electric_kw 应为数字,现为", "electric_kw needs a number, not")
+                    refuse(common, Exit.USAGE, f"{path}:{reader.line_num}: {words} {given!r}")
                 step = (instant(begin, zone=zone) - grid.start_utc) // timedelta(minutes=METERING_WINDOW_MIN)
                 if step in values:
                     refuse(

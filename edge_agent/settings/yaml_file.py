@@ -332,6 +332,14 @@ def _forbidden(whole: str, lines: tuple[str, ...], *, file: str) -> list[Finding
     return findings
 
 
+_TIGHT_COLON = re.compile(r"\s*(?:- )?[A-Za-z_]\w*:[^\s/:]")
+"""A key whose colon has no blank behind it; `mqtt://` is none."""
+
+
+def _spaced(line: str) -> str:
+    return line.strip().replace(":", ": ", 1)
+
+
 def _syntax(error: MarkedYAMLError, lines: tuple[str, ...], *, file: str) -> Finding:
     """Turn the parser's complaint into the line that the operator must mend."""
     problem, context = str(error.problem or ""), str(error.context or "")
@@ -350,6 +358,12 @@ def _syntax(error: MarkedYAMLError, lines: tuple[str, ...], *, file: str) -> Fin
             width=len(key[1]) if key else 1,
             key=key[1] if key else "",
         )
+    tight = next(
+        (number for number in range(min(mark.line + 1, len(lines))) if _TIGHT_COLON.match(lines[number])), None
+    )
+    if tight is not None:
+        column = lines[tight].index(":")
+        return _at(file, lines, "colon_without_blank", tight, column, corrected=_spaced(lines[tight]))
     if "mapping values are not allowed" in problem:
         return _stray_colon(mark, lines, file=file)
     if "quoted scalar" in context and "end of" in problem and opening is not None:

@@ -40,6 +40,8 @@ GRAMMAR = [
     ("site.yaml", "  cycle_s: 30\n", "  cycle_s: 30\n    ⟦stale_s: 60\n", "yaml_indent", "左端对齐"),
     ("site.yaml", "  cycle_s: 30\n", "  cycle_s⟦:30\n", "colon_without_blank", "cycle_s: 30"),
     ("site.yaml", "  cycle_s: 30\n", "  ⟦cycle_s 30\n", "yaml_colon_missing", "冒号"),
+    ("site.yaml", "  cycle_s: 30\n", "  cycle_s⟦:30\n", "colon_without_blank", "cycle_s: 30"),
+    ("tariff.yaml", "name: ", "name⟦:", "colon_without_blank", "缺空格"),
     ("site.yaml", "  cycle_s: 30\n", "  cycle_s: 30\n  ⟦cycle_s: 10\n", "duplicate_key", "只留一个"),
     ("site.yaml", "  name: 示范能源站", "  name: ⟦'示范能源站", "yaml_quote_open", "引号"),
     ("site.yaml", "  name: 示范能源站", "  name: 示范⟦: 能源站", "yaml_colon_in_value", "引号"),
