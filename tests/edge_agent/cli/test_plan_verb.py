@@ -202,3 +202,61 @@ def test_ways_of_planning_have_names_for_people(method: str, gap: float | None, 
 def test_help_loads_no_solver() -> None:
     code = "import sys; import edge_agent.cli.plan; sys.exit('ortools' in sys.modules or 'pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "5", "{}", '{"terminal": null}'])
+def test_what_is_no_request_is_refused_in_words(text: str) -> None:
+    for language in ("zh", "en"):
+        done = run("--request", "-", "--lang", language, text=text)
+        assert done.exit_code == 2
+        assert "$" in done.stderr
+
+
+def test_a_byte_order_mark_is_no_mistake() -> None:
+    done = run("--request", "-", "--json", "--method", "rule", text="\ufeff" + TINY.read_text(encoding="utf-8"))
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["--limit", "--gap"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_number_that_is_none_is_refused(option: str, value: str) -> None:
+    done = run("--request", str(TINY), option, value)
+    assert done.exit_code == 2
+    assert value in done.stderr
+
+
+def test_a_plant_without_any_unit_has_a_plan_that_lacks_everything() -> None:
+    document = json.loads(TINY.read_text(encoding="utf-8"))
+    document |= {"groups": [], "aux": []}
+    done = run("--request", "-", "--json", text=json.dumps(document))
+    assert done.exit_code == 0
+    plan = read_plan(done.stdout)
+    (loop,) = plan.loops.values()
+    assert min(loop.unmet_kw) >= 0.0
+    assert max(loop.unmet_kw) > 200.0
+
+
+def test_a_mean_counts_how_long_the_steps_are() -> None:
+    """The first of the two steps from 05:30 to 07:00 is half as long as the second."""
+    plan = read_plan(run("--request", str(TINY), "--json").stdout)
+    kws = plan.storages["tank"].charge_kw[:2]
+    mean_kw = (kws[0] * 0.5 + kws[1] * 1.0) / 1.5
+    assert abs(kws[0] - kws[1]) > 10.0, "else every mean is the same"
+    assert f"05:30–07:00          蓄 {mean_kw:.0f} kW" in run("--request", str(TINY), "--lang", "zh").stdout
+
+
+def test_a_bound_below_a_plan_that_lacks_something_is_told_with_what_the_lack_costs() -> None:
+    document = json.loads(TINY.read_text(encoding="utf-8"))
+    document |= {"aux": []}
+    document["loops"][0]["load_kw"] = [3 * kw for kw in document["loops"][0]["load_kw"]]
+    printed = run("--request", "-", "--lang", "en", text=json.dumps(document)).stdout
+    assert "with what is lacking or above limits at its price; lower bound" in printed
+    assert "no way of running" not in printed
+
+
+def test_times_and_sums_stay_whole_where_lines_break() -> None:
+    text = "used 16:15–16:45, 2 679 CNY, and so on"
+    for width in range(8, 40):
+        lines = list(wrapped(text, indent="", width=width))
+        assert any("16:15" in line for line in lines)
+        assert any("2 679" in line for line in lines)

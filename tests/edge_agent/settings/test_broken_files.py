@@ -79,6 +79,7 @@ FORM = [
         '"1"',
     ),
     ("tariff.yaml", RATIOS, RATIOS.replace("0.4", "⟦0.4倍"), "needs_number", "写 0.4"),
+    ("tariff.yaml", RATIOS, RATIOS.replace("valley: 0.4", "valley: ⟦'0,4'"), "needs_number", "写 0.4,"),
     ("tariff.yaml", SUMMER, SUMMER.replace("07:00-10:00", "⟦7-10"), "period", ""),
     ("tariff.yaml", "dates: [07-01..08-31]", "dates: [⟦07-01..08-32]", "dates", ""),
     ("uplink.yaml", "period_min: 15 ", "period_min: ⟦0 ", "outside_bounds", "核对"),
