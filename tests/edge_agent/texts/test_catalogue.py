@@ -77,8 +77,8 @@ def called_with_codes(path: Path) -> set[str]:
 KEYS = {
     "operating_modes", "supply_degc_max", "supply_degc_min", "supply_setpoint_degc", "degc_max", "degc_min", "period_s",
     "charge_setpoint_degc", "demand_window_min", "period_min", "identical_to", "start_mode", "simulated_clock",
-    "capacity_limit", "supply_setpoint", "stage_request", "units_in", "project_id", "gateway_id", "design_kw", "volume_m3",
-    "loss_ratio_per_day",
+    "capacity_limit", "supply_setpoint", "stage_request", "units_in", "project_id", "gateway_id", "design_kw",
+    "volume_m3", "loss_ratio_per_day",
 }  # fmt: skip
 
 
