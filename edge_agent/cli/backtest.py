@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from edge_agent.cli.common import Common, Exit, Finite, emit, shared_options
+from edge_agent.cli.common import Common, Exit, emit, shared_options
+from edge_agent.cli.solver_options import solver_options
 
 if TYPE_CHECKING:
     from edge_agent.backtest import Replay
 
 LIMIT_S = 5.0
-LIMIT_S_MAX = 600.0
 GAP_SHARE = 0.003
 Strategy = Literal["optimal", "rule", "no_storage"]
 NAMES: Mapping[Strategy, tuple[str, str]] = {
@@ -33,22 +33,7 @@ WHY: Mapping[str, tuple[str, str]] = {
 @click.command(help="用历史数据回算计划的效益 / replay stored days: plan against rule and no storage.")
 @click.option("--from", "from_text", required=True, help="首日,含 / first day, inside: 2026-01-12.")
 @click.option("--to", "to_text", required=True, help="末日,不含 / day after the last: 2026-01-19.")
-@click.option(
-    "--limit",
-    "limit_s",
-    type=Finite(min=0.0, min_open=True, max=LIMIT_S_MAX),
-    default=LIMIT_S,
-    show_default=True,
-    help="每个计划的求解秒数 / seconds a plan.",
-)
-@click.option(
-    "--gap",
-    "gap_share",
-    type=Finite(0.0, 1.0),
-    default=GAP_SHARE,
-    show_default=True,
-    help="离最优至多差这一比例就停 / stop when proven this close to the optimum.",
-)
+@solver_options(limit_s=LIMIT_S, gap_share=GAP_SHARE)
 @shared_options
 def command(common: Common, *, from_text: str, to_text: str, limit_s: float, gap_share: float) -> None:
     """Reads the store only, whether the service runs or not; exit status 1 when no day could be replayed."""

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import click
 from click.core import ParameterSource
 
-from edge_agent.cli.common import Common, Exit, Finite, emit, shared_options, unreadable
+from edge_agent.cli.common import Common, Exit, emit, shared_options, unreadable
+from edge_agent.cli.solver_options import solver_options
 
 if TYPE_CHECKING:
     from scheduling.errors import RequestFault
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 BROKEN_SAID = 5
 """So many broken rules are named."""
 LIMIT_S = 10.0
-LIMIT_S_MAX = 600.0
 GAP_SHARE = 0.001
 TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
@@ -36,22 +36,7 @@ TYPED = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 )
 @click.option("--at", "made_at", help="计划时刻 / instant of making, UTC with Z (default: start of the grid).")
 @click.option("--why", is_flag=True, help="说明理由 / print the reasons.")
-@click.option(
-    "--limit",
-    "limit_s",
-    type=Finite(min=0.0, min_open=True, max=LIMIT_S_MAX),
-    default=LIMIT_S,
-    show_default=True,
-    help="最多求解秒数 / longest time for it [s].",
-)
-@click.option(
-    "--gap",
-    "gap_share",
-    type=Finite(0.0, 1.0),
-    default=GAP_SHARE,
-    show_default=True,
-    help="离最优至多差这一比例就停 / stop when proven this close to the optimum.",
-)
+@solver_options(limit_s=LIMIT_S, gap_share=GAP_SHARE)
 @click.option(
     "--method",
     type=click.Choice(["auto", "milp", "rule"]),

@@ -7,7 +7,7 @@ WINDOW_COUNT_FIRST = 20
 WINDOW_COUNT_MAX = 256
 """Rows that may wait when receipts come well: enough for a platform that answers in batches, ten times a second over a
 long line. Only numbers are kept."""
-REST_S_MAX = 3600.0
+REST_S_MAX = 600.0
 """Longest rest of a row that gets no receipt, however often it is sent [s]."""
 RESTS_COUNT_MAX = 10_000
 """Rows that rest; beyond, all are forgotten and only sent again sooner."""
@@ -71,6 +71,8 @@ class Window:
             if sent_s is not None:
                 self._proven_sent_s = max(self._proven_sent_s, sent_s)
         if seqs:
+            if now_s - self._progress_s >= self._resend_s:
+                self._rests.clear()  # it was the platform that heard nothing, not these rows that it does not want
             self._progress_s = now_s
             self._count_max = min(self._count_max + len(seqs), WINDOW_COUNT_MAX)
 
@@ -87,7 +89,7 @@ class Window:
         for seq in lost:
             del self._sent_s[seq]
             times = self._rests.get(seq, (0.0, 0))[1] + 1
-            # Once lost, it goes again at once; from the second time on it rests for ever longer, up to an hour.
+            # Once lost, it goes again at once; from the second time on it rests for ever longer, up to ten minutes.
             rest_s = 0.0 if times == 1 else min(self._resend_s * 2 ** min(times - 2, 20), REST_S_MAX)
             self._rests[seq] = now_s + rest_s, times
         if len(self._rests) > RESTS_COUNT_MAX:

@@ -33,11 +33,26 @@ def test_rows_that_never_get_a_receipt_leave_the_window_to_the_others() -> None:
             until_s += 30.0
         rests_s.append(until_s - now_s)
         now_s = until_s
-    assert rests_s == [0.0, *(30.0 * 2**n for n in range(7)), 3600.0, 3600.0]
-    window.proven([1], now_s=now_s)
+    assert rests_s == [0.0, *(30.0 * 2**n for n in range(5)), *[600.0] * 4]
     window.sent([1, 2], now_s=now_s)
-    window.expire(now_s=now_s + 62.0)
-    assert set(window.resting(now_s=now_s + 62.0)) == {2}, "a receipt makes it a row like any other"
+    window.expire(now_s=now_s + 31.0)
+    assert window.resting(now_s=now_s + 31.0)
+    window.proven([3], now_s=now_s + 32.0)
+    assert not window.resting(now_s=now_s + 32.0), "a platform that hears again gets them at once"
+
+
+def test_a_row_rests_on_while_others_get_their_receipts() -> None:
+    window = Window(resend_s=30.0)
+    for now_s in range(0, 120, 20):
+        if not window.waiting:
+            window.sent([1], now_s=float(now_s))
+        window.proven([100 + now_s], now_s=now_s + 1.0)
+        window.sent([200 + now_s], now_s=now_s + 1.0)
+        window.proven([200 + now_s], now_s=now_s + 2.0)
+        window.expire(now_s=now_s + 19.0)
+    assert set(window.resting(now_s=120.0)) == {1}
+    window.proven([1], now_s=121.0)
+    assert not window.resting(now_s=121.0)
 
 
 def test_a_slow_platform_is_not_a_deaf_one() -> None:
