@@ -24,6 +24,7 @@ from edge_agent import local_api
 from edge_agent.acquisition import BusPoller, BusWatch, Pending, Recorder
 from edge_agent.advising import Advising, Now
 from edge_agent.answers import Answers
+from edge_agent.charge_setpoint import charge_degc_of
 from edge_agent.clock import ClockWatch, SiteClock, elapsed_s, next_instant, sleep_until
 from edge_agent.control.command import Outcome
 from edge_agent.control.controller import Controller
@@ -317,8 +318,14 @@ class Service:
             facts=self.expectation.facts,
         )
         self.expectation.corrections = self.correcting.current
-        live = await self.expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
-        live = replace(live, held_until_utc=held_until_utc(self.site.storages, orders))
+        live = await self.expectation.live_state(
+            now_utc, grid=grid, units=units, storage_kwh=storage_kwh, drawn_kw=self.planner.drawn_kw(grid)
+        )
+        live = replace(
+            live,
+            held_until_utc=held_until_utc(self.site.storages, orders),
+            charge_degc=charge_degc_of(self.planner.plan),
+        )
         return build_request(self.site, self.configuration.performance, grid=grid, live=live)
 
     # ------------------------------------------------------------------------------------------------- start, run, stop

@@ -19,7 +19,7 @@ import numpy as np
 from edge_agent.demand_account import DemandAccount, raised
 from edge_agent.plan_case import LiveState, UnitNow, build_request, tank_of
 from edge_agent.settings.load import Configuration
-from edge_agent.source_ahead import drawn_at_degc
+from edge_agent.source_ahead import response_of
 from edge_agent.tariff_facts import facts_of, wanted
 from scheduling.errors import NoPlan, RequestFault, SchedulingError, SolverFault
 from scheduling.milp.door import solve_arrays
@@ -334,9 +334,9 @@ class Backtest:
                     self._series(f"{source.meter}.{point}", grid.start_utc, grid.count)
                     for point in ("supply_temperature", "heat_power")
                 )
-                degc = drawn_at_degc(inlet_degc, heat_kw)
-                if degc is not None:
-                    water_degc[name] = degc
+                response = response_of(inlet_degc, heat_kw)
+                if response is not None:
+                    water_degc[name] = response.mean_degc
         outdoor_degc = np.array(self._series(self._site.meters.weather, grid.start_utc, grid.count))
         known_degc = outdoor_degc[np.isfinite(outdoor_degc)]
         loops_degc: dict[str, float] = {}

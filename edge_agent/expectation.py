@@ -7,7 +7,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from statistics import median
@@ -32,7 +32,7 @@ from edge_agent.present_power import PresentPower, present_power
 from edge_agent.settings.load import Configuration
 from edge_agent.settings.market_file import MarketFeed
 from edge_agent.settings.model import Loop
-from edge_agent.source_ahead import LOOK_BACK_H, drawn_at_degc
+from edge_agent.source_ahead import LOOK_BACK_H, ahead_degc, response_of
 from edge_agent.tariff_facts import facts_of, wanted
 from edge_agent.texts.catalogue import text
 from edge_agent.unit_figures import supply_curve
@@ -92,7 +92,13 @@ class Expectation:
         self.facts = NO_FACTS
 
     async def live_state(
-        self, now_utc: datetime, *, grid: TimeGrid, units: Mapping[str, UnitNow], storage_kwh: Mapping[str, float]
+        self,
+        now_utc: datetime,
+        *,
+        grid: TimeGrid,
+        units: Mapping[str, UnitNow],
+        storage_kwh: Mapping[str, float],
+        drawn_kw: Mapping[str, Sequence[float | None]] | None = None,
     ) -> LiveState:
         """The plant now and what is expected of the steps of a grid.
 
@@ -101,6 +107,7 @@ class Expectation:
             grid: the steps to plan.
             units: present state of each unit.
             storage_kwh: usable energy of each tank [kWh].
+            drawn_kw: heat that the plan in force draws from each source, one value a step; None: there is no plan.
         """
         tariff = self.tariff = await asyncio.to_thread(self._market.current)
         self.facts = await self._facts(now_utc)
@@ -142,7 +149,9 @@ class Expectation:
             price_cny_per_kwh=prices.cny_per_kwh.tolist(),
             bands=prices.bands,
             corrections=self.corrections,
-            source_degc=await self._sources(now_utc, units, outdoor_degc=outdoor(weather, grid)),
+            source_degc=await self._sources(
+                now_utc, units, grid=grid, outdoor_degc=outdoor(weather, grid), drawn_kw=drawn_kw or {}
+            ),
             supply_degc={name: supply_curve(loop, outdoor(weather, grid)) for name, loop in self._site.loops.items()},
             valley_cny_per_kwh=float(prices.cny_per_kwh.min()),
             flat_cny_per_kwh=prices.usual_cny_per_kwh(grid),
@@ -156,9 +165,15 @@ class Expectation:
         return await asyncio.to_thread(self._market.changed)
 
     async def _sources(
-        self, now_utc: datetime, units: Mapping[str, UnitNow], *, outdoor_degc: list[float]
+        self,
+        now_utc: datetime,
+        units: Mapping[str, UnitNow],
+        *,
+        grid: TimeGrid,
+        outdoor_degc: list[float],
+        drawn_kw: Mapping[str, Sequence[float | None]],
     ) -> dict[str, list[float]]:
-        """Temperature of each source per step: air as forecast; water as it came while heat was drawn in the last days.
+        """Temperature of each source per step: air as forecast; water as the last days say for what will be drawn.
 
         Without such a record as running units see it now; else no entry.
         """
@@ -167,19 +182,26 @@ class Expectation:
             if source.kind == "air":
                 out[name] = outdoor_degc
                 continue
-            degc = await self._drawn_at(now_utc, source.meter)
-            if degc is None:
-                degc = self._seen_by_units(now_utc, units, name)
-            if degc is not None:
-                out[name] = [degc] * len(outdoor_degc)
+            by_record = await self._by_record(now_utc, source.meter, grid=grid, planned_kw=drawn_kw.get(name, ()))
+            seen_degc = self._seen_by_units(now_utc, units, name)
+            if by_record is not None:
+                out[name] = by_record
+            elif seen_degc is not None:
+                out[name] = [seen_degc] * len(outdoor_degc)
         return out
 
-    async def _drawn_at(self, now_utc: datetime, meter: str | None) -> float | None:
+    async def _by_record(
+        self, now_utc: datetime, meter: str | None, *, grid: TimeGrid, planned_kw: Sequence[float | None]
+    ) -> list[float] | None:
         if meter is None:
             return None
         end_utc = _full_hour(now_utc)
         inlet_degc = await self._record.hours(f"{meter}.supply_temperature", end_utc, count=LOOK_BACK_H)
-        return drawn_at_degc(inlet_degc, await self._record.hours(f"{meter}.heat_power", end_utc, count=LOOK_BACK_H))
+        heat_kw = await self._record.hours(f"{meter}.heat_power", end_utc, count=LOOK_BACK_H)
+        response = response_of(inlet_degc, heat_kw)
+        if response is None:
+            return None
+        return ahead_degc(response, grid, heat_kw=heat_kw, end_utc=end_utc, planned_kw=planned_kw)
 
     def _seen_by_units(self, now_utc: datetime, units: Mapping[str, UnitNow], source: str) -> float | None:
         """What running units see now; one that rests has no flow, and its sensor tells the plant room's temperature."""

@@ -5,13 +5,14 @@ It knows how the site's words (units, tanks, curves) become the planner's words;
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
+from edge_agent.charge_setpoint import Charging, charging_of, discharge_ratio
 from edge_agent.settings.model import Loop as LoopEntry
 from edge_agent.settings.model import Performance, SiteFile, Unit
 from edge_agent.settings.model import Source as SourceEntry
@@ -37,7 +38,7 @@ from scheduling.request import (
 from scheduling.request import Storage as StorageTask
 from scheduling.request_fault import fault_of
 from scheduling.tariff.price import CapWindow
-from scheduling.timegrid import SECONDS_PER_MINUTE, TimeGrid
+from scheduling.timegrid import SECONDS_PER_HOUR, SECONDS_PER_MINUTE, TimeGrid
 
 UNMET_CNY_PER_KWH = 25.0
 """Price of heat not delivered. Ours: above any way of making it, and above what an hour of it adds to the demand charge
@@ -57,10 +58,6 @@ TERMINAL_TARGET_RATIO = 0.3
 """Energy wanted at the end of the plan, as share of the capacity. Ours."""
 SOURCE_SAME_K = 0.5
 """A source that moves by less over the plan counts as steady: factors a step cost the solver time."""
-TANK_PUMP_KW_PER_KW = 0.01
-"""Pumping for each kW into or out of the tank. Ours, as in the cases."""
-
-
 COMMANDABLE_MIN = 0.05
 """A stage that was learned to give less than this counts as this: the planner knows no unit that runs for nothing."""
 Default = TypeVar("Default", float, None)
@@ -159,6 +156,7 @@ class LiveState:
         supply_degc: leaving temperature that each loop will be served at, one value a step; likewise.
         corrections: of nameplates.
         held_until_utc: until then a person has ordered a storage to be left alone; without an entry nobody has.
+        charge_degc: temperature at which the plan before has storages charged; without an entry it said nothing.
     """
 
     units: Mapping[str, UnitNow]
@@ -175,6 +173,7 @@ class LiveState:
     supply_degc: Mapping[str, Sequence[float]] = field(default_factory=dict)
     corrections: Corrections = NAMEPLATES
     held_until_utc: Mapping[str, datetime] = field(default_factory=dict)
+    charge_degc: Mapping[str, float] = field(default_factory=dict)
 
 
 def tank_of(storage: StorageEntry) -> WaterTank:
@@ -200,7 +199,15 @@ def build_request(
             site file alone can contradict is refused when it is read.
     """
     with _inside(""):
-        return _request(site, performance, grid=grid, live=live)
+        charging = _charging(site, grid=grid, live=live)
+        storages = {
+            name: storage.model_copy(update={"charge_setpoint_degc": charging[name].degc})
+            if name in charging
+            else storage
+            for name, storage in site.storages.items()
+        }
+        charged = site.model_copy(update={"storages": storages})
+        return _request(charged, performance, grid=grid, live=live, charging=charging)
 
 
 @contextmanager
@@ -224,7 +231,32 @@ def _each(name: str, entries: Iterable[Entry], make: Callable[[Entry], Part]) ->
     return tuple(parts)
 
 
-def _request(site: SiteFile, performance: Mapping[str, Performance], *, grid: TimeGrid, live: LiveState) -> PlanRequest:
+def _charging(site: SiteFile, *, grid: TimeGrid, live: LiveState) -> dict[str, Charging]:
+    """How storages are charged whose temperature is the plan's to choose."""
+    found = {
+        name: charging_of(
+            storage,
+            tank_of(storage),
+            hours=[length_s / SECONDS_PER_HOUR for length_s in grid.lengths_s],
+            supply_degc=live.supply_degc.get(storage.loop, ()),
+            load_kw=live.load_kw[storage.loop],
+            price_cny_per_kwh=live.price_cny_per_kwh,
+            usual_cny_per_kwh=live.flat_cny_per_kwh,
+            asked_degc=live.charge_degc.get(name),
+        )
+        for name, storage in site.storages.items()
+    }
+    return {name: charging for name, charging in found.items() if charging is not None}
+
+
+def _request(
+    site: SiteFile,
+    performance: Mapping[str, Performance],
+    *,
+    grid: TimeGrid,
+    live: LiveState,
+    charging: Mapping[str, Charging],
+) -> PlanRequest:
     return PlanRequest(
         schema_id="plan-request/1",
         name=f"{site.site.id} {grid.start_utc:%Y-%m-%dT%H:%MZ}",
@@ -244,7 +276,9 @@ def _request(site: SiteFile, performance: Mapping[str, Performance], *, grid: Ti
         storages=_each(
             "storages",
             site.storages,
-            lambda name: _storage(site, performance, name=name, live=live, start_utc=grid.start_utc),
+            lambda name: _storage(
+                site, performance, name=name, live=live, start_utc=grid.start_utc, charging=charging.get(name)
+            ),
         ),
         sources=_each("sources", site.sources.items(), lambda source: _source(*source)),
         groups=_each(
@@ -252,7 +286,7 @@ def _request(site: SiteFile, performance: Mapping[str, Performance], *, grid: Ti
             identical_groups(site.units).values(),
             lambda names: _group(site, performance, names=names, live=live, grid=grid),
         ),
-        assumptions=tuple(assumptions(live.corrections, site)),
+        assumptions=(*assumptions(live.corrections, site), *_charging_words(charging)),
     )
 
 
@@ -278,6 +312,31 @@ def assumptions(corrections: Corrections, site: SiteFile) -> Iterator[Assumption
                 zh=f"{'、'.join(members)} {zh}{zh_said}",
                 en=f"{en} of {', '.join(members)}: {en_said}",
             )
+
+
+def _charging_words(charging: Mapping[str, Charging]) -> Iterator[Assumption]:
+    """How hot storages are charged, and why."""
+    for name, how in charging.items():
+        dear_zh = dear_en = ""
+        if how.dear_degc is not None:
+            dear_zh = (
+                f";高价时段供水最高 {how.dear_degc:.1f} °C、负荷 {how.dear_kw:.0f} kW、一段 {how.dear_kwh:.0f} kWh"
+            )
+            dear_en = (
+                f"; in dear hours at up to {how.dear_degc:.1f} degC, with up to {how.dear_kw:.0f} kW and "
+                f"{how.dear_kwh:.0f} kWh in one stretch"
+            )
+        yield Assumption(
+            name=name,
+            kind="charge_degc",
+            value=how.degc,
+            lower=how.lowest_degc,
+            upper=how.highest_degc,
+            learned=False,
+            zh=f"{name} 充热到 {how.degc:g} °C:今后 24 h 供水最高 {how.supply_degc:.1f} °C{dear_zh}",
+            en=f"{name} is charged to {how.degc:g} degC: in the next 24 h the loop is served at up to "
+            f"{how.supply_degc:.1f} degC{dear_en}",
+        )
 
 
 def _estimate_words(estimate: Estimate) -> tuple[str, str]:
@@ -363,11 +422,25 @@ def _source(name: str, source: SourceEntry) -> Source:
 
 
 def _storage(
-    site: SiteFile, performance: Mapping[str, Performance], *, name: str, live: LiveState, start_utc: datetime
+    site: SiteFile,
+    performance: Mapping[str, Performance],
+    *,
+    name: str,
+    live: LiveState,
+    start_utc: datetime,
+    charging: Charging | None,
 ) -> StorageTask:
     storage = site.storages[name]
-    tank = tank_of(storage)
-    capacity_kwh = tank.capacity_kwh
+    tank, discharge_kw_max = tank_of(storage), storage.discharge_kw_max
+    soc_kwh = min(max(live.storage_kwh[name], 0.0), tank.capacity_kwh)
+    target_kwh = TERMINAL_TARGET_RATIO * tank.capacity_kwh
+    if charging is not None:
+        charged = replace(tank, full_degc=min(tank.full_degc, charging.degc))
+        target_kwh = TERMINAL_TARGET_RATIO * charged.capacity_kwh
+        # A tank that is hotter than it is to be charged has its heat nevertheless.
+        full_degc = max(charged.full_degc, tank.empty_degc + soc_kwh / tank.kwh_per_k)
+        discharge_kw_max *= discharge_ratio(full_degc, tank)
+        tank = replace(tank, full_degc=full_degc)
     cop_charge, cop_direct = (
         _best_cop(site, performance, storage=name, mode=mode, live=live) for mode in ("charge", "direct")
     )
@@ -375,7 +448,7 @@ def _storage(
     # prices fall below zero heat left over is worth nothing: more can be made then and paid for as well.
     with _inside(".terminal"):
         terminal = Terminal(
-            target_kwh=TERMINAL_TARGET_RATIO * capacity_kwh,
+            target_kwh=target_kwh,
             short_cny_per_kwh=_not_below_zero(1.2 * live.flat_cny_per_kwh / cop_direct),
             surplus_cny_per_kwh=_not_below_zero(0.9 * live.valley_cny_per_kwh / cop_charge),
         )
@@ -383,14 +456,15 @@ def _storage(
         name=name,
         kind=storage.kind,
         loop=storage.loop,
-        capacity_kwh=capacity_kwh,
-        soc_kwh=min(max(live.storage_kwh[name], 0.0), capacity_kwh),
+        capacity_kwh=tank.capacity_kwh,
+        soc_kwh=min(soc_kwh, tank.capacity_kwh),
         loss_fraction_per_h=loss_fraction_per_h(storage.loss_ratio_per_day * live.corrections.factor("loss", name)),
         charge_limit_kw=tank.charge_limit_kw(storage.charge_kw_max),
-        discharge_limit_kw=tank.discharge_limit_kw(storage.discharge_kw_max),
+        discharge_limit_kw=tank.discharge_limit_kw(discharge_kw_max),
         limits=_held(live.held_until_utc.get(name), start_utc),
-        pump_kw_per_kw=TANK_PUMP_KW_PER_KW,
+        pump_kw_per_kw=storage.pump_kw_per_kw,
         terminal=terminal,
+        charge_degc=None if charging is None else charging.degc,
     )
 
 

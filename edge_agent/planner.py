@@ -14,12 +14,14 @@ from typing import Protocol
 from edge_agent.clock import Clock, sleep_until
 from edge_agent.errors import StoreFault
 from edge_agent.replacing import Solved, replacing
+from edge_agent.source_ahead import drawn_by_plan_kw
 from scheduling.carried import carried
 from scheduling.errors import SchedulingError, SolverFault
 from scheduling.explain import with_reasons
 from scheduling.plan import Change, Plan, check
 from scheduling.request import PlanRequest
 from scheduling.rule import plan_by_rule
+from scheduling.timegrid import TimeGrid
 
 LOG = logging.getLogger(__name__)
 
@@ -106,6 +108,12 @@ class Planner:
             ),
             default=None,
         )
+
+    def drawn_kw(self, grid: TimeGrid) -> dict[str, list[float | None]]:
+        """Heat that the last plan draws from each source in the steps of a grid [kW]; empty without one of this run."""
+        if self.plan is None or self.request is None:
+            return {}
+        return drawn_by_plan_kw(self.plan, self.request, grid)
 
     async def make(self, now_utc: datetime) -> Plan | None:
         """Makes, stores and returns a plan; None when the plant is not known well enough yet.

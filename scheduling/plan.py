@@ -81,6 +81,8 @@ class StoragePlan(Document):
     """Usable energy of the full store, for who shows the plan."""
     start_kwh: NotNegative | None = None
     """Energy at the start of step 0."""
+    charge_degc: Number | None = None
+    """Leaving temperature that a charging unit is told [degC]; None: as the site file says."""
 
 
 class AuxPlan(Document):
@@ -435,6 +437,7 @@ def finish(request: PlanRequest, draft: Draft, verdict: Verdict) -> Plan:
             soc_kwh=_rounded(np.array(trace)),
             capacity_kwh=store.capacity_kwh,
             start_kwh=store.soc_kwh,
+            charge_degc=store.charge_degc,
         )
         supply_kw[store.loop] += flows.into_kw[store.name] - charge_kw + discharge_kw
         grid_kw = grid_kw + store.pump_kw_per_kw * (charge_kw + discharge_kw)

@@ -252,6 +252,8 @@ class Storage(Document):
     limits: Annotated[tuple[StorageLimit, ...], Field(strict=False, max_length=STORAGE_LIMITS_MAX)] = ()
     pump_kw_per_kw: NotNegative = 0.0
     terminal: Terminal = Terminal()
+    charge_degc: Number | None = None
+    """Leaving temperature of charging units that the figures rest on; handed on to the plan, decides nothing."""
 
     @model_validator(mode="after")
     def _shape(self) -> Self:
@@ -398,9 +400,9 @@ class Assumption(Document):
 
     name: Name
     """Unit, store or loop."""
-    kind: Literal["cop", "loss", "load"]
+    kind: Literal["cop", "loss", "load", "charge_degc"]
     value: Number
-    """Factor on the nameplate's figure."""
+    """Factor on the nameplate's figure; of charge_degc the temperature itself [degC], between the site's two."""
     lower: Number
     upper: Number
     learned: bool

@@ -454,6 +454,7 @@ def _storages(site: Document) -> Iterator[Finding]:
         if charge is not None and high is not None and tank.get("kind") in {"hot_water", "pcm"} and charge < high:
             at = ("storages", name, "charge_setpoint_degc")
             yield site.finding("charge_too_cold", at, given=f"{charge:g}", high=f"{high:g}")
+        yield from _charge_min(site, name, tank, charge_degc=charge, low_degc=low)
         layers = tank.get("layers")
         if isinstance(layers, list):
             if not layers:
@@ -461,6 +462,24 @@ def _storages(site: Document) -> Iterator[Finding]:
             for index, layer in enumerate(layers):
                 if layer in layers[:index]:
                     yield site.finding("layer_twice", ("storages", name, "layers", index), name=layer)
+
+
+def _charge_min(
+    site: Document, name: str, tank: Mapping[str, object], *, charge_degc: float | None, low_degc: float | None
+) -> Iterator[Finding]:
+    """The lowest charging temperature, where the plan may choose one."""
+    lowest = _number(tank, "charge_setpoint_degc_min")
+    if lowest is None:
+        return
+    at = ("storages", name, "charge_setpoint_degc_min")
+    if tank.get("kind") in {"chilled_water", "ice", "pcm"}:
+        yield site.finding("charge_min_not_water", at)
+    elif charge_degc is not None and lowest > charge_degc:
+        yield site.finding(
+            "min_above_max", at, low=f"{lowest:g}", high=f"{charge_degc:g}", low_key="charge_setpoint_degc_min"
+        )
+    elif low_degc is not None and lowest <= low_degc:
+        yield site.finding("charge_min_empty", at, given=f"{lowest:g}", low=f"{low_degc:g}")
 
 
 def _seasons(site: Document) -> Iterator[Finding]:

@@ -133,7 +133,11 @@ class Storage(Entry):
     discharge_kw_max: float = Field(gt=0)
     """Most heat out of the tank [kW]."""
     charge_setpoint_degc: float
-    """Leaving temperature [degC] asked of a unit that charges."""
+    """Leaving temperature [degC] asked of a unit that charges; the highest, where charge_setpoint_degc_min is given."""
+    charge_setpoint_degc_min: float | None = None
+    """Lowest such temperature [degC]: each plan asks for what the next day needs, between the two. None: never less."""
+    pump_kw_per_kw: float = Field(default=0.01, ge=0, lt=0.2)
+    """Electricity of the tank's own pumps [kW] for each kW into or out of it; 0: other pumps do it."""
     loss_ratio_per_day: float = Field(default=0.01, ge=0, lt=1)
     """Share of the stored heat lost in a day, until identified."""
     isolating_valve: str

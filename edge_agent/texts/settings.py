@@ -375,6 +375,18 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "调高充热温度或调低 degc_max",
             "raise it, or lower degc_max",
         ),
+        "charge_min_not_water": Text(
+            "只有热水罐的充热温度可由计划选择",
+            "only a hot-water tank can be charged at a temperature that the plan chooses",
+            "删去这一行",
+            "delete this line",
+        ),
+        "charge_min_empty": Text(
+            "最低充热温度 {given} °C 不高于放空温度 {low} °C,充进去的热没有用",
+            "charging at {given} degC fills nothing into a tank that counts as empty at {low} degC",
+            "调高 charge_setpoint_degc_min",
+            "raise charge_setpoint_degc_min",
+        ),
         "layers_empty": Text(
             "没有层温测点", "no layer temperatures", "自上而下列出各层测点", "list the layers' points from the top"
         ),

@@ -176,7 +176,14 @@ class Season(Lockstep):
             for name, loop in site.loops.items()
         }
         control = site.control.model_copy(update={"replan_min": options.replan_min, "cycle_s": float(CYCLE_S)})
-        site = site.model_copy(update={"control": control, "loops": loops})
+        storages = dict(site.storages)
+        if options.strategy == "rule":
+            # An operator's rule knows one charging temperature; with what a plan may choose it does worse.
+            storages = {
+                name: storage.model_copy(update={"charge_setpoint_degc_min": None})
+                for name, storage in site.storages.items()
+            }
+        site = site.model_copy(update={"control": control, "loops": loops, "storages": storages})
         configuration = replace(configuration, site=site)
         loop = next(iter(site.loops.values()))
         heat_point, outdoor_point = f"{loop.meter}.heat_power", site.meters.weather
@@ -211,6 +218,7 @@ class Season(Lockstep):
             gap_ratio=self._gap_ratio,
             damped=options.damped,
         )
+        self.tasks.planner = self.planner
         self.tally = Tally(zone=ZONE)
         self.tally.add(plant.truth())
         self.days: list[Day] = []

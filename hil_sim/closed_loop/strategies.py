@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from edge_agent.charge_setpoint import charge_degc_of
 from edge_agent.control.controller import Controller
 from edge_agent.control.memory import Phase
 from edge_agent.control.report import CycleReport
@@ -78,6 +79,8 @@ class Tasks:
         self._controller = controller
         self._known = known
         self.report: CycleReport | None = None
+        self.planner: Planner | None = None
+        """Whose plan is in force."""
 
     async def build(self, now_utc: datetime) -> PlanRequest | None:
         """The task; None while units or tanks are not known."""
@@ -95,7 +98,15 @@ class Tasks:
             facts=self._expectation.facts,
         )
         units = controller.unit_states(now_utc)
-        live = await self._expectation.live_state(now_utc, grid=grid, units=units, storage_kwh=storage_kwh)
+        planner = self.planner
+        live = await self._expectation.live_state(
+            now_utc,
+            grid=grid,
+            units=units,
+            storage_kwh=storage_kwh,
+            drawn_kw={} if planner is None else planner.drawn_kw(grid),
+        )
+        live = replace(live, charge_degc=charge_degc_of(None if planner is None else planner.plan))
         return build_request(site, self._configuration.performance, grid=grid, live=self._knowing(live, grid))
 
     def _knowing(self, live: LiveState, grid: TimeGrid) -> LiveState:

@@ -331,6 +331,10 @@ def test_heat_in_the_tank_is_worth_what_it_takes_to_make_at_the_temperatures_tha
     """A cold source, a hot loop, fouled units: the tank is not sold at the price of the nameplate."""
     grid = staged_grid(NOW, horizon_h=24)
     plain = live_at(office, grid.count)
+    fixed = {
+        name: tank.model_copy(update={"charge_setpoint_degc_min": None}) for name, tank in office.site.storages.items()
+    }
+    site = office.site.model_copy(update={"storages": fixed})
     hard = replace(
         plain,
         source_degc={"ground": [4.0] * grid.count},
@@ -340,9 +344,54 @@ def test_heat_in_the_tank_is_worth_what_it_takes_to_make_at_the_temperatures_tha
         ),
     )
     usual, now = (
-        build_request(office.site, office.performance, grid=grid, live=live).storages[0].terminal
-        for live in (plain, hard)
+        build_request(site, office.performance, grid=grid, live=live).storages[0].terminal for live in (plain, hard)
     )
     # By the rows of the map: 45 degC from 10 and 50 from 4; 55 degC from 10 and from 4.
     assert now.short_cny_per_kwh / usual.short_cny_per_kwh == pytest.approx((600 / 136.4) / (482 / 143.5) / 0.9)
     assert now.surplus_cny_per_kwh / usual.surplus_cny_per_kwh == pytest.approx((558 / 159.4) / (464 / 154.7) / 0.9)
+
+
+def test_a_tank_is_charged_no_hotter_than_the_next_day_needs(office: Configuration) -> None:
+    grid = staged_grid(NOW, horizon_h=24)
+    mild, cold = (
+        replace(
+            live_at(office, grid.count, flat_cny_per_kwh=0.7),  # nothing is dear
+            source_degc={"ground": [10.0] * grid.count},
+            supply_degc={"heating": [supply_degc] * grid.count},
+        )
+        for supply_degc in (46.5, 52.0)
+    )
+    kept = replace(mild, charge_degc={"tank": 49.0})
+    for live, degc in ((mild, 48.0), (cold, 54.0), (kept, 49.0)):
+        request = build_request(office.site, office.performance, grid=grid, live=live)
+        tank = request.storages[0]
+        assert tank.charge_degc == degc
+        assert tank.capacity_kwh == pytest.approx(800 * 1.149 * (degc - 42.0))
+        assert tank.charge_limit_kw[-1] == (pytest.approx(tank.capacity_kwh), 0.0)
+        assert tank.discharge_limit_kw[-1][1] == pytest.approx(2170.0 * (degc - 42.0) / 13.0)
+        # The map between 45 and 50, and 50 and 55 degC, from 10: cooler water is made with less electricity.
+        charge = next(mode for mode in request.groups[0].modes if mode.name == "charge")
+        low = (600.0 / 136.4, 580.0 / 148.0, 558.0 / 159.4)
+        expected = low[1] + (degc - 50.0) / 5.0 * ((low[2] - low[1]) if degc > 50.0 else (low[1] - low[0]))
+        assert charge.capacity_kw / charge.curve[-1][1] == pytest.approx(expected, rel=0.02)
+        plan = plan_by_rule(request)
+        assert check(request, plan) == []
+        assert plan.storages["tank"].charge_degc == degc
+        said = next(assumption for assumption in request.assumptions if assumption.kind == "charge_degc")
+        assert (said.name, said.value, said.lower, said.upper) == ("tank", degc, 46.0, 55.0)
+        assert f"{degc:g} °C" in said.zh
+        assert f"{degc:g} degC" in said.en
+
+
+def test_heat_of_a_tank_that_is_hotter_than_asked_is_not_forgotten(office: Configuration) -> None:
+    grid = staged_grid(NOW, horizon_h=24)
+    live = replace(
+        live_at(office, grid.count),
+        storage_kwh={"tank": 11_000.0},
+        supply_degc={"heating": [43.0] * grid.count},
+    )
+    request = build_request(office.site, office.performance, grid=grid, live=live)
+    assert request.storages[0].charge_degc == 46.0
+    assert request.storages[0].soc_kwh == pytest.approx(11_000.0)
+    assert request.storages[0].terminal.target_kwh < 4000.0
+    assert check(request, plan_by_rule(request)) == []

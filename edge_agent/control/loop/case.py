@@ -187,18 +187,30 @@ class Case:
         if storage is None:
             return
         outlets = [self.view.units[name].user_return_degc for name in self.units if self._charges_long(name)]
-        if any(degc is not None and degc > storage.charge_setpoint_degc - FULL_K for degc in outlets):
+        asked_degc = self.charge_degc(self.storage_name or "")
+        if any(degc is not None and degc > asked_degc - FULL_K for degc in outlets):
             self.state = replace(self.state, tank_full=True)
             return
         if tank.bottom_degc is None or tank.energy_kwh is None:
             return
-        share = tank.energy_kwh / max(tank.capacity_kwh, 1.0)
+        # A tank that is charged cooler than it may be is full with less.
+        filled_ratio = (asked_degc - storage.degc_min) / (storage.degc_max - storage.degc_min)
+        share = tank.energy_kwh / max(tank.capacity_kwh * min(1.0, filled_ratio), 1.0)
         full = self.state.tank_full
-        if tank.bottom_degc > storage.charge_setpoint_degc - FULL_K or share >= FULL_RATIO:
+        if tank.bottom_degc > asked_degc - FULL_K or share >= FULL_RATIO:
             full = True
-        elif tank.bottom_degc < storage.charge_setpoint_degc - EMPTIED_K or share < FULL_AGAIN_RATIO:
+        elif tank.bottom_degc < asked_degc - EMPTIED_K or share < FULL_AGAIN_RATIO:
             full = False
         self.state = replace(self.state, tank_full=full)
+
+    def charge_degc(self, storage_name: str) -> float:
+        """Leaving temperature asked of a charging unit: the plan's within the site's two; without one the highest."""
+        storage = self.site.storages[storage_name]
+        highest_degc, lowest_degc = storage.charge_setpoint_degc, storage.charge_setpoint_degc_min
+        planned = self.plan.storages.get(storage_name) if self.following and self.plan is not None else None
+        if lowest_degc is None or planned is None or planned.charge_degc is None:
+            return highest_degc
+        return min(max(planned.charge_degc, lowest_degc), highest_degc)
 
     def _charges_long(self, name: str) -> bool:
         """Whether a unit has charged long enough for the water it gets to be the tank's."""

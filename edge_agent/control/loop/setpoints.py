@@ -57,7 +57,7 @@ def _charge_ratio(case: Case, name: str, duty: Duty) -> float:
 
 def _charge_degc(case: Case, name: str, *, storage: str, ratio: float) -> float:
     """Leaving temperature asked of a unit that charges; one that takes no load limit is told a lower one instead."""
-    asked_degc = case.site.storages[storage].charge_setpoint_degc
+    asked_degc = case.charge_degc(storage)
     inlet_degc = case.view.units[name].user_return_degc
     capped = ratio <= case.caps.get("charge", 1.0) < 1.0
     if case.site.units[name].actuation == "capacity_ratio" or not capped or inlet_degc is None:

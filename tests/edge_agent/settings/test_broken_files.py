@@ -110,6 +110,8 @@ ACROSS = [
     ("site.yaml", "design_outdoor_degc: -12", "design_outdoor_degc: ⟦20", "no_design_heat", "balance_outdoor_degc"),
     ("site.yaml", "    degc_max: 55 ", "    degc_max: ⟦40 ", "min_above_max", "核对"),
     ("site.yaml", "charge_setpoint_degc: 55", "charge_setpoint_degc: ⟦50", "charge_too_cold", "degc_max"),
+    ("site.yaml", "charge_setpoint_degc_min: 46", "charge_setpoint_degc_min: ⟦56", "min_above_max", "核对"),
+    ("site.yaml", "charge_setpoint_degc_min: 46", "charge_setpoint_degc_min: ⟦42", "charge_min_empty", "调高"),
     ("site.yaml", "timezone: Asia/Shanghai", "timezone: ⟦Asia/Shanghi", "unknown_zone", "Asia/Shanghai"),
     ("site.yaml", "timezone: Asia/Shanghai", "timezone: ⟦Asia/Beijing", "unknown_zone", "Asia/Shanghai"),
     ("site.yaml", "heating: 11-15..03-15", "heating: ⟦11-15..02-30", "season_form", "月-日"),

@@ -60,7 +60,7 @@ def performance(plant, old: str, new: str) -> None:
         ("[0.75, 97.4]", "[0.75, 110]", "curve_not_convex", "error"),
         ("    load_degc: 45\n", "", "map_needs", "error"),
         ("[4, 40, 519, 123.0]", "[4, 40, 123.0, 519]", "map_row", "error"),
-        ("[4, 45, 500, 132.6]", "[4, 40, 1, 0]", "map_twice", "error"),
+        ("123.0], [4, 45, 500, 132.6]", "123.0], [4, 40, 1, 0]", "map_twice", "error"),
         ("[4, 40, 519, 123.0]", "[4, 40, 519]", "map_row", "error"),
     ],
 )

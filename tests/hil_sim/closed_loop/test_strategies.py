@@ -1,6 +1,6 @@
 """The perfect forecast of the closed loop: the planner is told what will come, temperatures as well as loads."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import cast
@@ -26,9 +26,15 @@ async def test_known_weather_moves_the_units_along_their_map() -> None:
     site = configuration.site
 
     async def live_state(
-        _now_utc: datetime, *, grid: TimeGrid, units: Mapping[str, UnitNow], storage_kwh: Mapping[str, float]
+        _now_utc: datetime,
+        *,
+        grid: TimeGrid,
+        units: Mapping[str, UnitNow],
+        storage_kwh: Mapping[str, float],
+        drawn_kw: Mapping[str, Sequence[float | None]] | None = None,
     ) -> LiveState:
         """What the service would expect: warm weather, a light load."""
+        assert not drawn_kw  # no plan is in force
         return LiveState(
             units=units,
             storage_kwh=storage_kwh,
