@@ -245,6 +245,7 @@ class LoopMemory:
         extra_until_utc: units that run in direct mode for comfort, beyond the plan, at least until.
         rested_until_utc: units that are kept off although planned, because their heat found no use.
         unloading_since_utc: units on their way to a stop.
+        leaving_since_utc: units that have been let go and are on the loop still, because their new way is not open yet.
         stopped_utc: last stop of a direct unit, so that stops do not bunch.
         tank_used_utc: when the tank's path was last needed.
         held_kw: power ceilings kept, hard and soft.
@@ -269,6 +270,7 @@ class LoopMemory:
     extra_until_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
     rested_until_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
     unloading_since_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
+    leaving_since_utc: Mapping[str, AwareDatetime] = field(default_factory=dict)
     stopped_utc: AwareDatetime | None = None
     tank_used_utc: AwareDatetime | None = None
     held_kw: Mapping[str, float] = field(default_factory=dict)
@@ -380,6 +382,7 @@ def worth_keeping(memory: ControlMemory) -> object:
             (loop.stopped_utc, loop.replan_utc),
             (loop.lack_since_utc, loop.surplus_since_utc, loop.off_plan_since_utc),
             loop.unloading_since_utc,
+            loop.leaving_since_utc,
             tuple(frozenset(until) for until in (loop.extra_until_utc, loop.rested_until_utc)),
             frozenset(loop.charge_rest_until_utc),
             frozenset(loop.caps),

@@ -78,13 +78,18 @@ def _tank_for_peak(case: Case) -> bool:
 def assign(case: Case, now: Intent, soon: Intent) -> None:
     """Gives each unit its duty by the plan, or that of its twin; one that starts within minutes begins now.
 
+    One that stops for a peak begins to leave as much before it: its load goes to the tank step by step, and what it
+    still makes meanwhile is made at the price before. Whether it can be spared is asked as at any time (`release`).
+
     A unit whose heat found no use, by our judgement or that of its own thermostat, is not asked again at once.
     """
     _note_rests(case)
     case.twins = _twins(case, now, soon)
+    peak_utc = case.bands.next_peak_utc
+    before_peak = case.following and peak_utc is not None and case.now_utc < peak_utc <= case.now_utc + START_AHEAD
     for name in case.units:
         present, next_ = now.unit(case.twins[name]), soon.unit(case.twins[name])
-        chosen = present if present.mode is not None else next_
+        chosen = next_ if present.mode is None or (next_.mode is None and before_peak) else present
         mode = chosen.mode if chosen.mode in case.site.units[name].modes else None
         if mode == "direct" and name in case.state.rested_until_utc:
             mode = None

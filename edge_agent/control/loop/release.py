@@ -24,10 +24,11 @@ def release(case: Case, *, discharging: bool) -> bool:
     Returns:
         Whether the tank must take over for one that leaves.
     """
-    before = case.before.unloading_since_utc
+    before, let_go = case.before.unloading_since_utc, case.before.leaving_since_utc
     leaving = [name for name in case.units if case.in_direct(name) and case.duties[name].mode != "direct"]
     leaving.sort(key=lambda name: name not in before)  # who has begun goes first
     unloading: dict[str, datetime] = {}
+    going: dict[str, datetime] = {}
     last_utc = case.before.stopped_utc
     turn_free = last_utc is None or (case.now_utc - last_utc).total_seconds() >= case.site.control.stage_down_s
     through_tank = False
@@ -42,9 +43,13 @@ def release(case: Case, *, discharging: bool) -> bool:
         if not may_stop or memory.phase is Phase.STARTING:
             _keep(case, name, unloading=discharging)
             continue
-        verdict = _can_leave(case, name) if turn_free else None
+        # Who has been let go keeps its turn until it has left: a valve takes longer to open than a cycle.
+        verdict = _can_leave(case, name) if turn_free or name in let_go else None
         if verdict is None:
             _keep(case, name)
+            continue
+        if name in let_go:
+            going[name] = let_go[name]
             continue
         turn_free = False
         if verdict == "tank":
@@ -60,8 +65,8 @@ def release(case: Case, *, discharging: bool) -> bool:
                     _hand_over(case, name, lowest_ratio=LOAD_RATIO_MIN)
                 continue
             _hand_over(case, name, lowest_ratio=0.0)
-        last_utc = case.now_utc
-    case.state = replace(case.state, unloading_since_utc=unloading, stopped_utc=last_utc)
+        going[name] = last_utc = case.now_utc
+    case.state = replace(case.state, unloading_since_utc=unloading, leaving_since_utc=going, stopped_utc=last_utc)
     return through_tank
 
 

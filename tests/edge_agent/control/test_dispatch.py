@@ -36,6 +36,21 @@ class TestPlan:
         early = kit.plan(kit.now_utc - timedelta(minutes=9), TANK_ONLY, ALL_DIRECT)
         assert not kit.decide(kit.memory(), plan=early).wants["hp1"].on
 
+    def test_a_stop_begins_ahead_of_a_peak_and_of_nothing_else(self, kit: SimpleNamespace) -> None:
+        plan = kit.plan(kit.now_utc - timedelta(minutes=11), ALL_DIRECT, TANK_ONLY)
+        memory = kit.memory(kit.running())
+        view = {"hp1": kit.unit_running, "charge_ratio": 1.0, "load_kw": 400.0}
+        for peak_min, limit_ratio in ((4, 0.3), (6, 1.0), (None, 1.0)):
+            peak_utc = None if peak_min is None else kit.now_utc + timedelta(minutes=peak_min)
+            bands = BandOutlook("flat", next_peak_utc=peak_utc)
+            result = kit.decide(memory, plan=plan, bands=bands, **view)
+            assert result.wants["hp1"].on  # the tank takes over first
+            assert result.wants["hp1"].limit_ratio["direct"] == limit_ratio, peak_min
+        # It is not spared where the tank cannot carry the load.
+        bands = BandOutlook("flat", next_peak_utc=kit.now_utc + timedelta(minutes=4))
+        cold = kit.decide(memory, plan=plan, bands=bands, layers_degc=(43.0,) * 4, **view)
+        assert cold.wants["hp1"].limit_ratio["direct"] == 1.0
+
     def test_old_or_ended_plans_are_not_followed(self, kit: SimpleNamespace) -> None:
         plan = kit.plan(kit.now_utc, ALL_DIRECT, made_utc=kit.now_utc - timedelta(minutes=121))
         assert not plan_usable(plan, kit.now_utc)
@@ -136,6 +151,32 @@ class TestCharging:
         empty = kit.decide(memory, plan=plan, loop=full.memory, layers_degc=(55.0, 50.0, 45.0, 44.0), load_kw=0.0)
         assert empty.wants["hp1"].mode == "charge"
 
+    def test_at_the_temperature_that_the_plan_chose_within_the_site_s_two(self, kit: SimpleNamespace) -> None:
+        fixed = kit.site()
+        storage = fixed.storages["tank"].model_copy(update={"charge_setpoint_degc_min": 46.0})
+        site = fixed.model_copy(update={"storages": {"tank": storage}})
+        plan = kit.plan(kit.now_utc, self.CHARGE)
+        memory = kit.memory(kit.running("charge"))
+
+        def told(asked_degc: float | None, **options: object) -> Dispatched:
+            tank = plan.storages["tank"].model_copy(update={"charge_degc": asked_degc})
+            chosen = plan.model_copy(update={"storages": {"tank": tank}})
+            return kit.decide(memory, **{"plan": chosen, "site": site, "load_kw": 0.0, **options})
+
+        asked = {degc: told(degc).wants["hp1"].setpoint_degc["charge"] for degc in (None, 30.0, 46.0, 50.5, 55.0, 90.0)}
+        assert asked == {None: 55.0, 30.0: 46.0, 46.0: 46.0, 50.5: 50.5, 55.0: 55.0, 90.0: 55.0}
+        assert told(50.0, site=fixed).wants["hp1"].setpoint_degc["charge"] == 55.0  # the site leaves no choice
+        old = plan.model_copy(update={"made_utc": kit.now_utc - timedelta(hours=3)})
+        assert told(None, plan=old).wants["hp1"].setpoint_degc["charge"] == 55.0
+        # Full is what the bottom and the heat say at that temperature, and it stays so until well below.
+        full = told(50.0, layers_degc=(50.0, 50.0, 49.5, 48.6))
+        assert full.memory.tank_full
+        assert not full.wants["hp1"].on
+        still = told(50.0, loop=full.memory, layers_degc=(50.0, 50.0, 50.0, 48.0))
+        assert still.memory.tank_full
+        assert not told(50.0, loop=full.memory, layers_degc=(50.0, 46.0, 44.0, 43.0)).memory.tank_full
+        assert not told(55.0, layers_degc=(50.0, 50.0, 49.5, 48.6)).memory.tank_full
+
 
 class TestRelease:
     """A unit leaves the loop only when the others or the tank can carry the load."""
@@ -153,6 +194,23 @@ class TestRelease:
         assert result.wants["hp2"].because is Because.COMFORT
         result = kit.decide(self.both(kit), plan=plan, load_kw=500.0, layers_degc=(42.0,) * 4, **self.units(kit))
         assert not result.wants["hp2"].on
+
+    def test_who_has_been_let_go_keeps_its_turn_until_the_way_is_open(self, kit: SimpleNamespace) -> None:
+        """A unit turns to a tank whose valve is closed: it takes minutes, in which the next turn is not free."""
+        plan = kit.plan(kit.now_utc, ({"hp1": ("direct", 500.0), "hp2": ("charge", 558.0)}, 558.0, 0.0))
+        memory, loop = self.both(kit), None
+        wanted = []
+        for cycle in range(12):  # six minutes, twice the time between two units that leave
+            now_utc = kit.now_utc + timedelta(seconds=30 * cycle)
+            result = kit.decide(memory, plan=plan, loop=loop, now_utc=now_utc, load_kw=500.0, **self.units(kit))
+            loop = result.memory
+            wanted.append(result.wants["hp2"].mode)
+        assert wanted == ["charge"] * 12
+        # When the others are too few meanwhile, it stays.
+        late = kit.now_utc + timedelta(minutes=6)
+        short = kit.decide(memory, plan=plan, loop=loop, now_utc=late, load_kw=900.0, **self.units(kit))
+        assert short.wants["hp2"].mode == "direct"
+        assert not short.memory.leaving_since_utc
 
     def test_the_last_unit_waits_for_the_tank(self, kit: SimpleNamespace) -> None:
         plan = kit.plan(kit.now_utc, TANK_ONLY)
