@@ -87,7 +87,11 @@ class Answers:
         now_utc = self.clock.now_utc()
         usage = await self.store.usage()
         standing = self.record_alarms.standing(
-            now_utc, usage=usage, refuses=self.recorder.fault, clock=self.clock_watch.quality
+            now_utc,
+            usage=usage,
+            refuses=self.recorder.fault,
+            clock=self.clock_watch.quality,
+            tariff=self.expectation.tariff_rejected,
         )
         control = status.control_dict(self.report(), operation=self.operation, standing=standing)
         site = self.configuration.site.site

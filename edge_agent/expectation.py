@@ -29,9 +29,10 @@ from edge_agent.month_peak import (
 )
 from edge_agent.plan_case import NAMEPLATES, DemandNow, LiveState, UnitNow
 from edge_agent.present_power import PresentPower, present_power
+from edge_agent.settings.finding import Finding
 from edge_agent.settings.load import Configuration
-from edge_agent.settings.market_file import MarketFeed
 from edge_agent.settings.model import Loop
+from edge_agent.settings.tariff_feed import TariffFeed
 from edge_agent.source_ahead import LOOK_BACK_H, ahead_degc, response_of
 from edge_agent.tariff_facts import facts_of, wanted
 from edge_agent.texts.catalogue import text
@@ -87,7 +88,7 @@ class Expectation:
         """Of nameplates, as the service has learned them."""
         self.load_forecast: dict[str, LoadForecast] = {}
         self.weather: HourlyWeather | None = None
-        self._market = MarketFeed(configuration.folder, configuration.tariff, zone=self._zone)
+        self._feed = TariffFeed(configuration.folder, configuration.tariff, zone=self._zone)
         self.tariff = configuration.tariff
         self.facts = NO_FACTS
 
@@ -109,7 +110,7 @@ class Expectation:
             storage_kwh: usable energy of each tank [kWh].
             drawn_kw: heat that the plan in force draws from each source, one value a step; None: there is no plan.
         """
-        tariff = self.tariff = await asyncio.to_thread(self._market.current)
+        tariff = self.tariff = await asyncio.to_thread(self._feed.current)
         self.facts = await self._facts(now_utc)
         prices = price_per_step(tariff, grid, zone=self._zone, facts=self.facts)
         for warning in set(prices.warnings) - self._warned:
@@ -161,8 +162,17 @@ class Expectation:
         )
 
     async def prices_changed(self) -> bool:
-        """Whether the market's prices have changed since the last plan was built on them."""
-        return await asyncio.to_thread(self._market.changed)
+        """Whether tariff or market prices have changed; what the tariff says from now on holds at once."""
+        changed = await asyncio.to_thread(self._feed.changed)
+        if changed:
+            before, self.tariff = self.tariff, await asyncio.to_thread(self._feed.current)
+            return self.tariff is not before
+        return False
+
+    @property
+    def tariff_rejected(self) -> Finding | None:
+        """What is wrong with a changed tariff.yaml that was not taken over; None: nothing."""
+        return self._feed.rejected
 
     async def _sources(
         self,

@@ -198,8 +198,8 @@ class Planner:
         """
         while True:
             await sleep_until(clock, clock.now_utc() + timedelta(seconds=PRICES_S))
-            if self.plan is not None and await changed():
-                LOG.info("market prices changed, planning again")
+            if await changed() and self.plan is not None:
+                LOG.info("prices have changed, planning again")
                 self.ask_again()
 
     def _fails(self, error: Exception) -> None:

@@ -1,4 +1,6 @@
-"""What the operator must know of records and time: the store refuses or fills, a damaged file, a clock nobody keeps.
+"""What the operator must know of records, time and files.
+
+A store that refuses or fills, a damaged file, a clock nobody keeps, a changed tariff that could not be taken over.
 
 Nothing here stops heat: control and polling go on through all of it.
 """
@@ -7,6 +9,7 @@ from datetime import datetime
 
 from edge_agent.clock_quality import ClockQuality
 from edge_agent.control.command import Alarm
+from edge_agent.settings.finding import Finding
 from edge_agent.store.rows import StoreUsage
 
 NEARLY_FULL_RATIO = 0.8
@@ -26,6 +29,7 @@ class RecordAlarms:
         usage: StoreUsage,
         refuses: str,
         clock: ClockQuality,
+        tariff: Finding | None = None,
     ) -> list[Alarm]:
         """The alarms of this moment.
 
@@ -34,6 +38,7 @@ class RecordAlarms:
             usage: room in the store.
             refuses: why the store takes nothing; empty: it does.
             clock: how far the clock is trusted; that it was set is control's alarm.
+            tariff: what is wrong with a changed tariff.yaml; None: nothing.
         """
         found: dict[tuple[str, str], dict[str, float | str]] = {}
         if refuses:
@@ -55,5 +60,7 @@ class RecordAlarms:
             }
         if clock is ClockQuality.UNSYNCHRONISED:
             found["clock_unsynchronised", "clock"] = {}
+        if tariff is not None:
+            found["tariff_rejected", "tariff"] = {"file": tariff.file.rpartition("/")[2], "line": tariff.line}
         self._since_utc = {code: self._since_utc.get(code, now_utc) for code, _ in found}
         return [Alarm(code, device, self._since_utc[code], values) for (code, device), values in found.items()]

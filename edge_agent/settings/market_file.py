@@ -1,10 +1,8 @@
 """The market's price file beside tariff.yaml: rows of start and price, read whole or not at all.
 
-It changes while the service runs, and a plant must not stand still for a bad one: every fault is a warning with its
-line, and the prices of the calendar hold.
+A plant must not stand still for a bad one: every fault is a warning with its line, and the prices of the calendar hold.
 """
 
-import logging
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,8 +11,6 @@ from edge_agent.settings.finding import Finding
 from edge_agent.settings.series_file import SeriesFault, read_series
 from scheduling.tariff.market import INTERVALS_MIN, MarketSeries
 from scheduling.tariff.model import Tariff
-
-LOG = logging.getLogger(__name__)
 
 COLUMN = "cny_per_kwh"
 FILE_BYTES_MAX = 5_000_000
@@ -67,38 +63,3 @@ def _series(path: Path, *, zone: ZoneInfo) -> MarketSeries:
                 row.line, f"起点不在 {interval_min:g} min 的整点上", en=f"not on a full {interval_min:g} min"
             )
     return MarketSeries(int(interval_min), tuple(row.start_utc for row in rows), tuple(row.value for row in rows))
-
-
-class MarketFeed:
-    """The tariff with the market prices as the file has them now; the file is read again when it has changed."""
-
-    def __init__(self, folder: Path, tariff: Tariff, *, zone: ZoneInfo) -> None:
-        """Starts with the prices that `tariff` already carries."""
-        self._folder = folder
-        self._tariff = tariff
-        self._zone = zone
-        self._seen = self._signature()
-
-    def _signature(self) -> tuple[int, int] | None:
-        if self._tariff.market is None or self._tariff.market.file is None:
-            return None
-        try:
-            about = (self._folder / self._tariff.market.file).stat()
-        except OSError:
-            return None
-        return about.st_mtime_ns, about.st_size
-
-    def changed(self) -> bool:
-        """Whether the file has changed since it was read."""
-        signature = self._signature()
-        return signature is not None and signature != self._seen
-
-    def current(self) -> Tariff:
-        """The tariff to price with; a file that has become bad keeps the last good prices, and a log entry says so."""
-        signature = self._signature()
-        if signature is not None and signature != self._seen:
-            self._seen = signature
-            self._tariff, findings = read_market(self._folder, self._tariff, zone=self._zone)
-            for finding in findings:
-                LOG.warning("market prices: not taken over file=%s line=%d: %s", finding.file, finding.line, finding.en)
-        return self._tariff

@@ -254,6 +254,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "本次没有得到计划:{reason}", "no plan this time: {reason}", "沿用上一计划", "the last plan goes on"
         ),
         "plan_by_rule": Text("优化求解未成功,按规则运行:{reason}", "no optimal plan; running by rule: {reason}"),
+        "tariff_rejected": Text(
+            "{file} 改过,第 {line} 行有误,没有采用;仍按原来的电价",
+            "{file} has changed and is wrong at line {line}; the tariff before it holds",
+            "运行 edge-agent check 看说明,改好后一两分钟内自动采用",
+            "edge-agent check says what to mend; it is taken over a minute or two after that",
+        ),
         "plan_stale": Text("计划已有 {age_min} 分钟未更新", "the plan is {age_min} min old"),
         "price_missing_month": Text(
             "{month} 没有电价,沿用上一条",

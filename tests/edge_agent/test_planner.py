@@ -213,7 +213,7 @@ async def test_no_failure_of_planning_ends_its_task(
 
 async def test_new_prices_ask_for_a_new_plan_once(request_now: PlanRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     part, clock = planner(Echo(), request_now, []), Steady()
-    looks = iter([True, False, True, False])
+    looks = iter([True, True, False, True, False])
     asked: list[int] = []
 
     async def due(_clock: object, _instant_utc: datetime) -> None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge_agent.settings.load import load_configuration
-from edge_agent.settings.market_file import MarketFeed
+from edge_agent.settings.tariff_feed import TariffFeed
 from scheduling.tariff.price import price_at
 
 HEAD = "start,cny_per_kwh\n"
@@ -60,7 +60,7 @@ def test_a_new_file_is_taken_over_and_a_bad_one_is_not(plant, caplog) -> None:
     plant.replace("tariff.yaml", "market: null", "market: {file: prices.csv}")
     file, zone = plant.folder / "prices.csv", ZoneInfo("Asia/Shanghai")
     tariff = load_configuration(plant.folder).tariff
-    feed = MarketFeed(plant.folder, tariff, zone=zone)
+    feed = TariffFeed(plant.folder, tariff, zone=zone)
     noon = datetime(2026, 8, 1, 4, tzinfo=UTC)
 
     def price() -> tuple[float, bool]:
