@@ -25,10 +25,10 @@ LAST_MAX = 100_000
 @shared_options
 def command(common: Common, last: int, point: str | None, number: int | None) -> None:
     """Lists entries, oldest first; checks the whole chain, and names the commands that have not come to an end."""
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
+    from edge_agent.settings.load import load_site  # noqa: PLC0415 - heavy
     from edge_agent.store.reader import read_audit  # noqa: PLC0415 - heavy
 
-    site = load_configuration(common.config).site
+    site = load_site(common.config)
     limit = LAST_MAX if point or number else last
     entries, broken_at, unfinished = read_audit(site.storage_media.state_dir, limit=limit)
     wanted = [entry for entry in entries if point in (None, entry.point) and (number is None or entry.number == number)]

@@ -32,10 +32,10 @@ def _text(moment: datetime) -> str:
 @shared_options
 def command(common: Common, from_text: str, to_text: str, points: tuple[str, ...], form: str) -> None:
     """Writes one row a sample, with quality and the frame that holds it; of totals, what makes them continuous."""
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
+    from edge_agent.settings.load import load_site  # noqa: PLC0415 - heavy
     from edge_agent.store.reader import read_samples  # noqa: PLC0415 - heavy
 
-    site = load_configuration(common.config).site
+    site = load_site(common.config)
     zone = ZoneInfo(site.site.timezone)
     unread: dict[Path, Missing] = {}
     stored = read_samples(

@@ -36,7 +36,7 @@ def command(
     common: Common, kind: str, unit: str | None, *, until: str | None, number: int | None, by: str, reason: str
 ) -> None:
     """Prints the order now in force; a refusal ends with exit status 5 and the reason."""
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
+    from edge_agent.settings.load import load_site  # noqa: PLC0415 - heavy
 
     if until is None and kind != "release":
         raise click.UsageError(
@@ -46,7 +46,7 @@ def command(
         raise click.UsageError(
             "--order 只用于 release,不写机组 / --order goes with release, without a unit", click.get_current_context()
         )
-    site = load_configuration(common.config).site
+    site = load_site(common.config)
     zone = ZoneInfo(site.site.timezone)
     ends = {} if until is None else end(until, zone)
     answer: dict[str, Any] = local_api.ask(

@@ -175,10 +175,10 @@ def _impossible(common: Common, request: "PlanRequest") -> str:
 def _of_service(common: Common, *, why: bool) -> None:
     """The plan that the service follows now."""
     from edge_agent import local_api  # noqa: PLC0415 - only this form needs the service
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - only to find the state folder
+    from edge_agent.settings.load import load_site  # noqa: PLC0415 - only to find the state folder
     from scheduling.plan import Plan  # noqa: PLC0415 - heavy
 
-    site = load_configuration(common.config).site
+    site = load_site(common.config)
     answer = local_api.ask(site.storage_media.state_dir, "plan")
     document = answer.get("plan")
     if document is None:

@@ -18,9 +18,9 @@ from edge_agent.cli.plan_show import method_words
 @shared_options
 def command(common: Common) -> None:
     """Asks the service over its local socket; exit status 1 while an alarm stands."""
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
+    from edge_agent.settings.load import load_site  # noqa: PLC0415 - heavy
 
-    site = load_configuration(common.config).site
+    site = load_site(common.config)
     answer: dict[str, Any] = local_api.ask(site.storage_media.state_dir, "status")
     if common.as_json:
         emit("status/1", answer)

@@ -28,9 +28,9 @@ def status(common: Common) -> None:
     """Prints a few lines an uplink."""
     from edge_agent import local_api  # noqa: PLC0415 - heavy
     from edge_agent.cli.upload_show import status_lines  # noqa: PLC0415 - heavy
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
+    from edge_agent.settings.load import load_site  # noqa: PLC0415 - heavy
 
-    site = load_configuration(common.config).site
+    site = load_site(common.config)
     answer = local_api.ask(site.storage_media.state_dir, "upload")
     if common.as_json:
         emit("upload/1", answer)
@@ -106,9 +106,9 @@ def verify(common: Common, begin: str | None, end: str | None, uplink: str | Non
 def retry(common: Common, begin: str | None, end: str | None, uplink: str | None) -> None:
     """Asks the running service to send again what was refused, or all of a span under its old numbers."""
     from edge_agent import local_api  # noqa: PLC0415 - heavy
-    from edge_agent.settings.load import load_configuration  # noqa: PLC0415 - heavy
+    from edge_agent.settings.load import load_site  # noqa: PLC0415 - heavy
 
-    site = load_configuration(common.config).site
+    site = load_site(common.config)
     zone = ZoneInfo(site.site.timezone)
     if (begin is None) != (end is None):
         raise click.BadParameter(common.pick("--from 和 --to 要一起给", "--from and --to belong together"))

@@ -105,6 +105,25 @@ def load_configuration(folder: Path) -> Configuration:
     return inspection.configuration
 
 
+def load_site(folder: Path) -> SiteFile:
+    """Read site.yaml alone: who wants to see or stop the running service must not be kept from it by another file.
+
+    Raises:
+        ConfigurationFault: with every error found in this file; with those of the folder where there is none.
+    """
+    if not folder.is_dir():
+        return load_configuration(folder).site
+    reader = _Reader(folder)
+    site = reader.file(SITE, SiteFile)
+    errors = tuple(finding for finding in reader.findings if finding.severity == "error")
+    if site is None or errors:
+        count = len(errors)
+        raise ConfigurationFault(
+            f"{folder / SITE}: {count} 处错误 / {count} error{'s' * (count != 1)} in the site file", findings=errors
+        )
+    return site
+
+
 def load_tariff(name: str, *, zone: ZoneInfo) -> Tariff:
     """Read one tariff file without a site.
 
