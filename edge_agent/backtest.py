@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from edge_agent.charge_setpoint import at_highest
 from edge_agent.demand_account import DemandAccount, raised
 from edge_agent.plan_case import LiveState, UnitNow, build_request, tank_of
 from edge_agent.settings.load import Configuration
@@ -141,7 +142,9 @@ class Backtest:
             elapsed_s: reading of a stop-watch.
         """
         self._configuration = configuration
-        self._site = configuration.site
+        # One charging temperature, the highest: else each day would have a bound of its own. What a cooler tank saves
+        # comes on top of what is told here.
+        self._site = at_highest(configuration.site)
         self._zone = ZoneInfo(configuration.site.site.timezone)
         self._means = means
         self._limit_s = limit_s

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_agent.settings.model import Storage
+from edge_agent.settings.model import SiteFile, Storage
 from scheduling.plan import Plan
 from scheduling.plant.tank import WaterTank
 
@@ -25,8 +25,13 @@ OVER_SUPPLY_K = 1.5
 """... and so much hotter than at any time: what is stored must help whenever a unit is lost. Ours."""
 KEPT_K = 1.0
 """A temperature that was asked for stays while it is at most so much higher than needed: set-points do not flutter."""
+STORED_TOL_K = 0.3
+"""A tank that holds a little more than it could at a temperature is no reason to charge hotter. Ours."""
 DEAR_RATIO = 1.02
 """Dear is what costs more than this many times the usual price: rounding makes no peak."""
+CHEAP_RATIO = 1.2
+"""Where nothing is above the usual price, as with two bands by day and night, dear is what costs so many times the
+cheapest. Ours: less is not worth storing, with what a kelvin costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +56,62 @@ class Charging:
     dear_kwh: float
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What the tank's loop will ask, one value a step of the plan.
+
+    Attributes:
+        hours: length of the steps.
+        supply_degc: at which the loop will be served; empty: not known.
+        load_kw: of the loop.
+        price_cny_per_kwh: of electricity.
+        usual_cny_per_kwh: what it usually costs: dear is what costs more.
+    """
+
+    hours: Sequence[float]
+    supply_degc: Sequence[float]
+    load_kw: Sequence[float]
+    price_cny_per_kwh: Sequence[float]
+    usual_cny_per_kwh: float
+
+
 def charging_of(
-    storage: Storage,
-    tank: WaterTank,
-    *,
-    hours: Sequence[float],
-    supply_degc: Sequence[float],
-    load_kw: Sequence[float],
-    price_cny_per_kwh: Sequence[float],
-    usual_cny_per_kwh: float,
-    asked_degc: float | None,
+    storage: Storage, tank: WaterTank, *, need: Need, stored_kwh: float, asked_degc: float | None
 ) -> Charging | None:
     """The temperature between the storage's two that the next day needs; None where the site leaves no choice.
+
+    None as well where a figure is no number: the request says so at its place.
 
     Args:
         storage: of the site file.
         tank: the same as a body of water.
-        hours: length of each step of the plan.
-        supply_degc: at which the loop will be served, one value a step; empty: not known.
-        load_kw: of the loop, likewise.
-        price_cny_per_kwh: likewise.
-        usual_cny_per_kwh: what electricity usually costs: dear is what costs more.
+        need: of its loop.
+        stored_kwh: what the tank holds: it is not charged cooler than what it holds already.
         asked_degc: temperature that the plan before asked for; None: there was none.
     """
     lowest_degc, highest_degc = storage.charge_setpoint_degc_min, storage.charge_setpoint_degc
-    if lowest_degc is None or storage.kind != "hot_water" or not supply_degc:
+    if lowest_degc is None or storage.kind != "hot_water" or not need.supply_degc:
         return None
-    count = _steps_within(hours, AHEAD_H)
-    dear = [price > DEAR_RATIO * usual_cny_per_kwh for price in price_cny_per_kwh[:count]]
-    kwh = [length_h * kw for length_h, kw in zip(hours[:count], load_kw, strict=False)]
-    dear_kwh = _greatest_dear_kwh(list(zip(kwh, dear, strict=True)))
-    dear_degc = max((degc for degc, is_dear in zip(supply_degc, dear, strict=False) if is_dear), default=None)
-    dear_kw = max((kw for kw, is_dear in zip(load_kw, dear, strict=False) if is_dear), default=0.0)
-    warmest_degc = max(supply_degc[:count])
+    count = _steps_within(need.hours, AHEAD_H)
+    dear = _dear(need, count)
+    kwh = [length_h * kw for length_h, kw in zip(need.hours, need.load_kw, strict=True)]
+    dear_kwh = _greatest_dear_kwh(kwh, dear, count)
+    dear_kw = max((kw for kw, is_dear in zip(need.load_kw[:count], dear, strict=False) if is_dear), default=0.0)
+    dear_degc = max(
+        (degc for degc, is_dear in zip(need.supply_degc[:count], dear, strict=False) if is_dear), default=None
+    )
+    warmest_degc = max(need.supply_degc[:count])
     kw_per_k = storage.discharge_kw_max / (tank.full_degc - tank.empty_degc)
-    needed_degc = max(
+    floors_degc = [
         warmest_degc + OVER_SUPPLY_K,
-        -math.inf if dear_degc is None else dear_degc + OVER_DEAR_K,
         tank.empty_degc + dear_kwh / tank.kwh_per_k,
         tank.empty_degc + dear_kw / kw_per_k,
-    )
+        tank.empty_degc + stored_kwh / tank.kwh_per_k - STORED_TOL_K,
+    ]
+    floors_degc += [] if dear_degc is None else [dear_degc + OVER_DEAR_K]
+    if not all(map(math.isfinite, floors_degc)):
+        return None
+    needed_degc = max(floors_degc)
     wanted_degc = float(math.ceil(round(needed_degc, 1)))
     if asked_degc is not None and needed_degc <= asked_degc <= needed_degc + KEPT_K:
         wanted_degc = asked_degc
@@ -103,6 +124,14 @@ def charging_of(
         dear_kw=dear_kw,
         dear_kwh=dear_kwh,
     )
+
+
+def at_highest(site: SiteFile) -> SiteFile:
+    """A site whose tanks are charged at one temperature, the highest: for who must not, or cannot, choose."""
+    storages = {
+        name: storage.model_copy(update={"charge_setpoint_degc_min": None}) for name, storage in site.storages.items()
+    }
+    return site.model_copy(update={"storages": storages})
 
 
 def charge_degc_of(plan: Plan | None) -> dict[str, float]:
@@ -127,10 +156,21 @@ def _steps_within(hours: Sequence[float], limit_h: float) -> int:
     return len(hours)
 
 
-def _greatest_dear_kwh(steps: Sequence[tuple[float, bool]]) -> float:
-    """Heat of the greatest run of dear steps, each step as (heat, dear)."""
+def _dear(need: Need, count: int) -> list[bool]:
+    """Which steps are dear: of all, because a dear stretch of the next day may end after it."""
+    prices = need.price_cny_per_kwh
+    limit_cny = DEAR_RATIO * need.usual_cny_per_kwh
+    if not any(price > limit_cny for price in prices[:count]):
+        limit_cny = max(CHEAP_RATIO * min(prices[:count]), 0.0)
+    return [price > limit_cny for price in prices]
+
+
+def _greatest_dear_kwh(kwh: Sequence[float], dear: Sequence[bool], count: int) -> float:
+    """Heat of the greatest run of dear steps that begins within the first so many, to its end."""
     greatest_kwh = run_kwh = 0.0
-    for kwh, dear in steps:
-        run_kwh = run_kwh + kwh if dear else 0.0
+    for step, (step_kwh, is_dear) in enumerate(zip(kwh, dear, strict=True)):
+        if step >= count and not run_kwh:
+            break
+        run_kwh = run_kwh + step_kwh if is_dear else 0.0
         greatest_kwh = max(greatest_kwh, run_kwh)
     return greatest_kwh

@@ -238,7 +238,10 @@ class Correcting:
         """Leaving temperature of a unit in a mode, hour by hour: its own, else what the plan would reckon with."""
         own = await self._hours(unit.point("user_supply_temperature"), end_utc)
         if mode == "charge" and unit.storage is not None:
-            return _first_known(own, [self._site.storages[unit.storage].charge_setpoint_degc] * LOOK_BACK_H)
+            storage = self._site.storages[unit.storage]
+            if storage.charge_setpoint_degc_min is not None:
+                return [*own]  # what was asked of it then is not on record
+            return _first_known(own, [storage.charge_setpoint_degc] * LOOK_BACK_H)
         loop = self._site.loops[unit.loop]
         outdoor = await self._hours(self._site.meters.weather, end_utc)
         return _first_known(own, await self._hours(loop.supply_point, end_utc), supply_curve(loop, outdoor))

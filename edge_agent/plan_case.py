@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 
 from pydantic import ValidationError
 
-from edge_agent.charge_setpoint import Charging, charging_of, discharge_ratio
+from edge_agent.charge_setpoint import Charging, Need, charging_of, discharge_ratio
 from edge_agent.settings.model import Loop as LoopEntry
 from edge_agent.settings.model import Performance, SiteFile, Unit
 from edge_agent.settings.model import Source as SourceEntry
@@ -56,6 +56,9 @@ MODE_CHANGE_CNY = 4.0
 """Price of moving a running unit between loop and tank: a nuisance, not a start. Ours."""
 TERMINAL_TARGET_RATIO = 0.3
 """Energy wanted at the end of the plan, as share of the capacity. Ours."""
+SPARE_RATIO = 0.9
+"""Up to this share of its rating a station is believed to carry a load without its tank: a cold source and a hot supply
+take some. Ours."""
 SOURCE_SAME_K = 0.5
 """A source that moves by less over the plan counts as steady: factors a step cost the solver time."""
 COMMANDABLE_MIN = 0.05
@@ -233,20 +236,43 @@ def _each(name: str, entries: Iterable[Entry], make: Callable[[Entry], Part]) ->
 
 def _charging(site: SiteFile, *, grid: TimeGrid, live: LiveState) -> dict[str, Charging]:
     """How storages are charged whose temperature is the plan's to choose."""
+    if not _spares_heat(site, live):
+        return {}
+    hours = [length_s / SECONDS_PER_HOUR for length_s in grid.lengths_s]
     found = {
         name: charging_of(
             storage,
             tank_of(storage),
-            hours=[length_s / SECONDS_PER_HOUR for length_s in grid.lengths_s],
-            supply_degc=live.supply_degc.get(storage.loop, ()),
-            load_kw=live.load_kw[storage.loop],
-            price_cny_per_kwh=live.price_cny_per_kwh,
-            usual_cny_per_kwh=live.flat_cny_per_kwh,
+            need=Need(
+                hours,
+                live.supply_degc.get(storage.loop, ()),
+                live.load_kw[storage.loop],
+                live.price_cny_per_kwh,
+                live.flat_cny_per_kwh,
+            ),
+            stored_kwh=live.storage_kwh[name],
             asked_degc=live.charge_degc.get(name),
         )
         for name, storage in site.storages.items()
     }
     return {name: charging for name, charging in found.items() if charging is not None}
+
+
+def _spares_heat(site: SiteFile, live: LiveState) -> bool:
+    """Whether a tank is wanted for its price only. Else it is filled as full as the site allows.
+
+    Not while a unit is away, power is called off or a demand is charged, nor where the load may come near what all
+    units give: then the tank's heat is worth more than the price of the hour says.
+    """
+    if live.caps or any(demand.cny_per_kw_month > 0 for demand in live.demand):
+        return False
+    if any(not unit.available or unit.out_until_utc is not None for unit in live.units.values()):
+        return False
+    return all(
+        max(live.load_kw[name], default=0.0)
+        <= SPARE_RATIO * sum(unit.heat_kw_rated for unit in site.units.values() if unit.loop == name)
+        for name in site.loops
+    )
 
 
 def _request(

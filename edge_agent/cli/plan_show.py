@@ -157,9 +157,13 @@ class PlanPrinter:
             return
         bound = money(cost_cny - less_cny)
         percent = f",{100 * less_cny / cost_cny:.1f} %" if 0 <= less_cny < cost_cny else ""
+        chosen = any(store.charge_degc is not None for store in plan.storages.values())
+        zh, en = (
+            ("、充热温度同此", ", keeps the limits and charges this hot") if chosen else ("", " and keeps the limits")
+        )
         yield pick(
-            f"  理论下限 {bound} 元:不缺供、不超限的做法都不会更低,最多再省 {less} 元{percent}",
-            f"  lower bound {bound} CNY: no way of running that lacks nothing and keeps the limits can cost less; "
+            f"  理论下限 {bound} 元:不缺供、不超限{zh}的做法都不会更低,最多再省 {less} 元{percent}",
+            f"  lower bound {bound} CNY: no way of running that lacks nothing{en} can cost less; "
             f"{less} CNY{percent.replace(',', ' or ')} could be saved at most",
         )
 

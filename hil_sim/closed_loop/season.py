@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import override
 
+from edge_agent.charge_setpoint import at_highest
 from edge_agent.control.report import CycleReport
 from edge_agent.correcting import Correcting
 from edge_agent.expectation import Expectation, bands_at
@@ -176,14 +177,9 @@ class Season(Lockstep):
             for name, loop in site.loops.items()
         }
         control = site.control.model_copy(update={"replan_min": options.replan_min, "cycle_s": float(CYCLE_S)})
-        storages = dict(site.storages)
-        if options.strategy == "rule":
-            # An operator's rule knows one charging temperature; with what a plan may choose it does worse.
-            storages = {
-                name: storage.model_copy(update={"charge_setpoint_degc_min": None})
-                for name, storage in site.storages.items()
-            }
-        site = site.model_copy(update={"control": control, "loops": loops, "storages": storages})
+        site = site.model_copy(update={"control": control, "loops": loops})
+        if options.strategy == "rule":  # an operator's rule knows one charging temperature
+            site = at_highest(site)
         configuration = replace(configuration, site=site)
         loop = next(iter(site.loops.values()))
         heat_point, outdoor_point = f"{loop.meter}.heat_power", site.meters.weather

@@ -385,13 +385,33 @@ def test_a_tank_is_charged_no_hotter_than_the_next_day_needs(office: Configurati
 
 def test_heat_of_a_tank_that_is_hotter_than_asked_is_not_forgotten(office: Configuration) -> None:
     grid = staged_grid(NOW, horizon_h=24)
-    live = replace(
-        live_at(office, grid.count),
-        storage_kwh={"tank": 11_000.0},
-        supply_degc={"heating": [43.0] * grid.count},
+    mild = replace(live_at(office, grid.count), supply_degc={"heating": [43.0] * grid.count})
+    for stored_kwh, degc in ((2000.0, 46.0), (11_000.0, 54.0), (11_940.0, 55.0)):
+        live = replace(mild, storage_kwh={"tank": stored_kwh})
+        request = build_request(office.site, office.performance, grid=grid, live=live)
+        assert request.storages[0].charge_degc == degc
+        assert request.storages[0].soc_kwh == pytest.approx(stored_kwh)
+        assert request.storages[0].capacity_kwh == pytest.approx(800 * 1.149 * (degc - 42.0))
+        assert check(request, plan_by_rule(request)) == []
+
+
+def test_a_tank_that_is_wanted_for_more_than_its_price_is_filled(office: Configuration) -> None:
+    """A unit away, power called off, a demand charged, a load hardly to be carried: as hot as the site allows."""
+    grid = staged_grid(NOW, horizon_h=24)
+    calm = replace(
+        live_at(office, grid.count), storage_kwh={"tank": 2000.0}, supply_degc={"heating": [43.0] * grid.count}
     )
-    request = build_request(office.site, office.performance, grid=grid, live=live)
-    assert request.storages[0].charge_degc == 46.0
-    assert request.storages[0].soc_kwh == pytest.approx(11_000.0)
-    assert request.storages[0].terminal.target_kwh < 4000.0
-    assert check(request, plan_by_rule(request)) == []
+    gone = replace(calm.units["hp2"], available=False)
+    ordered = replace(calm.units["hp2"], out_until_utc=NOW + timedelta(hours=1))
+    for live, degc in (
+        (calm, 46.0),
+        (replace(calm, units={**calm.units, "hp2": gone}), None),
+        (replace(calm, units={**calm.units, "hp2": ordered}), None),
+        (replace(calm, caps=(CapWindow("call", 3, 9, 200.0, 3.0),)), None),
+        (replace(calm, demand=(DemandNow(52.0, 300.0),)), None),
+        (replace(calm, demand=(DemandNow(0.0, 300.0),)), 46.0),
+        (replace(calm, load_kw={"heating": [*[900.0] * (grid.count - 1), 2161.0]}), None),
+    ):
+        request = build_request(office.site, office.performance, grid=grid, live=live)
+        assert request.storages[0].charge_degc == degc
+        assert request.storages[0].capacity_kwh == pytest.approx(800 * 1.149 * ((degc or 55.0) - 42.0))

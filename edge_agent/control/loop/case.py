@@ -34,7 +34,10 @@ FULL_K = 1.5
 EMPTIED_K = 5.0
 """... and counts as not full again when the bottom is this far below."""
 FULL_RATIO = 0.985
-FULL_AGAIN_RATIO = 0.93
+FULL_AGAIN_K = 0.9
+"""... and it is so much cooler on the whole: the one alone flutters where a hot top or a cold bottom is left. Ours."""
+EMPTIED_RATIO = 0.3
+"""Of a tank that is charged over a small span the bottom needs to be below by no more than this share of it. Ours."""
 REST = timedelta(minutes=30)
 """A unit that was stopped because its heat found no use rests this long, whatever the plan says. Ours."""
 COP_ASSUMED = 3.0
@@ -193,13 +196,14 @@ class Case:
             return
         if tank.bottom_degc is None or tank.energy_kwh is None:
             return
-        # A tank that is charged cooler than it may be is full with less.
-        filled_ratio = (asked_degc - storage.degc_min) / (storage.degc_max - storage.degc_min)
-        share = tank.energy_kwh / max(tank.capacity_kwh * min(1.0, filled_ratio), 1.0)
+        # A tank that is charged cooler than it may be is full with less, and all distances shrink with its span.
+        span_k = max(min(asked_degc, storage.degc_max) - storage.degc_min, 1.0)
+        share = tank.energy_kwh / max(tank.capacity_kwh * span_k / (storage.degc_max - storage.degc_min), 1.0)
+        emptied_k = FULL_K + min(EMPTIED_K - FULL_K, EMPTIED_RATIO * span_k)
         full = self.state.tank_full
         if tank.bottom_degc > asked_degc - FULL_K or share >= FULL_RATIO:
             full = True
-        elif tank.bottom_degc < asked_degc - EMPTIED_K or share < FULL_AGAIN_RATIO:
+        elif tank.bottom_degc < asked_degc - emptied_k and share < 1.0 - FULL_AGAIN_K / span_k:
             full = False
         self.state = replace(self.state, tank_full=full)
 
@@ -207,6 +211,8 @@ class Case:
         """Leaving temperature asked of a charging unit: the plan's within the site's two; without one the highest."""
         storage = self.site.storages[storage_name]
         highest_degc, lowest_degc = storage.charge_setpoint_degc, storage.charge_setpoint_degc_min
+        if self.charge_ordered:
+            return highest_degc  # who orders it wants a full tank
         planned = self.plan.storages.get(storage_name) if self.following and self.plan is not None else None
         if lowest_degc is None or planned is None or planned.charge_degc is None:
             return highest_degc

@@ -1,7 +1,7 @@
 """Units leave the loop one by one, each only when the other units or the tank can carry the load without it. Pure."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from edge_agent.control.command import Because
 from edge_agent.control.loop.case import BAND_K, USED_RATIO, Case
@@ -14,6 +14,8 @@ TANK_COVERS_S = 1800.0
 UNLOAD_S = 420.0
 """A unit that leaves its load to the tank is let go after this time at the latest, if the supply holds. Ours."""
 UNLOADED_RATIO = 0.45
+GOING_MAX = timedelta(minutes=15)
+"""A unit that has been let go and has not left after this time asks again. Ours: valves travel for minutes."""
 TAKEN_OVER_RATIO = 0.5
 """The tank has taken over when it gives at least this share of what the staying and unloading units do not give."""
 
@@ -44,11 +46,11 @@ def release(case: Case, *, discharging: bool) -> bool:
             _keep(case, name, unloading=discharging)
             continue
         # Who has been let go keeps its turn until it has left: a valve takes longer to open than a cycle.
-        verdict = _can_leave(case, name) if turn_free or name in let_go else None
+        verdict = _can_leave(case, name) if turn_free or _still_going(case, name) else None
         if verdict is None:
             _keep(case, name)
             continue
-        if name in let_go:
+        if verdict == "units" and _still_going(case, name):
             going[name] = let_go[name]
             continue
         turn_free = False
@@ -68,6 +70,12 @@ def release(case: Case, *, discharging: bool) -> bool:
         going[name] = last_utc = case.now_utc
     case.state = replace(case.state, unloading_since_utc=unloading, leaving_since_utc=going, stopped_utc=last_utc)
     return through_tank
+
+
+def _still_going(case: Case, name: str) -> bool:
+    """Whether a unit was let go so lately that it may still wait for its way."""
+    since_utc = case.before.leaving_since_utc.get(name)
+    return since_utc is not None and case.now_utc - since_utc <= GOING_MAX
 
 
 def _keep(case: Case, name: str, *, unloading: bool = False) -> None:

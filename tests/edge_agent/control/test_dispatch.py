@@ -13,6 +13,7 @@ from edge_agent.control.dispatch import Dispatched, dispatch
 from edge_agent.control.intent import BandOutlook, plan_intent, plan_step, plan_usable
 from edge_agent.control.loop.case import BAND_K
 from edge_agent.control.memory import ControlMemory, LoopMemory, Phase, UnitMemory
+from edge_agent.control.orders import Order, OrderKind
 from edge_agent.control.regulate import curve_degc, leaving_degc, tank_lasts_s, valve_ratio
 from edge_agent.control.view import PlantView, UnitState, UnitView
 
@@ -177,6 +178,50 @@ class TestCharging:
         assert not told(50.0, loop=full.memory, layers_degc=(50.0, 46.0, 44.0, 43.0)).memory.tank_full
         assert not told(55.0, layers_degc=(50.0, 50.0, 49.5, 48.6)).memory.tank_full
 
+    @pytest.mark.parametrize("asked_degc", [55.0, 50.0, 46.5])
+    @pytest.mark.parametrize("shape", ["straight", "hot top", "by its water"])
+    def test_full_does_not_flutter_at_any_temperature(
+        self, kit: SimpleNamespace, asked_degc: float, shape: str
+    ) -> None:
+        """Readings around the edge: once full it stays so, however small the span between the two temperatures."""
+        fixed = kit.site()
+        storage = fixed.storages["tank"].model_copy(update={"charge_setpoint_degc_min": 46.0})
+        site = fixed.model_copy(update={"storages": {"tank": storage}})
+        plan = kit.plan(kit.now_utc, self.CHARGE)
+        tank = plan.storages["tank"].model_copy(update={"charge_degc": asked_degc})
+        plan = plan.model_copy(update={"storages": {"tank": tank}})
+        span_k = asked_degc - 42.0
+        loop, seen = None, []
+        for cycle in range(6):
+            off_k = 0.1 if cycle % 2 else -0.1
+            layers_degc = {
+                "straight": (asked_degc, asked_degc - 0.3, asked_degc - 0.8, asked_degc - 1.5 + off_k),
+                "hot top": (55.0, 55.0, 42.0 + 4.0 * 0.985 * span_k - 26.0 + off_k, 42.0),
+                "by its water": (asked_degc, asked_degc, asked_degc - 0.5, asked_degc - 2.0 + off_k),
+            }[shape]
+            hp1 = replace(kit.unit_running, mode_actual="charge", user_return_degc=asked_degc - 1.4)
+            unit = {"hp1": hp1} if shape == "by its water" and not seen else {}
+            memory = kit.memory(kit.running("charge")) if not seen or not seen[-1] else kit.memory()
+            result = kit.decide(memory, plan=plan, site=site, loop=loop, layers_degc=layers_degc, load_kw=0.0, **unit)
+            loop = result.memory
+            seen.append(loop.tank_full)
+        assert seen[seen.index(True) :] == [True] * (len(seen) - seen.index(True)), seen
+
+    def test_who_orders_charging_gets_a_full_tank(self, kit: SimpleNamespace) -> None:
+        fixed = kit.site()
+        storage = fixed.storages["tank"].model_copy(update={"charge_setpoint_degc_min": 46.0})
+        site = fixed.model_copy(update={"storages": {"tank": storage}})
+        plan = kit.plan(kit.now_utc, self.CHARGE)
+        tank = plan.storages["tank"].model_copy(update={"charge_degc": 46.0})
+        plan = plan.model_copy(update={"storages": {"tank": tank}})
+        memory = kit.memory(kit.running("charge"))
+        view = {"plan": plan, "site": site, "load_kw": 0.0, "layers_degc": (46.0, 46.0, 45.8, 44.6)}
+        order = Order(OrderKind.CHARGE, "hp1", kit.now_utc + timedelta(hours=2), "a", "b", kit.now_utc, 1)
+        assert kit.decide(memory, **view).wants["hp1"].mode is None
+        ordered = kit.decide(memory, orders=(order,), **view)
+        assert ordered.wants["hp1"].mode == "charge"
+        assert ordered.wants["hp1"].setpoint_degc["charge"] == 55.0
+
 
 class TestRelease:
     """A unit leaves the loop only when the others or the tank can carry the load."""
@@ -206,6 +251,17 @@ class TestRelease:
             loop = result.memory
             wanted.append(result.wants["hp2"].mode)
         assert wanted == ["charge"] * 12
+        # The tank never takes over by that: it needs its way first, and the unit unloads.
+        tank_only = kit.plan(kit.now_utc, ({"hp1": ("direct", 600.0)}, 0.0, 400.0))
+        late = kit.now_utc + timedelta(minutes=6)
+        view = {"now_utc": late, "load_kw": 900.0, "layers_degc": (54.0,) * 4, **self.units(kit)}
+        handed = kit.decide(memory, plan=tank_only, loop=loop, **view)
+        assert handed.wants["hp2"].mode == "direct"
+        assert handed.tank_used
+        # Nor does what was granted long ago count for ever.
+        stale = replace(loop, stopped_utc=late, leaving_since_utc={"hp2": late - timedelta(hours=1)})
+        old = kit.decide(memory, plan=plan, loop=stale, now_utc=late, load_kw=500.0, **self.units(kit))
+        assert old.wants["hp2"].mode == "direct"
         # When the others are too few meanwhile, it stays.
         late = kit.now_utc + timedelta(minutes=6)
         short = kit.decide(memory, plan=plan, loop=loop, now_utc=late, load_kw=900.0, **self.units(kit))
