@@ -118,6 +118,24 @@ def test_a_peak_on_the_tank_and_back() -> None:
     assert sum(errors_k) / len(errors_k) < 1.0
 
 
+def test_a_unit_turns_to_a_tank_whose_way_is_shut_once_and_stays() -> None:
+    """Four units on the loop, then one of them charges: its valve is opened once, not again and again."""
+    begin = datetime(2026, 1, 20, 5, 0, tzinfo=UTC)  # flat, from 13:00 on
+    shut = begin + timedelta(hours=1)
+
+    def plan(local: datetime) -> Slot:
+        if local.replace(tzinfo=UTC) - lockstep.LOCAL < shut:
+            return Slot(direct(1, 2, 3, 4))
+        return Slot({**direct(1, 2, 3), **charge(4)}, charge_kw=558.0)
+
+    day = run(plan, seed=3, start_utc=begin, hours=2.0)
+    assert_safe(day)
+    assert day.controller.memory.units["hp4"].mode == "charge"
+    assert day.truth().heat_charged_kwh > 250.0
+    moved = [value for instant, point, value in day.writes if point == "io1.valve_charge" and instant >= shut]
+    assert moved == [1.0]
+
+
 def test_monitor_writes_nothing_and_advise_neither() -> None:
     for mode in (Mode.MONITOR, Mode.ADVISE):
         day = run(good_operator, seed=4, hours=2.0, mode=mode)
