@@ -61,6 +61,10 @@ class RecordAlarms:
         if clock is ClockQuality.UNSYNCHRONISED:
             found["clock_unsynchronised", "clock"] = {}
         if tariff is not None:
-            found["tariff_rejected", "tariff"] = {"file": tariff.file.rpartition("/")[2], "line": tariff.line}
+            file = tariff.file.rpartition("/")[2]
+            if tariff.line:
+                found["tariff_rejected", "tariff"] = {"file": file, "line": tariff.line}
+            else:
+                found["tariff_unusable", "tariff"] = {"file": file}
         self._since_utc = {code: self._since_utc.get(code, now_utc) for code, _ in found}
         return [Alarm(code, device, self._since_utc[code], values) for (code, device), values in found.items()]

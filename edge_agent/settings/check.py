@@ -383,11 +383,7 @@ def _device_entries(devices: Document) -> Iterator[Finding]:
 def _identity(site: Document) -> Iterator[Finding]:
     identity = site.data.get("site")
     identity = identity if isinstance(identity, Mapping) else {}
-    zone = identity.get("timezone")
-    if isinstance(zone, str) and not _zone_exists(zone):
-        in_china = any(name in zone.lower() for name in CHINESE)
-        close = CHINA if in_china else nearest(zone, available_timezones()) or CHINA
-        yield site.finding("unknown_zone", ("site", "timezone"), given=zone, close=close)
+    yield from check_zone(site)
     if identity.get("simulated_clock") is not None and identity.get("simulated") is not True:
         yield site.finding("clock_not_simulated", ("site", "simulated_clock"), at_key=True)
     signature = site.data.get("commissioning")
@@ -464,6 +460,20 @@ def _storages(site: Document) -> Iterator[Finding]:
                     yield site.finding("layer_twice", ("storages", name, "layers", index), name=layer)
 
 
+def check_zone(site: Document) -> Iterator[Finding]:
+    """Whether the site's zone is one."""
+    identity = site.data.get("site")
+    zone = identity.get("timezone") if isinstance(identity, Mapping) else None
+    if isinstance(zone, str) and not _zone_exists(zone):
+        in_china = any(name in zone.lower() for name in CHINESE)
+        close = CHINA if in_china else nearest(zone, available_timezones()) or CHINA
+        yield site.finding("unknown_zone", ("site", "timezone"), given=zone, close=close)
+
+
+CHARGE_SPAN_K_MIN = 3.0
+"""A tank that is charged over a smaller span cannot be told full from empty. Ours: twice what its sensors leave."""
+
+
 def _charge_min(
     site: Document, name: str, tank: Mapping[str, object], *, charge_degc: float | None, low_degc: float | None
 ) -> Iterator[Finding]:
@@ -478,7 +488,7 @@ def _charge_min(
         yield site.finding(
             "min_above_max", at, low=f"{lowest:g}", high=f"{charge_degc:g}", low_key="charge_setpoint_degc_min"
         )
-    elif low_degc is not None and lowest <= low_degc:
+    elif low_degc is not None and lowest < low_degc + CHARGE_SPAN_K_MIN:
         yield site.finding("charge_min_empty", at, given=f"{lowest:g}", low=f"{low_degc:g}")
 
 

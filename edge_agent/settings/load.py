@@ -21,7 +21,7 @@ from drivers.profile import Profile
 from drivers.profile_file import merged, override, parse_profile
 from drivers.profile_form import ProfileFile
 from edge_agent.errors import ConfigurationFault
-from edge_agent.settings.check import Files, check, check_performance
+from edge_agent.settings.check import Files, check, check_performance, check_zone
 from edge_agent.settings.dialect import Dialect
 from edge_agent.settings.dialect_file import dialect_paths, read_dialect
 from edge_agent.settings.files import DEVICES, SITE, TARIFF, UPLINK, shipped_config
@@ -115,6 +115,8 @@ def load_site(folder: Path) -> SiteFile:
         return load_configuration(folder).site
     reader = _Reader(folder)
     site = reader.file(SITE, SiteFile)
+    if site is not None:
+        reader.findings.extend(check_zone(reader.documents["site"]))
     errors = tuple(finding for finding in reader.findings if finding.severity == "error")
     if site is None or errors:
         count = len(errors)

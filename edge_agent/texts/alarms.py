@@ -260,6 +260,12 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "运行 edge-agent check 看说明,改好后一两分钟内自动采用",
             "edge-agent check says what to mend; it is taken over a minute or two after that",
         ),
+        "tariff_unusable": Text(
+            "{file} 改过,但读不了或整个不能用;仍按原来的电价",
+            "{file} has changed and cannot be read, or not be used at all; the tariff before it holds",
+            "看文件权限(服务用户要能读);edge-agent check 看说明,改好后一两分钟内自动采用",
+            "look at its permissions, the service's user must be able to read it; edge-agent check says what else",
+        ),
         "plan_stale": Text("计划已有 {age_min} 分钟未更新", "the plan is {age_min} min old"),
         "price_missing_month": Text(
             "{month} 没有电价,沿用上一条",

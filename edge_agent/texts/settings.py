@@ -382,8 +382,8 @@ TEXTS: Mapping[str, Text] = MappingProxyType(
             "delete this line",
         ),
         "charge_min_empty": Text(
-            "最低充热温度 {given} °C 不高于放空温度 {low} °C,充进去的热没有用",
-            "charging at {given} degC fills nothing into a tank that counts as empty at {low} degC",
+            "最低充热温度 {given} °C 应比放空温度 {low} °C 至少高 3 K,否则充进去的热没有用",
+            "charging at {given} degC fills little into a tank that is empty at {low} degC: 3 K above that at least",
             "调高 charge_setpoint_degc_min",
             "raise charge_setpoint_degc_min",
         ),

@@ -36,6 +36,8 @@ EMPTIED_K = 5.0
 FULL_RATIO = 0.985
 FULL_AGAIN_K = 0.9
 """... and it is so much cooler on the whole: the one alone flutters where a hot top or a cold bottom is left. Ours."""
+LUKEWARM_RATIO = 0.75
+"""... or its heat has gone down to this, though warm water comes back: a lukewarm tank is none that is full. Ours."""
 EMPTIED_RATIO = 0.3
 """Of a tank that is charged over a small span the bottom needs to be below by no more than this share of it. Ours."""
 REST = timedelta(minutes=30)
@@ -203,7 +205,9 @@ class Case:
         full = self.state.tank_full
         if tank.bottom_degc > asked_degc - FULL_K or share >= FULL_RATIO:
             full = True
-        elif tank.bottom_degc < asked_degc - emptied_k and share < 1.0 - FULL_AGAIN_K / span_k:
+        elif (tank.bottom_degc < asked_degc - emptied_k and share < 1.0 - FULL_AGAIN_K / span_k) or (
+            tank.bottom_degc < asked_degc - 2.0 * FULL_K and share < LUKEWARM_RATIO
+        ):
             full = False
         self.state = replace(self.state, tank_full=full)
 

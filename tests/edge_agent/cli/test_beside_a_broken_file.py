@@ -44,8 +44,9 @@ def test_another_file_may_be_broken(plant, asked: list[tuple[Path, str]], verb: 
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: " ".join(verb[:2]))
-def test_a_mistake_in_the_site_file_is_told(plant, asked: list[tuple[Path, str]], verb: list[str]) -> None:
-    plant.replace("site.yaml", "timezone: Asia/Shanghai", "timezone: [")
+@pytest.mark.parametrize("zone", ["[", "Asia/Shanghia"])
+def test_a_mistake_in_the_site_file_is_told(plant, asked: list[tuple[Path, str]], verb: list[str], zone: str) -> None:
+    plant.replace("site.yaml", "timezone: Asia/Shanghai", f"timezone: {zone}")
     result = CliRunner().invoke(main, [*verb, "--config", str(plant.folder)])
     assert (result.exit_code, asked) == (2, [])
     assert "site.yaml:" in result.output

@@ -207,6 +207,23 @@ class TestCharging:
             seen.append(loop.tank_full)
         assert seen[seen.index(True) :] == [True] * (len(seen) - seen.index(True)), seen
 
+    @pytest.mark.parametrize("asked_degc", [55.0, 52.0, 50.0, 48.0, 46.0, 45.0])
+    def test_full_ends_when_the_tank_has_given_its_heat(self, kit: SimpleNamespace, asked_degc: float) -> None:
+        """Also where warm water comes back: a tank of return water is not full, whatever the return is short of it."""
+        fixed = kit.site()
+        storage = fixed.storages["tank"].model_copy(update={"charge_setpoint_degc_min": 45.0})
+        site = fixed.model_copy(update={"storages": {"tank": storage}})
+        plan = kit.plan(kit.now_utc, self.CHARGE)
+        tank = plan.storages["tank"].model_copy(update={"charge_degc": asked_degc})
+        plan = plan.model_copy(update={"storages": {"tank": tank}})
+        loop = kit.decide(kit.memory(), plan=plan, site=site, layers_degc=(asked_degc,) * 4, load_kw=0.0).memory
+        assert loop.tank_full
+        lukewarm_degc = max(42.0, asked_degc - 3.2)
+        given = kit.decide(kit.memory(), plan=plan, site=site, loop=loop, layers_degc=(lukewarm_degc,) * 4, load_kw=0.0)
+        assert not given.memory.tank_full or asked_degc - 42.0 > 3.2 / 0.25  # it holds three quarters still
+        empty = kit.decide(kit.memory(), plan=plan, site=site, loop=loop, layers_degc=(42.0,) * 4, load_kw=0.0)
+        assert not empty.memory.tank_full
+
     def test_who_orders_charging_gets_a_full_tank(self, kit: SimpleNamespace) -> None:
         fixed = kit.site()
         storage = fixed.storages["tank"].model_copy(update={"charge_setpoint_degc_min": 46.0})

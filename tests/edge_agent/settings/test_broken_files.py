@@ -111,7 +111,7 @@ ACROSS = [
     ("site.yaml", "    degc_max: 55 ", "    degc_max: ⟦40 ", "min_above_max", "核对"),
     ("site.yaml", "charge_setpoint_degc: 55", "charge_setpoint_degc: ⟦50", "charge_too_cold", "degc_max"),
     ("site.yaml", "charge_setpoint_degc_min: 46", "charge_setpoint_degc_min: ⟦56", "min_above_max", "核对"),
-    ("site.yaml", "charge_setpoint_degc_min: 46", "charge_setpoint_degc_min: ⟦42", "charge_min_empty", "调高"),
+    ("site.yaml", "charge_setpoint_degc_min: 46", "charge_setpoint_degc_min: ⟦44.9", "charge_min_empty", "调高"),
     ("site.yaml", "timezone: Asia/Shanghai", "timezone: ⟦Asia/Shanghi", "unknown_zone", "Asia/Shanghai"),
     ("site.yaml", "timezone: Asia/Shanghai", "timezone: ⟦Asia/Beijing", "unknown_zone", "Asia/Shanghai"),
     ("site.yaml", "heating: 11-15..03-15", "heating: ⟦11-15..02-30", "season_form", "月-日"),

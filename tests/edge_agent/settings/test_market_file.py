@@ -61,6 +61,8 @@ def test_a_new_file_is_taken_over_and_a_bad_one_is_not(plant, caplog) -> None:
     file, zone = plant.folder / "prices.csv", ZoneInfo("Asia/Shanghai")
     tariff = load_configuration(plant.folder).tariff
     feed = TariffFeed(plant.folder, tariff, zone=zone)
+    assert [feed.changed(), feed.changed()] == [False, True], "looked at once more after the start"
+    assert feed.current() is tariff
     noon = datetime(2026, 8, 1, 4, tzinfo=UTC)
 
     def price() -> tuple[float, bool]:

@@ -24,6 +24,7 @@ class Plant:
         self.text = self.file.read_text(encoding="utf-8")
         self.feed = TariffFeed(plant.folder, load_configuration(plant.folder).tariff, zone=ZONE)
         self._edits = 0
+        assert [self.look()[0] for _ in range(3)] == [False, True, False], "looked at once more after the start"
 
     def write(self, text: str) -> None:
         self.file.write_text(text, encoding="utf-8")
@@ -55,6 +56,61 @@ def test_a_changed_file_is_taken_over_when_it_has_been_seen_alike_twice(edited: 
     assert after > before
     assert edited.feed.rejected is None
     assert edited.look() == (False, after)
+
+
+def test_what_changed_between_loading_and_starting_is_seen(plant) -> None:
+    tariff = load_configuration(plant.folder).tariff
+    plant.replace("tariff.yaml", "purchase: 0.389702", "purchase: 0.5")
+    feed = TariffFeed(plant.folder, tariff, zone=ZONE)
+    assert feed.current() is tariff
+    assert [feed.changed(), feed.changed()] == [False, True]
+    assert feed.current() != tariff
+
+
+def test_a_file_that_may_not_be_read_is_taken_over_once_it_may(edited: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written by root for root only: whoever gives the right to read it changes neither its time nor its size."""
+    _, before = edited.look()
+    edited.write(edited.with_purchase(0.5))
+    with monkeypatch.context() as closed:
+        closed.setattr("pathlib.Path.read_bytes", _refuse)
+        closed.setattr("builtins.open", _refuse)
+        closed.setattr("pathlib.Path.open", _refuse)
+        assert [edited.look()[1] for _ in range(3)] == [before] * 3
+        assert edited.feed.rejected is not None
+        assert edited.feed.rejected.line == 0
+    edited.file.chmod(0o640)
+    edited.look()
+    changed, after = edited.look()
+    assert (changed, edited.feed.rejected) == (True, None)
+    assert after > before
+
+
+def _refuse(*_arguments: object, **_options: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_good_market_prices_outlast_a_bad_file_whatever_else_is_edited(edited: Plant, caplog) -> None:
+    prices = edited.file.parent / "prices.csv"
+    good = "start,cny_per_kwh\n2026-08-02T02:00,0.05\n"
+    prices.write_text(good, encoding="utf-8")
+    named = edited.text.replace("market: null", "market: {file: prices.csv}")
+    edited.write(named)
+    edited.look()
+    edited.look()
+    _, priced = edited.look()
+    prices.write_text("start,cny_per_kwh\nnonsense", encoding="utf-8")
+    assert [edited.look()[1] for _ in range(2)] == [priced] * 2
+    edited.write(named + "# a remark\n")
+    assert [edited.look()[1] for _ in range(3)] == [priced] * 3
+    assert caplog.text.count("market prices: not taken over") == 2, "once for each time that it was read"
+    away = prices.rename(prices.with_suffix(".away"))
+    edited.write(named + "# another\n")
+    assert [edited.look()[1] for _ in range(3)] == [priced] * 3
+    away.write_text(good.replace("0.05", "0.15"), encoding="utf-8")
+    away.rename(prices)
+    changed, dearer = edited.look()
+    assert changed
+    assert dearer > priced
 
 
 def test_a_file_that_goes_on_changing_is_waited_for(edited: Plant) -> None:
