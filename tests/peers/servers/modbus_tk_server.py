@@ -1,5 +1,7 @@
 """A modbus-tk server: `modbus_tk_server.py tcp PORT` or `modbus_tk_server.py rtu PATH`; prints "ready"."""
 
+import contextlib
+import socket
 import sys
 import threading
 
@@ -24,5 +26,8 @@ for name, block, values in (
 ):
     slave.add_block(name, block, 0, TABLE)
     slave.set_values(name, 0, values)
+while wire == "tcp":  # it listens in a thread of its own, whenever that gets its turn
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(where)), timeout=1.0):
+        break
 print("ready", flush=True)
 threading.Event().wait()
