@@ -5,8 +5,8 @@ at its greatest temperature that is half empty at the end of the valley has been
 is a tank that can carry the dear hours alone: hot enough for their greatest load through its valve, and for their heat
 in its volume.
 
-Planned again and again at each temperature, four days of the simulated office cost 2 to 3 % less at the best of them
-than at 55 degC, and at the one found here within 0.6 % of the best (docs/figures.md, heating season).
+Planned again at each temperature, four days of the simulated office cost 3 % less at the best of them than at 55 degC;
+the one found here is mostly one or two kelvin above the best, at 0.3 to 1.5 % (docs/figures.md, heating season).
 """
 
 import math

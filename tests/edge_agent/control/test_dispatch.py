@@ -16,10 +16,26 @@ from edge_agent.control.memory import ControlMemory, LoopMemory, Phase, UnitMemo
 from edge_agent.control.orders import Order, OrderKind
 from edge_agent.control.regulate import curve_degc, leaving_degc, tank_lasts_s, valve_ratio
 from edge_agent.control.view import PlantView, UnitState, UnitView
+from edge_agent.settings.model import SiteFile
+from scheduling.plan import Plan
 
 ALL_DIRECT = ({"hp1": ("direct", 400.0), "hp2": ("direct", 400.0)}, 0.0, 0.0)
 TANK_ONLY = ({}, 0.0, 500.0)
 NOTHING = ({}, 0.0, 0.0)
+
+
+def cooler(
+    kit: SimpleNamespace, step: tuple[object, ...], *, lowest_degc: float, asked_degc: float
+) -> tuple[SiteFile, Plan]:
+    """A site whose tank may be charged cooler, and a plan of one step that asks for a temperature."""
+    fixed = kit.site()
+    storage = fixed.storages["tank"].model_copy(update={"charge_setpoint_degc_min": lowest_degc})
+    plan = kit.plan(kit.now_utc, step)
+    tank = plan.storages["tank"].model_copy(update={"charge_degc": asked_degc})
+    return (
+        fixed.model_copy(update={"storages": {"tank": storage}}),
+        plan.model_copy(update={"storages": {"tank": tank}}),
+    )
 
 
 class TestPlan:
@@ -184,12 +200,7 @@ class TestCharging:
         self, kit: SimpleNamespace, asked_degc: float, shape: str
     ) -> None:
         """Readings around the edge: once full it stays so, however small the span between the two temperatures."""
-        fixed = kit.site()
-        storage = fixed.storages["tank"].model_copy(update={"charge_setpoint_degc_min": 46.0})
-        site = fixed.model_copy(update={"storages": {"tank": storage}})
-        plan = kit.plan(kit.now_utc, self.CHARGE)
-        tank = plan.storages["tank"].model_copy(update={"charge_degc": asked_degc})
-        plan = plan.model_copy(update={"storages": {"tank": tank}})
+        site, plan = cooler(kit, self.CHARGE, lowest_degc=46.0, asked_degc=asked_degc)
         span_k = asked_degc - 42.0
         loop, seen = None, []
         for cycle in range(6):
@@ -210,12 +221,7 @@ class TestCharging:
     @pytest.mark.parametrize("asked_degc", [55.0, 52.0, 50.0, 48.0, 46.0, 45.0])
     def test_full_ends_when_the_tank_has_given_its_heat(self, kit: SimpleNamespace, asked_degc: float) -> None:
         """Also where warm water comes back: a tank of return water is not full, whatever the return is short of it."""
-        fixed = kit.site()
-        storage = fixed.storages["tank"].model_copy(update={"charge_setpoint_degc_min": 45.0})
-        site = fixed.model_copy(update={"storages": {"tank": storage}})
-        plan = kit.plan(kit.now_utc, self.CHARGE)
-        tank = plan.storages["tank"].model_copy(update={"charge_degc": asked_degc})
-        plan = plan.model_copy(update={"storages": {"tank": tank}})
+        site, plan = cooler(kit, self.CHARGE, lowest_degc=45.0, asked_degc=asked_degc)
         loop = kit.decide(kit.memory(), plan=plan, site=site, layers_degc=(asked_degc,) * 4, load_kw=0.0).memory
         assert loop.tank_full
         lukewarm_degc = max(42.0, asked_degc - 3.2)
@@ -225,12 +231,7 @@ class TestCharging:
         assert not empty.memory.tank_full
 
     def test_who_orders_charging_gets_a_full_tank(self, kit: SimpleNamespace) -> None:
-        fixed = kit.site()
-        storage = fixed.storages["tank"].model_copy(update={"charge_setpoint_degc_min": 46.0})
-        site = fixed.model_copy(update={"storages": {"tank": storage}})
-        plan = kit.plan(kit.now_utc, self.CHARGE)
-        tank = plan.storages["tank"].model_copy(update={"charge_degc": 46.0})
-        plan = plan.model_copy(update={"storages": {"tank": tank}})
+        site, plan = cooler(kit, self.CHARGE, lowest_degc=46.0, asked_degc=46.0)
         memory = kit.memory(kit.running("charge"))
         view = {"plan": plan, "site": site, "load_kw": 0.0, "layers_degc": (46.0, 46.0, 45.8, 44.6)}
         order = Order(OrderKind.CHARGE, "hp1", kit.now_utc + timedelta(hours=2), "a", "b", kit.now_utc, 1)
